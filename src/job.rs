@@ -1,0 +1,148 @@
+//! The port between the build and the world that does its work: what a run is, and how it ends.
+//!
+//! The build describes a run with owned values; an `Executor` carries it out and tells of its lines.
+//! Nothing here knows the graph, the cache, Docker or the operating system.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::error::Result;
+
+/// What is started.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Engine {
+    /// A plain process: the executable's path on this machine.
+    Program { executable: PathBuf },
+    /// A container of the image with this config digest (`sha256:…`), never of a name or tag.
+    Image { id: String, platform: Option<String> },
+}
+
+/// A folder or file of this machine that the run sees under another name.
+///
+/// Programs are started in a folder that is laid out beforehand and have no mounts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mount {
+    pub host: PathBuf,
+    /// An absolute path inside the container.
+    pub inside: String,
+    pub write: bool,
+}
+
+/// How far a container is shut off; a program knows only `user`-less plain execution.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Isolation {
+    /// The user inside (`uid[:gid]` or a name); none is the image's own.
+    pub user: Option<String>,
+    /// The Docker network mode; none is `none`.
+    pub network: Option<String>,
+    /// Mounts the image's root read-only, with a tmpfs on /tmp.
+    pub read_only_root: bool,
+    /// Capabilities to drop, such as `ALL`.
+    pub drop_capabilities: Vec<String>,
+    /// Capabilities to add, such as `CHOWN`.
+    pub add_capabilities: Vec<String>,
+}
+
+/// Bounds of a run; none means no bound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processors, fractions allowed.
+    pub cpus: Option<f64>,
+    /// Time in all.
+    pub total: Option<Duration>,
+    /// Time since the last sign of progress.
+    pub quiet: Option<Duration>,
+    /// Time between asking a run to stop and killing it.
+    pub grace: Duration,
+}
+
+/// Everything one run needs, owned, with host paths.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSpec {
+    /// Unique within the project; names the container and the log.
+    pub id: String,
+    /// Names the project's cache folder, so that a sweep finds only its own leftovers.
+    pub owner: String,
+    pub engine: Engine,
+    /// Replaces the image's entry point, if given.
+    pub entrypoint: Option<Vec<String>>,
+    pub arguments: Vec<String>,
+    /// All of the environment for a program; what is added to the image's own for a container.
+    pub environment: Vec<(String, String)>,
+    /// The working folder: inside the container, or on this machine for a program.
+    pub workdir: Option<String>,
+    /// The run's own folder on this machine; a program starts here unless `workdir` says otherwise.
+    pub scratch: PathBuf,
+    pub mounts: Vec<Mount>,
+    pub isolation: Isolation,
+    pub limits: Limits,
+}
+
+/// Which of the two output streams a line came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Out,
+    Err,
+}
+
+/// Whether a line shows that the run gets on; only `Progress` puts off the quiet limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sign {
+    Progress,
+    Talk,
+}
+
+/// Which time limit ended a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    Total,
+    Quiet,
+}
+
+/// How a run ended. None of these is an `Error`: a run that fails is a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i64),
+    /// Killed by this signal, by someone else.
+    Signal(i32),
+    /// Killed for using too much memory (reported by the daemon, or code 137 / SIGKILL unasked).
+    OutOfMemory,
+    TimedOut(Deadline),
+    /// Stopped because the build was asked to stop.
+    Stopped,
+}
+
+/// A flag raised once, by Ctrl-C or by a build that gives up; executors look at it at least every 50 ms.
+#[derive(Debug, Default)]
+pub struct Stop(AtomicBool);
+
+impl Stop {
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// Carries out runs. Blocking; called from a thread of its own for each run, several at once.
+pub trait Executor: Send + Sync {
+    /// Starts the run, hands every line to `on_line` as it comes, and returns how it ended, with everything that it started gone.
+    ///
+    /// `Err` means that it could not be started or watched, not that it failed.
+    fn run(
+        &self,
+        spec: &RunSpec,
+        stop: &Stop,
+        on_line: &mut dyn FnMut(Stream, &str) -> Sign,
+    ) -> Result<Exit>;
+
+    /// Ends and removes what a killed jheem left of this owner's runs; returns a line for each thing removed.
+    ///
+    /// `scratch` is the folder of all runs' scratch folders; they too are removed, whoever owns them.
+    fn sweep(&self, owner: &str, scratch: &std::path::Path) -> Result<Vec<String>>;
+}

@@ -1,0 +1,5 @@
+//! jheem
+
+pub mod digest;
+pub mod error;
+pub mod job;
