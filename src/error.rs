@@ -49,14 +49,21 @@ pub struct Source {
 /// A range of bytes of a source.
 pub type Span = Range<usize>;
 
+/// A place that an error speaks of, and a few words on it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    pub source: Arc<Source>,
+    pub span: Span,
+    pub label: String,
+}
+
 /// One mistake: a message, the place it is about, and hints that are actions.
 #[derive(Clone, Debug)]
 pub struct Error {
     pub kind: Kind,
     pub message: String,
-    pub place: Option<(Arc<Source>, Span)>,
-    /// Further places that explain the first, each with a few words.
-    pub related: Vec<(Arc<Source>, Span, String)>,
+    /// The place that it is about comes first; the others explain it.
+    pub places: Vec<Place>,
     pub causes: Vec<String>,
     pub hints: Vec<String>,
 }
@@ -68,8 +75,7 @@ impl Error {
         Error {
             kind,
             message: message.into(),
-            place: None,
-            related: Vec::new(),
+            places: Vec::new(),
             causes: Vec::new(),
             hints: Vec::new(),
         }
@@ -108,13 +114,14 @@ impl Error {
 
     /// Points at the place the message is about.
     pub fn at(mut self, source: &Arc<Source>, span: Span) -> Error {
-        self.place = Some((Arc::clone(source), span));
+        let place = Place { source: Arc::clone(source), span, label: String::new() };
+        self.places.insert(0, place);
         self
     }
 
     /// Points at a second place, such as where a name was first given.
     pub fn related(mut self, source: &Arc<Source>, span: Span, label: impl Into<String>) -> Error {
-        self.related.push((Arc::clone(source), span, label.into()));
+        self.places.push(Place { source: Arc::clone(source), span, label: label.into() });
         self
     }
 
@@ -140,7 +147,7 @@ impl Error {
 
     /// Line and column of the place, counted from one, the column in characters.
     pub fn line_and_column(&self) -> Option<(usize, usize)> {
-        let (source, span) = self.place.as_ref()?;
+        let Place { source, span, .. } = self.places.first()?;
         let before = source.text.get(..span.start)?;
         let line = before.matches('\n').count() + 1;
         let start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -153,16 +160,20 @@ impl Error {
         let title = Level::ERROR.primary_title(self.message.as_str());
         let mut group =
             title.elements(std::iter::empty::<Snippet<'_, annotate_snippets::Annotation<'_>>>());
-        if let Some((source, span)) = &self.place {
-            let mut snippet = Snippet::source(source.text.as_str())
-                .path(source.name.as_str())
-                .annotation(AnnotationKind::Primary.span(clamp(span, &source.text)));
-            for (other, span, label) in &self.related {
-                if Arc::ptr_eq(source, other) {
-                    let at = clamp(span, &source.text);
-                    snippet =
-                        snippet.annotation(AnnotationKind::Context.span(at).label(label.as_str()));
+        if let Some(first) = self.places.first() {
+            let source = &first.source;
+            let mut snippet = Snippet::source(source.text.as_str()).path(source.name.as_str());
+            for (index, place) in self.places.iter().enumerate() {
+                if !Arc::ptr_eq(source, &place.source) {
+                    continue;
                 }
+                let kind =
+                    if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
+                let mut annotation = kind.span(clamp(&place.span, &source.text));
+                if !place.label.is_empty() {
+                    annotation = annotation.label(place.label.as_str());
+                }
+                snippet = snippet.annotation(annotation);
             }
             group = group.element(snippet);
         }
