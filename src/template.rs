@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 /// A piece of a template.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Piece {
     Text(String),
     /// The name between braces, and where it stands in the template's text, braces included.
@@ -16,7 +16,7 @@ pub enum Piece {
 }
 
 /// A text with holes. `{{` and `}}` stand for the braces themselves.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Template {
     /// The text as it was written.
     pub text: String,
