@@ -365,3 +365,360 @@ fn not_gzip(error: &std::io::Error) -> Unreadable {
         _ => format!("this is not whole gzip data: {error}"),
     })
 }
+
+#[cfg(test)]
+mod properties;
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn pointers(texts: &[&str]) -> Vec<Pointer> {
+        texts.iter().map(|text| Pointer::parse(text).unwrap()).collect()
+    }
+
+    #[track_caller]
+    fn digest(kind: &str, text: impl AsRef<[u8]>, volatile: &[&str]) -> Digest {
+        let kind = As::parse(kind).unwrap();
+        content_digest(text.as_ref(), kind, &pointers(volatile)).unwrap()
+    }
+
+    #[track_caller]
+    fn same(kind: &str, volatile: &[&str], a: &str, b: &str) {
+        assert_eq!(digest(kind, a, volatile), digest(kind, b, volatile), "{a}\n{b}");
+    }
+
+    #[track_caller]
+    fn differ(kind: &str, volatile: &[&str], a: &str, b: &str) {
+        assert_ne!(digest(kind, a, volatile), digest(kind, b, volatile), "{a}\n{b}");
+    }
+
+    fn pack(text: &[u8], name: &str, time: u32) -> Vec<u8> {
+        let packed = flate2::GzBuilder::new().filename(name).mtime(time);
+        let mut packed = packed.write(Vec::new(), flate2::Compression::default());
+        packed.write_all(text).unwrap();
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn the_canonical_forms_are_pinned() {
+        // Whoever changes one of these raises the version of its form.
+        let json = r#"{"b":[1.0,-2e3,true,false,null],"a":{"é\n":""}}"#;
+        let plot = r#"{"x":{"visdat":{"4bb86a3a9ab":["f"]},"cur_data":"4bb86a3a9ab"}}"#;
+        let page = format!(
+            "<div id=\"htmlwidget-0123456789abcdef0123\"></div><script type=\"application/json\" data-for=\"htmlwidget-0123456789abcdef0123\">{plot}</script>"
+        );
+        let digests = [
+            digest("bytes", json, &[]),
+            digest("json", json, &[]),
+            digest("plotly", plot, &[]),
+            digest("html", page, &[]),
+        ];
+        insta::assert_snapshot!(digests.map(|digest| digest.to_string()).join("\n"), @r"
+        blake3:6009c7e43cbb6824847b2a2019bc5c39e4c0d62efc2aff6e58e704423e45bffd
+        blake3:e18ed70312ab49913c6275556797e25f90b7dba5d3c7864312c4f8c27724b7a6
+        blake3:ecf3a0026d71d76eb35e711ec99033749923a8611893b384fd40d8f69a2b569c
+        blake3:e4dec9cb6699faf06c772d86a7fd5195c7e4e6aa49e36df8178ce54b083d0400
+        ");
+    }
+
+    #[test]
+    fn bytes_are_compared_as_they_are() {
+        assert_eq!(digest("bytes", "{}", &[]), Digest::of(b"{}"));
+        differ("bytes", &[], "{}", "{} ");
+    }
+
+    #[test]
+    fn white_space_key_order_and_escapes_do_not_count() {
+        same("json", &[], r#"{"a":[1,2],"b":"é/"}"#, "{ \"b\": \"\\u00e9\\/\",\n\"a\": [1, 2] }\n");
+        same("json", &[], r#""\ud83d\ude00""#, r#""😀""#);
+        differ("json", &[], r#"{"a":[1,2],"b":"é"}"#, r#"{"a":[2,1],"b":"é"}"#);
+        differ("json", &[], r#"{"a":"é"}"#, r#"{"a":"é "}"#);
+    }
+
+    #[test]
+    fn numbers_are_compared_as_written() {
+        differ("json", &[], "1.0", "1.00");
+        differ("json", &[], "1e3", "1000");
+        differ("json", &[], "1e3", "1E3");
+        differ("json", &[], "0", "-0");
+        differ("json", &[], "9007199254740993", "9007199254740992");
+    }
+
+    #[test]
+    fn values_of_different_kinds_never_look_alike() {
+        let all = [
+            "null",
+            "true",
+            "false",
+            "0",
+            "\"\"",
+            "\"0\"",
+            "\"null\"",
+            "[]",
+            "{}",
+            "[[]]",
+            "[null]",
+            "[0,1]",
+            "[01.0]",
+            "[0.1]",
+            r#"["0","1"]"#,
+            r#"{"0":1}"#,
+            r#"["a","b"]"#,
+            r#"["ab"]"#,
+            r#"{"a":"b"}"#,
+            r#"[["a","b"]]"#,
+            r#"{"$serde_json::private::Number":"0"}"#,
+        ];
+        let read: Vec<_> = all
+            .iter()
+            .filter_map(|text| content_digest(text.as_bytes(), As::JSON, &[]).ok())
+            .collect();
+        let distinct: std::collections::BTreeSet<_> = read.iter().collect();
+        assert_eq!(distinct.len(), read.len());
+        assert_eq!(read.len(), all.len() - 1, "only `01.0` is no JSON");
+    }
+
+    #[test]
+    fn what_is_volatile_does_not_count_and_its_neighbour_does() {
+        let metadata = |time: &str, city: &str| {
+            format!(r#"{{"city":["{city}"],"generation_time":["{time}"],"has_baseline":[true]}}"#)
+        };
+        let (monday, tuesday) = (metadata("Mon", "C.12580"), metadata("Tue", "C.12580"));
+        same("json", &["/generation_time"], &monday, &tuesday);
+        differ("json", &[], &monday, &tuesday);
+        differ("json", &["/generation_time"], &monday, &metadata("Mon", "C.12581"));
+
+        let nested = |time: &str, uid: &str, y: &str| {
+            format!(
+                r#"{{"metadata":{{"generation_time":"{time}"}},"data":[{{"uid":"{uid}","y":[{y}]}}]}}"#
+            )
+        };
+        let volatile = ["/**/generation_time", "/data/*/uid"];
+        same("json", &volatile, &nested("Mon", "a", "1"), &nested("Tue", "b", "1"));
+        differ("json", &volatile, &nested("Mon", "a", "1"), &nested("Mon", "a", "2"));
+        differ("json", &volatile[..1], &nested("Mon", "a", "1"), &nested("Mon", "b", "1"));
+    }
+
+    #[test]
+    fn what_is_volatile_may_be_missing() {
+        same("json", &["/time"], r#"{"a":1,"time":{"of":"day"}}"#, r#"{"a":1}"#);
+        same("json", &["/1"], "[0,1]", "[0]");
+        same("json", &[""], "{}", "[1]");
+        differ("json", &["/time"], r#"{"a":1,"time":2}"#, r#"{"a":2}"#);
+        differ("json", &["/times"], r#"{"a":1,"time":2}"#, r#"{"a":1}"#);
+    }
+
+    /// A plot as plotly.R writes it: two layers of one data set, and one of another.
+    fn plot(first: &str, second: &str) -> String {
+        format!(
+            r#"{{"x":{{"visdat":{{"{first}":["function () ","plotlyVisDat"],"{second}":["function () ","other"]}},
+            "cur_data":"{second}",
+            "attrs":{{"{first}":{{"mode":"lines","alpha":1}},"{first}.1":{{"mode":"markers"}},"{second}":{{"mode":"lines"}}}},
+            "data":[{{"type":"scatter","y":[1,2],"name":"adding"}}]}},"evals":[]}}"#
+        )
+    }
+
+    #[test]
+    fn random_ids_of_plotly_do_not_count() {
+        same("plotly", &[], &plot("4bb86a3a9ab", "10d6c5f"), &plot("9ff1e2d3c4b5", "aaaaaaaa1"));
+        // Whichever of the two is the lower.
+        same("plotly", &[], &plot("4bb86a3a9ab", "10d6c5f"), &plot("10d6c5f", "4bb86a3a9ab"));
+        differ("json", &[], &plot("4bb86a3a9ab", "10d6c5f"), &plot("9ff1e2d3c4b5", "aaaaaaaa1"));
+        let top = |id: &str| format!(r#"{{"visdat":{{"{id}":1}},"cur_data":"{id}","data":[]}}"#);
+        same("plotly", &[], &top("4bb86a3a9ab"), &top("9ff1e2d3c4b5"));
+        let trace = |id: &str| format!(r#"{{"data":[{{"attrs":{{"{id}":1}},"of":"{id}"}}]}}"#);
+        same("plotly", &[], &trace("4bb86a3a9ab"), &trace("9ff1e2d3c4b5"));
+    }
+
+    #[test]
+    fn what_stands_beside_random_ids_counts() {
+        let plain = plot("4bb86a3a9ab", "10d6c5f");
+        for (old, new) in [
+            ("\"alpha\":1", "\"alpha\":2"),
+            ("markers", "market"),
+            ("\"other\"", "\"others\""),
+            ("4bb86a3a9ab.1", "4bb86a3a9ab.2"),
+            ("\"cur_data\":\"10d6c5f\"", "\"cur_data\":\"4bb86a3a9ab\""),
+            ("\"cur_data\":\"10d6c5f\"", "\"cur_data\":\"0000000\""),
+            ("\"cur_data\":\"10d6c5f\",", ""),
+            ("[1,2]", "[1,3]"),
+            ("adding", "added"),
+            ("\"10d6c5f\":{\"mode\":\"lines\"}", "\"4bb86a3a9ab.2\":{\"mode\":\"lines\"}"),
+        ] {
+            assert!(plain.contains(old), "{old}");
+            differ("plotly", &[], &plain, &plain.replacen(old, new, 1));
+        }
+        // Not an id: too short, or not hexadecimal.
+        let attrs = |key: &str| format!(r#"{{"attrs":{{"{key}":1}}}}"#);
+        differ("plotly", &[], &attrs("face"), &attrs("added"));
+        differ("plotly", &[], &attrs("outcome"), &attrs("scenario"));
+        // An id by its looks, but nowhere that plotly.R puts one.
+        let layout = |key: &str| format!(r#"{{"layout":{{"{key}":1}}}}"#);
+        differ("plotly", &[], &layout("4bb86a3a9ab"), &layout("9ff1e2d3c4b5"));
+    }
+
+    #[test]
+    fn volatile_values_do_not_number_the_ids() {
+        let plot = |a: &str, b: &str| {
+            format!(
+                r#"{{"attrs":{{"aaaaaaaa":{{"uid":"{a}"}},"bbbbbbbb":{{"uid":"{b}"}}}},"cur_data":"bbbbbbbb"}}"#
+            )
+        };
+        same("plotly", &["/attrs/*/uid"], &plot("1", "2"), &plot("2", "1"));
+        differ("plotly", &[], &plot("1", "2"), &plot("2", "1"));
+        same("plotly", &["/attrs"], &plot("1", "2"), r#"{"cur_data":"cccccccc"}"#);
+    }
+
+    fn page(id: &str, payload: &str) -> String {
+        format!(
+            "<!DOCTYPE html>\n<html><head><title>plotly</title>\n<script src=\"lib/plotly.js\"></script></head>\n\
+             <body><div id=\"{id}\" class=\"plotly html-widget\"></div>\n\
+             <script type=\"application/json\" data-for=\"{id}\">{payload}</script>\n\
+             <script type=\"application/htmlwidget-sizing\" data-for=\"{id}\">{{\"fill\":true}}</script>\n\
+             <script>if (1 < 2) show('#{id}')</script></body></html>\n"
+        )
+    }
+
+    const WIDGET: &str = "htmlwidget-0123456789abcdef0123";
+    const OTHER: &str = "htmlwidget-fedcba98765432100000";
+
+    #[test]
+    fn random_ids_of_a_page_do_not_count_and_the_rest_does() {
+        let payload = plot("4bb86a3a9ab", "10d6c5f");
+        let plain = page(WIDGET, &payload);
+        same("html", &[], &plain, &page(OTHER, &plot("9ff1e2d3c4b5", "aaaaaaaa1")));
+        differ("html", &[], &plain, &page(WIDGET, &payload.replace("[1,2]", "[1,3]")));
+        for (old, new) in [
+            ("<title>plotly", "<title>Plotly"),
+            ("lib/plotly.js", "lib/plotly.min.js"),
+            ("</script>\n<script type", "</script> \n<script type"),
+            ("\"fill\":true", "\"fill\": true"),
+            ("(1 < 2)", "(1 < 3)"),
+        ] {
+            assert!(plain.contains(old), "{old}");
+            differ("html", &[], &plain, &plain.replacen(old, new, 1));
+        }
+        // An id that no longer fits the others is a page that no longer works.
+        differ("html", &[], &plain, &plain.replacen(WIDGET, OTHER, 1));
+        differ("html", &[], "<p id=htmlwidget-fade>", "<p id=htmlwidget-face>");
+    }
+
+    #[test]
+    fn two_widgets_of_a_page_are_not_confused() {
+        let two =
+            |a: &str, b: &str| page(a, r#"{"x":{"data":[1]}}"#) + &page(b, r#"{"x":{"data":[2]}}"#);
+        same("html", &[], &two(WIDGET, OTHER), &two(OTHER, WIDGET));
+        differ("html", &[], &two(WIDGET, OTHER), &two(WIDGET, WIDGET));
+    }
+
+    #[test]
+    fn volatile_values_of_a_page_are_those_of_its_payloads() {
+        let dated = |time: &str| page(WIDGET, &format!(r#"{{"x":{{"time":"{time}","data":[]}}}}"#));
+        same("html", &["/x/time"], &dated("Mon"), &dated("Tue"));
+        differ("html", &[], &dated("Mon"), &dated("Tue"));
+    }
+
+    #[test]
+    fn what_is_no_payload_is_compared_as_bytes() {
+        let script = |tag: &str, text: &str| format!("<SCRIPT {tag}>{text}</SCRIPT>");
+        for tag in ["type='application/json' data-for=w", "data-for = \"w>\" TYPE=Application/JSON"]
+        {
+            same("html", &[], &script(tag, "{\"a\": 1}"), &script(tag, "{\"a\":1}"));
+        }
+        for tag in
+            ["type=\"application/json\"", "data-for=\"w\"", "id='type=application/json' data-for"]
+        {
+            differ("html", &[], &script(tag, "{\"a\": 1}"), &script(tag, "{\"a\":1}"));
+        }
+        let comment = "<!-- <script type='application/json' data-for='w'>{\"a\": ";
+        differ("html", &[], &format!("{comment}1"), &format!("{comment} 1"));
+    }
+
+    #[test]
+    fn the_header_of_gzip_does_not_count() {
+        let monday = pack(b"{\"y\":1}", "a.json", 1);
+        let tuesday = pack(b"{\"y\":1}", "b.json", 2);
+        assert_ne!(monday, tuesday);
+        assert_eq!(digest("gzip", &monday, &[]), digest("gzip", &tuesday, &[]));
+        assert_eq!(digest("gzip", &monday, &[]), Digest::of(b"{\"y\":1}"));
+        assert_ne!(digest("gzip", &monday, &[]), digest("gzip", pack(b"{\"y\":2}", "", 0), &[]));
+        // All members count.
+        let parts = [pack(b"{\"y\"", "", 3), pack(b":1}", "", 4)].concat();
+        assert_eq!(digest("gzip", parts, &[]), digest("gzip", &monday, &[]));
+        let more = [monday.clone(), pack(b" ", "", 0)].concat();
+        assert_ne!(digest("gzip", &more, &[]), digest("gzip", &monday, &[]));
+        assert_eq!(digest("gzip+json", &more, &[]), digest("json", "{\"y\":1}", &[]));
+    }
+
+    #[test]
+    fn what_is_packed_may_be_a_plot_or_a_page() {
+        let plain = plot("4bb86a3a9ab", "10d6c5f");
+        let other = pack(plot("9ff1e2d3c4b5", "aaaaaaaa1").as_bytes(), "", 0);
+        assert_eq!(digest("gzip+plotly", other, &[]), digest("plotly", &plain, &[]));
+        let html = pack(page(WIDGET, &plain).as_bytes(), "", 0);
+        assert_eq!(digest("gzip+html", html, &[]), digest("html", page(OTHER, &plain), &[]));
+    }
+
+    #[test]
+    fn what_is_not_gzip_is_refused() {
+        let whole = pack(b"{\"y\":1}", "", 0);
+        let mut wrong_sum = whole.clone();
+        let sum = wrong_sum.len() - 8;
+        wrong_sum[sum] ^= 1;
+        let trailing = [whole.as_slice(), b"and more"].concat();
+        for kind in [As::GZIP, As::parse("gzip+json").unwrap()] {
+            for bytes in [b"".as_slice(), b"{}", &whole[..whole.len() - 1], &wrong_sum, &trailing] {
+                let error = content_digest(bytes, kind, &[]).unwrap_err();
+                assert!(error.message.contains("gzip data"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unreadable_file_says_where_and_what_to_do() {
+        let error = |kind, text: &str| content_digest(text.as_bytes(), kind, &[]).unwrap_err();
+        let nan = error(As::PLOTLY, "{\"data\": [\n  {\"é\": [1, NaN]}]}");
+        assert_eq!(
+            nan.to_string(),
+            "bare `NaN` is not JSON, at line 2, column 13 (byte 24, `/data/0/é/1`)"
+        );
+        assert_eq!(nan.hint, "write `null` for a number that is missing");
+        let html = error(As::HTML, &page(WIDGET, "{\"a\":1,\"a\":2}"));
+        assert_eq!(
+            html.to_string(),
+            "the key `a` stands twice, at line 5, column 83 (byte 259, `/a`)"
+        );
+        let cut = page(WIDGET, "{");
+        let cut = &cut[..cut.find("</script>\n<script type=\"application/html").unwrap()];
+        assert!(error(As::HTML, cut).to_string().starts_with("the page ends inside a widget"));
+    }
+
+    #[test]
+    fn what_a_file_is_taken_for_is_written_as_it_was_read() {
+        for name in As::NAMES {
+            assert_eq!(As::parse(name).unwrap().to_string(), name);
+        }
+        assert_eq!(
+            As::parse("plotty").unwrap_err(),
+            "unknown content `plotty`: expected one of `bytes`, `json`, `plotly`, `html`, `gzip`, `gzip+json`, `gzip+plotly`, `gzip+html`; did you mean `plotly`?"
+        );
+        assert!(As::parse("gzip+bytes").is_err());
+        assert!(As::parse("").is_err());
+    }
+
+    #[test]
+    fn one_value_can_be_had_as_a_text() {
+        let text = br#"{"facet":["age+sex"],"n":[1.50],"ok":true,"none":null}"#;
+        let document = Document::parse(text, As::JSON).unwrap();
+        let at = |pointer| document.text_at(&Pointer::parse(pointer).unwrap());
+        assert_eq!(at("/facet/0").as_deref(), Some("age+sex"));
+        assert_eq!(at("/n/0").as_deref(), Some("1.50"));
+        assert_eq!(at("/ok").as_deref(), Some("true"));
+        for none in ["/none", "/facet", "/absent", "/*/0"] {
+            assert_eq!(at(none), None, "{none}");
+        }
+    }
+}

@@ -37,7 +37,11 @@ pub(crate) fn parse(source: &[u8]) -> Result<Tree, Box<Fault>> {
         return Err(fault(0, "the text is longer than 2 GiB", "split the file"));
     }
     if let Err(error) = std::str::from_utf8(source) {
-        return Err(fault(error.valid_up_to(), "the text is not UTF-8", "write it as UTF-8"));
+        let at = error.valid_up_to();
+        return Err(match error.error_len() {
+            None => fault(at, "the text ends inside a character", CUT_OFF),
+            Some(_) => fault(at, "the text is not UTF-8", "write it as UTF-8"),
+        });
     }
     if source.starts_with(b"\xef\xbb\xbf") {
         let message = "the text begins with a byte order mark";
@@ -389,4 +393,85 @@ fn prefix(key: &[u8]) -> u64 {
     let length = key.len().min(8);
     bytes[..length].copy_from_slice(&key[..length]);
     u64::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(text: &[u8], at: usize, message: &str, pointer: &str) {
+        let fault = parse(text).expect_err("refused");
+        let found: String = fault.steps.iter().rev().map(|step| format!("/{step}")).collect();
+        assert_eq!((fault.at, fault.message.as_str(), found.as_str()), (at, message, pointer));
+    }
+
+    #[test]
+    fn text_that_is_not_json_is_refused_where_it_goes_wrong() {
+        refused(b"", 0, "the text ends where a value belongs", "");
+        refused(b" \n", 2, "the text ends where a value belongs", "");
+        refused(b"Error in plot", 0, "`Error` is not a JSON value", "");
+        refused(b"<html>", 0, "no JSON value begins here", "");
+        refused(b"\xef\xbb\xbf{}", 0, "the text begins with a byte order mark", "");
+        refused(b"[\"\xff\"]", 2, "the text is not UTF-8", "");
+        refused(b"{} {}", 3, "more text follows the end of the value", "");
+        refused(b"nullx", 0, "`nullx` is not a JSON value", "");
+        refused(b"[1,]", 3, "no JSON value begins here", "/1");
+        refused(b"[1 2]", 3, "`,` or `]` belongs here", "");
+        refused(b"{\"a\" 1}", 5, "`:` belongs here", "");
+        refused(b"{a: 1}", 1, "a key in quotes belongs here", "");
+        refused(b"[\"a\nb\"]", 3, "a bare control character in a text", "/0");
+        refused(br#"["\x"]"#, 2, "an escape that JSON does not know", "/0");
+        refused(br#"["\u12"]"#, 2, "`\\u` wants four hexadecimal digits", "/0");
+        refused(br#"["\ud800"]"#, 2, "half of a surrogate pair", "/0");
+        refused(br#"["\ud800\u0041"]"#, 2, "half of a surrogate pair", "/0");
+    }
+
+    #[test]
+    fn numbers_that_json_does_not_have_are_refused() {
+        refused(br#"{"data":[{"y":[1,NaN]}]}"#, 17, "bare `NaN` is not JSON", "/data/0/y/1");
+        refused(b"[Infinity]", 1, "bare `Infinity` is not JSON", "/0");
+        refused(b"[-Infinity]", 2, "`NaN` and `Infinity` are not JSON", "/0");
+        refused(b"[NA]", 1, "bare `NA` is not JSON", "/0");
+        refused(b"[01]", 1, "a number begins with a needless zero", "/0");
+        refused(b"[1.]", 3, "a digit belongs here", "/0");
+        refused(b"[.5]", 1, "no JSON value begins here", "/0");
+        refused(b"[1e]", 3, "a digit belongs here", "/0");
+        refused(b"[+1]", 1, "no JSON value begins here", "/0");
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_is_refused() {
+        refused(br#"{"data":[{"y":[1,2"#, 18, "the text ends too early", "/data/0/y");
+        refused(br#"{"data":"inci"#, 8, "this text has no end", "/data");
+        refused(br#"{"data":"inci\"#, 8, "this text has no end", "/data");
+        refused(br#"{"data":1."#, 10, "the text ends inside a number", "/data");
+        refused(b"\"\xc3", 1, "the text ends inside a character", "");
+        let whole = br#"{"data":[{"y":[1,2.5e3,"\u00e9",null]}],"layout":{}}"#;
+        assert!(parse(whole).is_ok());
+        for length in 0..whole.len() {
+            assert!(parse(&whole[..length]).is_err(), "the first {length} bytes");
+        }
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused_where_it_stands_again() {
+        let text = br#"{"layout":{"title":1,"x":2,"title":3}}"#;
+        refused(text, 27, "the key `title` stands twice", "/layout/title");
+        // An escape does not make it another key.
+        let text = br#"{"title":1,"t\u0069tle":1}"#;
+        refused(text, 11, "the key `title` stands twice", "/title");
+        // Neither is one that only begins like it, nor an empty byte at its end.
+        assert!(parse(br#"{"value.low":1,"value.lower":2,"a":1,"a\u0000":2}"#).is_ok());
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let nested = |depth| ["[".repeat(depth), "]".repeat(depth)].concat();
+        assert!(parse(nested(DEEPEST).as_bytes()).is_ok());
+        let fault = parse(nested(DEEPEST + 1).as_bytes()).unwrap_err();
+        assert_eq!(fault.message, "lists and objects are nested deeper than 128");
+        assert!(parse("[".repeat(1_000_000).as_bytes()).is_err());
+        assert!(parse("{\"a\":".repeat(1_000_000).as_bytes()).is_err());
+    }
 }

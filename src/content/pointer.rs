@@ -316,3 +316,114 @@ fn index(name: &str) -> Option<usize> {
 fn named(name: Name<'_>) -> String {
     escape(&String::from_utf8_lossy(name.bytes())) + "/"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::json::Json;
+    use crate::content::parse::parse;
+
+    /// The plain pointers of all that `pattern` matches in `text`.
+    fn matches(pattern: &str, text: &str) -> Vec<String> {
+        let tree = parse(text.as_bytes()).unwrap();
+        let json = Json { tree: &tree, source: text.as_bytes() };
+        let mut found = Vec::new();
+        Pointer::parse(pattern).unwrap().select(json.root(), |value| found.push(value.pointer()));
+        found
+    }
+
+    const PLOT: &str = r#"{
+        "data": [
+            {"name": "lower", "y": [1, 2], "uid": "a"},
+            {"name": "upper", "y": [3, 4], "fill": "tonexty", "uid": "b"},
+            {"name": "lower", "y": [5, 6], "visible": true}
+        ],
+        "layout": {"title": {"text": "t"}, "a/b": {"m~n": 0}, "*": 1, "[x": 2, "": 3}
+    }"#;
+
+    #[test]
+    fn a_pointer_names_one_value() {
+        assert_eq!(matches("", PLOT), [""]);
+        assert_eq!(matches("/data/0/y/1", PLOT), ["/data/0/y/1"]);
+        assert_eq!(matches("/layout/a~1b/m~0n", PLOT), ["/layout/a~1b/m~0n"]);
+        assert_eq!(matches("/layout/", PLOT), ["/layout/"]);
+        for absent in ["/data/3", "/data/00", "/data/-", "/data/0/y/1/0", "/date", "/data/+1"] {
+            assert!(matches(absent, PLOT).is_empty(), "{absent}");
+        }
+    }
+
+    #[test]
+    fn stars_stand_for_steps() {
+        assert_eq!(matches("/data/*/uid", PLOT), ["/data/0/uid", "/data/1/uid"]);
+        assert_eq!(matches("/**/text", PLOT), ["/layout/title/text"]);
+        assert_eq!(matches("/layout/title/**", PLOT), ["/layout/title", "/layout/title/text"]);
+        assert_eq!(matches("/**/name", r#"{"name":{"name":1}}"#), ["/name", "/name/name"]);
+        assert_eq!(matches("/**/**/y/0", PLOT).len(), 3);
+        // Two ways to come there, one match.
+        assert_eq!(matches("/**/a/**/b", r#"{"a":{"a":{"b":1}}}"#), ["/a/a/b"]);
+    }
+
+    #[test]
+    fn conditions_choose_the_items_of_a_list() {
+        assert_eq!(matches("/data/[name=lower]/y", PLOT), ["/data/0/y", "/data/2/y"]);
+        assert_eq!(matches("/data/[fill!=tonexty]/name", PLOT), ["/data/0/name", "/data/2/name"]);
+        assert_eq!(matches("/data/[name=lower][uid=a]", PLOT), ["/data/0"]);
+        assert_eq!(matches("/data/[visible=true]", PLOT), ["/data/2"]);
+        assert!(matches("/data/[name=]", PLOT).is_empty());
+    }
+
+    #[test]
+    fn names_that_look_like_patterns_can_be_written() {
+        assert_eq!(matches("/layout/~2", PLOT), ["/layout/*"]);
+        assert_eq!(matches("/layout/~3x", PLOT), ["/layout/[x"]);
+    }
+
+    #[test]
+    fn a_pointer_is_written_as_it_was_read() {
+        for text in
+            ["", "/", "/a/*/**/b", "/a~0b~1c", "/~2/~2~2", "/~3x", "/data/[name=a~1b][fill!=x=y]/y"]
+        {
+            assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(Pointer::parse("/**/**/a"), Pointer::parse("/**/a"));
+    }
+
+    #[test]
+    fn a_mistaken_pointer_is_refused_with_what_to_write() {
+        for (text, message) in [
+            (
+                "generation_time",
+                "pointer `generation_time` does not begin with `/`: write `/generation_time`",
+            ),
+            ("/a~b", "`~` in pointer `/a~b` stands alone: write `~0` for `~` and `~1` for `/`"),
+            (
+                "/data/y*",
+                "step `y*` of pointer `/data/y*` holds a `*`, which only stands for whole steps: write `*` alone, or `~2` for the letter",
+            ),
+            (
+                "/data/[name",
+                "step `[name` of pointer `/data/[name` has no closing `]`: write `[key=value]`, or `~3` for a name that begins with `[`",
+            ),
+            (
+                "/data/[name]",
+                "`[name]` in pointer `/data/[name]` is not a condition: write `[key=value]` or `[key!=value]`",
+            ),
+            ("/data/[=x]", "`[=x]` in pointer `/data/[=x]` names no key: write `[key=value]`"),
+        ] {
+            assert_eq!(Pointer::parse(text).unwrap_err(), message);
+        }
+    }
+
+    #[test]
+    fn partners_are_told_by_what_the_patterns_stood_for() {
+        let tree = parse(PLOT.as_bytes()).unwrap();
+        let json = Json { tree: &tree, source: PLOT.as_bytes() };
+        let trails = |pattern| {
+            let bound = Pointer::parse(pattern).unwrap().select_bound(json.root());
+            bound.into_iter().map(|(trail, _)| trail).collect::<Vec<_>>()
+        };
+        assert_eq!(trails("/data/*/uid"), ["0/", "1/"]);
+        assert_eq!(trails("/data/[name=upper]/y"), trails("/data/[name!=lower]/y"));
+        assert_eq!(trails("/data/[name=lower]/y/*"), ["0/0/", "0/1/", "1/0/", "1/1/"]);
+    }
+}
