@@ -139,14 +139,13 @@ pub struct Duplicate {
 
 impl fmt::Display for Duplicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [first, second, rest @ ..] = self.cells.as_slice() else {
-            unreachable!("one cell is no duplicate")
-        };
-        write!(f, "`{first}` has the same content as `{second}`")?;
-        if !rest.is_empty() {
-            write!(f, " and {} more", rest.len())?;
+        match self.cells.as_slice() {
+            [first, second] => write!(f, "`{first}` has the same content as `{second}`"),
+            [first, second, rest @ ..] => {
+                write!(f, "`{first}` has the same content as `{second}` and {} more", rest.len())
+            }
+            _ => write!(f, "no two cells have the content {}", self.content.short()),
         }
-        Ok(())
     }
 }
 
