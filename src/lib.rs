@@ -2,4 +2,6 @@
 
 pub mod digest;
 pub mod error;
+pub mod execute;
 pub mod job;
+pub mod log_lines;
