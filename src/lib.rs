@@ -3,3 +3,5 @@
 pub mod digest;
 pub mod error;
 pub mod job;
+
+pub mod publish;
