@@ -8,4 +8,5 @@ pub mod execute;
 pub mod job;
 pub mod log_lines;
 pub mod manifest;
+pub mod publish;
 pub mod template;
