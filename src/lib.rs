@@ -1,12 +1,34 @@
 //! jheem
 
 pub mod audit;
+pub mod axis_values;
+pub mod batch;
+pub mod build;
+pub mod clock;
+pub mod collect;
+pub mod collisions;
 pub mod content;
 pub mod digest;
 pub mod error;
+pub mod event;
 pub mod execute;
+pub mod expand;
+pub mod facts;
+pub mod fingerprint;
+pub mod graph;
 pub mod job;
 pub mod log_lines;
 pub mod manifest;
+pub mod memo;
+pub mod objects;
+pub mod pattern;
+pub mod plan;
 pub mod publish;
+pub mod records;
+pub mod request;
+pub mod selection;
+pub mod shelf;
+pub mod stage;
 pub mod template;
+pub mod why;
+pub mod work;
