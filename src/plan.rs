@@ -220,7 +220,8 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
     let mut named: Vec<(&str, &str)> =
         rule.space.axes.iter().map(|&axis| graph.axes[axis].name.as_str()).zip(values).collect();
     named.sort_unstable();
-    let mut name = rule.name.to_string();
+    // Several Jheemfiles may share one folder, each a project of its own.
+    let mut name = format!("{}\n{}", graph.project, rule.name);
     for (axis, value) in named {
         name.push('\n');
         name.push_str(axis);
