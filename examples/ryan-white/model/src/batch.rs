@@ -266,13 +266,14 @@ impl Batch<'_> {
 
         let now = stamp(SystemTime::now());
         let has_baseline = loaded.baseline.is_some();
-        let plotly = plotly::document(&figure, &named);
-        let document = match (self.request.data, self.settings.plotly_ids) {
-            (true, _) => rows::document(&figure, &named, has_baseline, &now),
-            (false, true) => plotly::with_random_ids(&plotly, chance()),
-            (false, false) => plotly.clone(),
+        let document = match self.request.data {
+            true => rows::document(&figure, &named, has_baseline, &now),
+            false => plotly::document(&figure, &named),
         };
-        let mut text = pretty(&document);
+        let mut text = match self.settings.plotly_ids && !self.request.data {
+            true => pretty(&plotly::with_random_ids(&document, chance())),
+            false => pretty(&document),
+        };
         if number == 1 {
             self.first = text.clone();
         }
@@ -294,7 +295,7 @@ impl Batch<'_> {
         if !self.request.data {
             let html = path.with_extension("html");
             if self.request.include_html {
-                write_page(&html, &page::page(&plotly, outcome.display_name(), chance()))
+                write_page(&html, &page::page(&document, outcome.display_name(), chance()))
                     .map_err(at(&html))?;
             }
             let metadata = json!({

@@ -150,8 +150,8 @@ mod tests {
     fn quantiles_are_those_of_r() {
         let sorted = [1.0, 2.0, 4.0, 8.0];
         assert_eq!(
-            [0.0, 0.5, 0.9, 1.0].map(|share| quantile(&sorted, share)),
-            [1.0, 3.0, 6.8, 8.0]
+            [0.0, 0.5, 5.0 / 6.0, 1.0].map(|share| quantile(&sorted, share)),
+            [1.0, 3.0, 6.0, 8.0]
         );
     }
 

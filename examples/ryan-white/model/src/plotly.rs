@@ -35,7 +35,8 @@ pub fn document(figure: &Figure, subject: &Subject) -> Value {
         let suffix = if index == 0 { String::new() } else { (index + 1).to_string() };
         traces(figure, panel, &suffix, &mut seen, &mut data);
     }
-    json!({ "data": data, "layout": layout(figure, subject) })
+    // Not by `json!`, which would copy all traces.
+    Value::from_iter([("data", Value::Array(data)), ("layout", layout(figure, subject))])
 }
 
 /// What `plotly` keeps besides: the same attributes under an id that is new in every run.
@@ -195,7 +196,7 @@ fn layout(figure: &Figure, subject: &Subject) -> Value {
             }));
         }
     }
-    layout.insert("annotations".to_owned(), json!(annotations));
+    layout.insert("annotations".to_owned(), Value::Array(annotations));
     layout.insert("hovermode".to_owned(), json!("closest"));
     layout.insert("showlegend".to_owned(), json!(true));
     layout.insert("height".to_owned(), json!(height));

@@ -12,26 +12,24 @@ pub fn document(figure: &Figure, subject: &Subject, has_baseline: bool, now: &st
     let obs: Vec<Value> = figure.panels.iter().flat_map(|panel| observed(figure, panel)).collect();
     let rows = |rows: Vec<Value>| if rows.is_empty() { json!({}) } else { Value::Array(rows) };
     let outcome = figure.outcome;
-    json!({
-        "sim": rows(sim),
-        "obs": rows(obs),
-        "metadata": {
-            "city": subject.city,
-            "scenario": subject.scenario,
-            "outcome": subject.outcome,
-            "statistic": subject.statistic,
-            "facet": subject.facet,
-            "y_label": outcome.axis_title(),
-            "plot_title": format!("{} ({})", subject.label, subject.city),
-            "has_baseline": has_baseline,
-            "generation_time": now,
-            "outcome_metadata": {
-                "display_name": outcome.display_name(),
-                "units": if outcome.is_proportion() { "%" } else { "people" },
-                "display_as_percent": outcome.is_proportion(),
-            },
+    let metadata = json!({
+        "city": subject.city,
+        "scenario": subject.scenario,
+        "outcome": subject.outcome,
+        "statistic": subject.statistic,
+        "facet": subject.facet,
+        "y_label": outcome.axis_title(),
+        "plot_title": format!("{} ({})", subject.label, subject.city),
+        "has_baseline": has_baseline,
+        "generation_time": now,
+        "outcome_metadata": {
+            "display_name": outcome.display_name(),
+            "units": if outcome.is_proportion() { "%" } else { "people" },
+            "display_as_percent": outcome.is_proportion(),
         },
-    })
+    });
+    // Not by `json!`, which would copy all rows.
+    Value::from_iter([("sim", rows(sim)), ("obs", rows(obs)), ("metadata", metadata)])
 }
 
 fn simulated(figure: &Figure, panel: &Panel) -> Vec<Value> {
