@@ -206,13 +206,17 @@ fn a_run_dies_when_asked_to_unless_it_ignores_that() {
     for (fault, code, made) in [("hang-after:1", 143, 1), ("ignore-sigterm", 0, 3)] {
         let words = format!("batch --city C.12580 {THREE}");
         // Plots take a while, so that the signal comes before the last.
-        let mut command = folder.command(&words, &[], &[("RW_FAULT", fault), ("RW_PLOT_SECONDS", "0.3")]);
+        let mut command =
+            folder.command(&words, &[], &[("RW_FAULT", fault), ("RW_PLOT_SECONDS", "0.3")]);
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         assert!(lines.any(|line| line.contains("SUCCESS")));
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         assert_eq!((fault, child.wait().unwrap().code()), (fault, Some(code)));
-        assert_eq!((fault, 1 + lines.filter(|line| line.contains("SUCCESS")).count()), (fault, made));
+        assert_eq!(
+            (fault, 1 + lines.filter(|line| line.contains("SUCCESS")).count()),
+            (fault, made)
+        );
     }
 }
