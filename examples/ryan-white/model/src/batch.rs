@@ -353,7 +353,8 @@ fn load(path: &Path) -> Result<Option<Simset>, String> {
 fn write_page(path: &Path, text: &str) -> std::io::Result<()> {
     for (name, script) in LIBRARY {
         let script_path = path.with_file_name("lib").join(name);
-        if !script_path.exists() {
+        // Most pages find it written by the page before.
+        if fs::read(&script_path).ok().as_deref() != Some(script.as_bytes()) {
             fs::create_dir_all(script_path.parent().unwrap_or(path))?;
             fs::write(script_path, script)?;
         }

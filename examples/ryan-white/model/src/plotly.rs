@@ -13,6 +13,8 @@ const MOST_LINES: usize = 240;
 /// Pixels: a whole plot of one panel, and a row of several.
 const HEIGHT: usize = 450;
 const ROW_HEIGHT: usize = 230;
+/// With more columns the labels of panels would run into each other.
+const MOST_COLUMNS: usize = 6;
 
 /// What a plot is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,11 +142,14 @@ fn color(simset: &str) -> &'static str {
 
 fn layout(figure: &Figure, subject: &Subject) -> Value {
     let count = figure.panels.len();
-    let columns = (1..).find(|columns| columns * columns >= count).unwrap_or(1);
+    let columns =
+        (1..MOST_COLUMNS).find(|columns| columns * columns >= count).unwrap_or(MOST_COLUMNS);
     let rows = count.div_ceil(columns);
-    let height = if count == 1 { HEIGHT } else { 120 + rows * ROW_HEIGHT };
+    let height = if count == 1 { HEIGHT } else { 140 + rows * ROW_HEIGHT };
     // Room between panels, as shares of the whole: for tick labels, and for titles in a plot of this height.
-    let (gap_x, gap_y) = (0.25 / columns as f64, 55.0 / height as f64);
+    let label_lines = if figure.dimensions.len() > 2 { figure.dimensions.len() } else { 1 };
+    let (gap_x, gap_y) =
+        (0.25 / columns as f64, (43.0 + 12.0 * label_lines as f64) / height as f64);
     let width = (1.0 - gap_x * (columns - 1) as f64) / columns as f64;
     let tall = (1.0 - gap_y * (rows - 1) as f64) / rows as f64;
     let mut layout = Map::new();
@@ -173,7 +178,7 @@ fn layout(figure: &Figure, subject: &Subject) -> Value {
             "domain": [number((top - tall).max(0.0)), number(top)],
             "anchor": format!("x{suffix}"),
             "rangemode": "tozero",
-            "tickformat": if figure.outcome.is_proportion() { ".0%" } else { ",.3~s" },
+            "tickformat": if figure.outcome.is_proportion() { ".0%" } else { ",.3~r" },
             "zeroline": false,
         });
         // One title a row, and none where the rows are many: they would overlap.
@@ -184,7 +189,7 @@ fn layout(figure: &Figure, subject: &Subject) -> Value {
         layout.insert(format!("yaxis{suffix}"), y);
         if !panel.values.is_empty() {
             annotations.push(json!({
-                "text": panel.values.join(" / "),
+                "text": panel.values.join(if label_lines > 1 { "<br>" } else { " / " }),
                 "x": number(left + width / 2.0),
                 "y": number(top),
                 "xref": "paper",
@@ -192,7 +197,7 @@ fn layout(figure: &Figure, subject: &Subject) -> Value {
                 "xanchor": "center",
                 "yanchor": "bottom",
                 "showarrow": false,
-                "font": { "size": if columns > 4 { 9 } else { 12 } },
+                "font": { "size": if columns > 4 { 10 } else { 12 } },
             }));
         }
     }
@@ -200,7 +205,10 @@ fn layout(figure: &Figure, subject: &Subject) -> Value {
     layout.insert("hovermode".to_owned(), json!("closest"));
     layout.insert("showlegend".to_owned(), json!(true));
     layout.insert("height".to_owned(), json!(height));
-    layout.insert("margin".to_owned(), json!({ "t": 80, "r": 20, "b": 60, "l": 80 }));
+    layout.insert(
+        "margin".to_owned(),
+        json!({ "t": if label_lines > 1 { 130 } else { 80 }, "r": 20, "b": 60, "l": 80 }),
+    );
     layout.insert("plot_bgcolor".to_owned(), json!("rgb(247, 247, 247)"));
     layout.insert(
         "meta".to_owned(),

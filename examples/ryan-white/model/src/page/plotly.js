@@ -54,7 +54,11 @@ window.HTMLWidgets.widget({
         });
       });
       layout.annotations.forEach(function (note) {
-        node(svg, "text", { x: margin.l + note.x * inner.w, y: margin.t + (1 - note.y) * inner.h - 3, "text-anchor": "middle" }, note.text);
+        var lines = note.text.split("<br>"), y = margin.t + (1 - note.y) * inner.h - 3;
+        lines.forEach(function (line, i) {
+          var place = { x: margin.l + note.x * inner.w, y: y - 11 * (lines.length - 1 - i), "text-anchor": "middle" };
+          node(svg, "text", place, line);
+        });
       });
       plot.data.filter(function (trace) { return trace.showlegend; }).forEach(function (trace, i) {
         var y = margin.t + 10 + 18 * i, x = width - 130;
