@@ -375,7 +375,8 @@ fn a_daemon_that_dies_meanwhile_is_an_error_and_its_container_is_swept_later() {
 /// Stands between jheem and the daemon, and can be cut.
 struct Proxy {
     path: PathBuf,
-    open: Arc<Mutex<Vec<UnixStream>>>,
+    /// None once it is cut: what is accepted after that is dropped.
+    open: Arc<Mutex<Option<Vec<UnixStream>>>>,
 }
 
 impl Proxy {
@@ -385,14 +386,13 @@ impl Proxy {
             Err(_) => PathBuf::from("/var/run/docker.sock"),
         };
         let listener = UnixListener::bind(path).unwrap();
-        let open = Arc::new(Mutex::new(Vec::new()));
+        let open = Arc::new(Mutex::new(Some(Vec::new())));
         let kept = Arc::clone(&open);
         thread::spawn(move || {
             for client in listener.incoming() {
                 let (client, server) = (client.unwrap(), UnixStream::connect(&daemon).unwrap());
-                kept.lock()
-                    .unwrap()
-                    .extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
+                let Some(kept) = &mut *kept.lock().unwrap() else { return };
+                kept.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
                 thread::spawn(move || copy(client, server));
                 thread::spawn(move || copy(back.0, back.1));
@@ -403,7 +403,7 @@ impl Proxy {
 
     fn cut(&self) {
         fs::remove_file(&self.path).unwrap();
-        for stream in self.open.lock().unwrap().drain(..) {
+        for stream in self.open.lock().unwrap().take().unwrap() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

@@ -214,7 +214,9 @@ impl Containers {
             tokio::select! {
                 piece = output.next(), if open => match piece {
                     Some(Ok(piece)) => reader.hear(&piece, &mut timing),
-                    Some(Err(_)) | None => open = false,
+                    Some(Err(error)) => return Err(self.lost(spec, &error)),
+                    // A program may close its output and go on.
+                    None => open = false,
                 },
                 ended = waiting.next() => match ended {
                     // A code other than 0 comes as an error.
