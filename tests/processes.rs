@@ -284,3 +284,32 @@ fn the_line_for_people_does_the_same() {
     assert_eq!(String::from_utf8(done.stdout).unwrap(), "a 'b' $c\n");
     assert_eq!(std::fs::read_to_string(folder.path().join("made")).unwrap(), "it's\n");
 }
+
+/// Root may remove anything and read every process; the usual user may not.
+#[test]
+fn an_ordinary_user_sweeps_as_well() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: not root, so every other test is this one");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (temporary, copy) = (folder.path().join("tmp"), folder.path().join("tests"));
+    std::fs::create_dir(&temporary).unwrap();
+    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    for (path, mode) in [(folder.path(), 0o755), (&temporary, 0o777), (&copy, 0o755)] {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+    let told = Command::new("setpriv")
+        .args(["--reuid=12321", "--regid=12321", "--clear-groups"])
+        .arg(&copy)
+        .args(["--exact", "what_a_killed_jheem_left_is_swept"])
+        .arg("what_a_program_leaves_behind_ends_with_it")
+        .env("TMPDIR", &temporary)
+        .current_dir(&temporary)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&told.stdout);
+    assert!(told.status.success() && text.contains("2 passed"), "{text}");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+}
