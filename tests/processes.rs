@@ -226,8 +226,9 @@ fn what_a_killed_jheem_left_is_swept() {
         let scratch = Path::new(&folder).join("run");
         std::fs::create_dir_all(scratch.join("closed")).unwrap();
         // The second loses its mark: only its group, known from the file beside the folder, finds it.
-        let text =
-            "chmod 500 closed; setsid sleep 1000 & exec env -i sh -c 'echo $$; exec sleep 1000'";
+        let text = "setsid sh -c 'echo > apart; exec sleep 1000' & \
+            until [ -e apart ]; do sleep 0.01; done; chmod 500 closed; \
+            exec env -i sh -c 'echo $$; exec sleep 1000'";
         let spec = script(&folder, &scratch, text);
         let told = Processes.run(&spec, &Stop::default(), &mut |_, line| {
             std::io::stdout().write_all(format!("leader={line}\n").as_bytes()).unwrap();
