@@ -226,7 +226,7 @@ fn what_a_killed_jheem_left_is_swept() {
         let scratch = Path::new(&folder).join("run");
         std::fs::create_dir_all(scratch.join("closed")).unwrap();
         // The second loses its mark: only its group, known from the file beside the folder, finds it.
-        let text = "setsid sh -c 'echo > apart; exec sleep 1000' & \
+        let text = "setsid sh -c 'echo > apart; while :; do sleep 1; done' & \
             until [ -e apart ]; do sleep 0.01; done; chmod 500 closed; \
             exec env -i sh -c 'echo $$; exec sleep 1000'";
         let spec = script(&folder, &scratch, text);
@@ -251,11 +251,11 @@ fn what_a_killed_jheem_left_is_swept() {
     killed.kill().unwrap();
     killed.wait().unwrap();
     assert!(Path::new(&format!("/proc/{leader}")).exists(), "the run goes on without its jheem");
-    assert_eq!(alive(owner).len(), 1);
+    assert_ne!(alive(owner), [""; 0]);
 
     let other = Processes.sweep("processes-other", &folder.path().join("none")).unwrap();
     assert_eq!(other, [""; 0]);
-    assert_eq!(alive(owner).len(), 1);
+    assert_ne!(alive(owner), [""; 0]);
 
     let done = Processes.sweep(owner, folder.path()).unwrap();
     assert_eq!(
