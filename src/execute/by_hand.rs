@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::job::{Engine, Isolation, Mount, RunSpec};
+use crate::job::{Engine, Isolation, Limits, Mount, RunSpec};
 
 /// The whole command, quoted for a POSIX shell: `docker run …`, or the program itself.
 pub fn line(spec: &RunSpec) -> String {
@@ -46,7 +46,7 @@ fn docker_run_line(spec: &RunSpec, image: &str, platform: Option<&str>) -> Strin
         option("--memory", &format!("{bytes}b"));
         option("--memory-swap", &format!("{bytes}b"));
     }
-    if let Some(cpus) = spec.limits.cpus {
+    if let Some(cpus) = cpus(&spec.limits) {
         option("--cpus", &cpus.to_string());
     }
     if let Some(user) = &spec.isolation.user {
@@ -85,6 +85,12 @@ pub const TMPFS: &str = "rw,exec,nosuid,nodev,mode=1777";
 /// The network mode: none unless declared.
 pub fn network(isolation: &Isolation) -> &str {
     isolation.network.as_deref().unwrap_or("none")
+}
+
+/// The bound on processors; daemons refuse one that is above what the machine has, which is no bound.
+pub fn cpus(limits: &Limits) -> Option<f64> {
+    let had = std::thread::available_parallelism().map_or(f64::INFINITY, |n| n.get() as f64);
+    limits.cpus.filter(|cpus| *cpus < had)
 }
 
 /// Security options: no new privileges; and, on machines with SELinux, no labels, which would forbid reading mounted folders.
@@ -135,7 +141,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::job::Limits;
 
     fn spec(engine: Engine) -> RunSpec {
         RunSpec {
@@ -164,8 +169,8 @@ mod tests {
             Mount { host: "/out:x".into(), inside: "/app/out".to_owned(), write: true },
         ];
         spec.limits.memory = Some(1 << 30);
-        spec.limits.cpus = Some(1.5);
-        insta::assert_snapshot!(line(&spec), @r#"docker run --rm --platform linux/amd64 --network none --security-opt no-new-privileges --memory 1073741824b --memory-swap 1073741824b --cpus 1.5 --env 'MODEL=ryan white' --mount 'type=bind,"source=/in, ""put""",target=/app/in,readonly' --mount type=bind,source=/out:x,target=/app/out --entrypoint Rscript sha256:abc --vanilla batch 'it'\''s $HOME'"#);
+        spec.limits.cpus = Some(0.5);
+        insta::assert_snapshot!(line(&spec), @r#"docker run --rm --platform linux/amd64 --network none --security-opt no-new-privileges --memory 1073741824b --memory-swap 1073741824b --cpus 0.5 --env 'MODEL=ryan white' --mount 'type=bind,"source=/in, ""put""",target=/app/in,readonly' --mount type=bind,source=/out:x,target=/app/out --entrypoint Rscript sha256:abc --vanilla batch 'it'\''s $HOME'"#);
     }
 
     #[test]

@@ -78,6 +78,8 @@ impl Containers {
 }
 
 impl Executor for Containers {
+    /// What the container wrote into writable folder mounts is the caller's afterwards; a file that is mounted writable keeps its owner.
+    ///
     /// Exit code 137 that jheem did not cause is `OutOfMemory`: Podman does not set the flag, and neither daemon does for a child of the first process.
     fn run(
         &self,
@@ -89,6 +91,7 @@ impl Executor for Containers {
             return Err(Error::bug(format!("run `{}` is not an image's", spec.id)));
         };
         prepare_mounts(spec)?;
+        self.check_names(&spec.mounts)?;
         if stop.is_raised() {
             return Ok(Exit::Stopped);
         }
@@ -172,6 +175,23 @@ impl Containers {
         })
     }
 
+    /// Podman joins a mount's parts with commas and splits them again without minding quotes.
+    fn check_names(&self, mounts: &[Mount]) -> Result<()> {
+        let split = |text: &str| text.contains([',', '"']);
+        let bad = mounts
+            .iter()
+            .find(|mount| split(&mount.host.display().to_string()) || split(&mount.inside));
+        match bad {
+            Some(mount) if self.daemon.podman => {
+                let (host, inside) = (mount.host.display(), &mount.inside);
+                Err(Error::environment(format!("cannot mount `{host}` at `{inside}`"))
+                    .because("Podman's daemon splits paths at commas and quotes")
+                    .hint("rename it, or use Docker"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn cannot_create(&self, spec: &RunSpec, error: &DaemonError) -> Error {
         let Engine::Image { id, .. } = &spec.engine else {
             return Error::bug(format!("run `{}` is not an image's", spec.id));
@@ -195,15 +215,16 @@ impl Containers {
         on_line: &mut dyn FnMut(Stream, &str) -> Sign,
     ) -> Result<Exit> {
         let docker = &self.daemon.docker;
-        let lost = |error: DaemonError| self.lost(spec, &error);
+        let refused = |error: DaemonError| self.cannot_start(spec, &error);
         // Attached before it is started, so that no line is missed, whatever becomes of the daemon's own log.
         let options =
             AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
-        let attached = docker.attach_container(name, Some(options)).await.map_err(lost)?;
+        // Podman prepares the container here, so what Docker says on starting it may come now.
+        let attached = docker.attach_container(name, Some(options)).await.map_err(refused)?;
         // The input is kept open as long as the output: closing it may close both.
         let AttachContainerResults { mut output, input: _input } = attached;
         let started = docker.start_container(name, None::<StartContainerOptions>).await;
-        started.map_err(|error| self.cannot_start(spec, &error))?;
+        started.map_err(refused)?;
 
         let mut timing = Timing::new(&spec.limits, Instant::now());
         let mut reader = Reader { out: Lines::default(), err: Lines::default(), on_line };
@@ -214,7 +235,9 @@ impl Containers {
             tokio::select! {
                 piece = output.next(), if open => match piece {
                     Some(Ok(piece)) => reader.hear(&piece, &mut timing),
-                    Some(Err(_)) | None => open = false,
+                    Some(Err(error)) => return Err(self.lost(spec, &error)),
+                    // A program may close its output and go on.
+                    None => open = false,
                 },
                 ended = waiting.next() => match ended {
                     // A code other than 0 comes as an error.
@@ -417,7 +440,7 @@ fn body(spec: &RunSpec) -> ContainerCreateBody {
         memory,
         // No swap beyond it: a plot that swaps is slower than one that is told to use less.
         memory_swap: memory,
-        nano_cpus: spec.limits.cpus.map(|cpus| (cpus * 1e9) as i64),
+        nano_cpus: by_hand::cpus(&spec.limits).map(|cpus| (cpus * 1e9) as i64),
         network_mode: Some(by_hand::network(isolation).to_owned()),
         security_opt: Some(by_hand::security()),
         cap_drop: Some(isolation.drop_capabilities.clone()),

@@ -93,17 +93,25 @@ mod system {
     //! Through /proc and pidfds.
 
     use std::fs;
+    use std::time::Duration;
 
     use rustix::io::Errno;
     use rustix::process::{Pid, PidfdFlags, Signal};
 
     use super::MARK;
 
+    /// `PF_KTHREAD` of the kernel's `sched.h`.
+    const KERNEL_THREAD: u32 = 0x0020_0000;
+    /// How long a process may take to turn into another program: a fifth of a second in all.
+    const TURNING_STEP: Duration = Duration::from_millis(1);
+    const TURNING_STEPS: usize = 200;
+
     /// What /proc/PID/stat tells.
     #[derive(PartialEq)]
     struct Stat {
         state: char,
         group: i32,
+        flags: u32,
         /// Clock ticks since the machine was started.
         started: u64,
     }
@@ -122,16 +130,37 @@ mod system {
         Some(Stat {
             state: fields.next()?.chars().next()?,
             group: fields.nth(1)?.parse().ok()?,
-            started: fields.nth(16)?.parse().ok()?,
+            flags: fields.nth(3)?.parse().ok()?,
+            started: fields.nth(12)?.parse().ok()?,
         })
     }
 
     fn mark(pid: Pid) -> Option<String> {
-        let environment = fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).ok()?;
+        let environment = environment(pid)?;
         let value = environment
             .split(|byte| *byte == 0)
             .find_map(|entry| entry.strip_prefix(MARK.as_bytes())?.strip_prefix(b"="))?;
         String::from_utf8(value.to_vec()).ok()
+    }
+
+    /// A process that is just turning into another program shows no environment, and no arguments either, for an instant.
+    fn environment(pid: Pid) -> Option<Vec<u8>> {
+        let read = |name| fs::read(format!("/proc/{}/{name}", pid.as_raw_nonzero())).ok();
+        for _ in 0..TURNING_STEPS {
+            let environment = read("environ")?;
+            if !environment.is_empty() {
+                return Some(environment);
+            }
+            let stat = stat(pid)?;
+            if stat.flags & KERNEL_THREAD != 0 || !stat.lives() {
+                return None;
+            }
+            if !read("cmdline")?.is_empty() {
+                return read("environ");
+            }
+            std::thread::sleep(TURNING_STEP);
+        }
+        None
     }
 
     fn pids() -> impl Iterator<Item = Pid> {
