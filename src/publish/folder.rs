@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 use super::destination::{Destination, OWN_FOLDER};
-use super::manifest::{self, Head, ObjectEntry};
+use super::manifest::{self, Head, Lines, ObjectEntry};
 use super::place::{
     Claim, DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere, changed,
 };
@@ -97,7 +97,7 @@ impl Folder {
     }
 
     /// The intent of a publish that has not ended, and its digest.
-    fn read_intent(&self, owner: &str) -> Result<Option<(Digest, Vec<(String, ObjectEntry)>)>> {
+    fn read_intent(&self, owner: &str) -> Result<Option<(Digest, Lines)>> {
         let path = self.of_owner(owner).join("intent.jsonl");
         let Some(bytes) = read(&path)? else { return Ok(None) };
         let entries = manifest::decode_intent(&bytes).map_err(|what| self.damaged(&path, what))?;
@@ -522,7 +522,7 @@ fn stage(source: &Path, temp: &Path, key: &str, entry: &ObjectEntry) -> Result<(
         true => hash(&mut to, &mut io::sink()),
         false => hash(&mut from, &mut to),
     };
-    let (found, _) = copied.map_err(|error| cannot("copy to", temp, &error).hint(KEPT))?;
+    let (found, _) = copied.map_err(|error| cannot("copy to", temp, &error))?;
     if found != entry.bytes {
         return Err(Error::environment(format!(
             "`{}` changed before it was published as `{key}`: it has the digest {}, not {}",
@@ -563,8 +563,6 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
-
-const KEPT: &str = "what is published stays as it is; run it again to go on";
 
 /// An IO error on the destination's side, with what can be done about it.
 fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {

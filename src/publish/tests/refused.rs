@@ -24,7 +24,10 @@ fn refused(project: &Project, plots: &[Plot]) -> String {
 fn a_file_that_jheem_did_not_publish_is_never_touched() {
     let project = Project::new();
     project.write("site/C.12580/cessation/incidence.json", "mine");
-    insta::assert_snapshot!(refused(&project, &one()), @"");
+    insta::assert_snapshot!(refused(&project, &one()), @r##"
+error: `plot.rw C.12580/incidence` cannot be published as `C.12580/cessation/incidence.json` to `file:site`: something that jheem did not publish stands there
+hint: move it away if it may go, or give another key
+"##);
     assert_eq!(project.plan(&one()).counts().refused, 2);
     fs::remove_file(project.path("site/C.12580/cessation/incidence.json")).unwrap();
     assert_eq!(project.publish(&one()).objects, 1);
@@ -56,7 +59,10 @@ fn another_projects_keys_are_refused_and_its_own_stay_apart() {
     project.publish(&one());
     project.owner = "cdc-testing".into();
     let error = project.try_publish(&one()).unwrap_err();
-    insta::assert_snapshot!(error.render(false), @"");
+    insta::assert_snapshot!(error.render(false), @r##"
+error: `plot.rw C.12580/incidence` cannot be published as `C.12580/cessation/incidence.json` to `file:site`: the project `ryan-white` publishes it
+hint: give another key or another destination
+"##);
     let before = project.files()[&one()[0].key()].clone();
     let mine = [plot("CA", "testing")];
     assert_eq!(project.publish(&mine).rows, 1);
