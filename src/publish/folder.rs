@@ -70,13 +70,21 @@ impl Folder {
 
     /// The manifest of an owner, whole, as it was at one moment.
     fn read_manifest(&self, owner: &str) -> Result<(Head, BTreeMap<String, ObjectEntry>)> {
-        let mut head = self.read_head(owner)?;
+        self.manifest_from(self.read_head(owner)?)
+    }
+
+    /// The manifest that this head names or, if it has been replaced since it was read, the one of the new head.
+    pub(super) fn manifest_from(
+        &self,
+        mut head: Head,
+    ) -> Result<(Head, BTreeMap<String, ObjectEntry>)> {
+        let owner = head.owner.clone();
         loop {
             let chunks: Vec<_> = head
                 .chunks
                 .par_iter()
                 .map(|(name, chunk)| {
-                    let path = self.of_owner(owner).join("chunks").join(chunk.file(name));
+                    let path = self.of_owner(&owner).join("chunks").join(chunk.file(name));
                     let Some(bytes) = read(&path)? else { return Ok(Err(path)) };
                     let lines = manifest::decode_chunk(&bytes, chunk);
                     lines.map(Ok).map_err(|what| self.damaged(&path, what))
@@ -86,7 +94,7 @@ impl Folder {
                 Ok(chunks) => return Ok((head, chunks.into_iter().flatten().collect())),
                 Err(path) => {
                     // A publish may have replaced the chunk between the two looks.
-                    let now = self.read_head(owner)?;
+                    let now = self.read_head(&owner)?;
                     if now == head {
                         return Err(self.damaged(&path, "is missing"));
                     }

@@ -122,9 +122,10 @@ fn a_publish_killed_twice_with_other_content_in_between_still_knows_its_own() {
     // The third event is the first object: `incidence` has its new content, nothing else happened.
     assert!(!publish_and_end_at(&project, 3).success());
     assert_eq!(project.objects()["C.12580/cessation/incidence.json"], "other incidence");
-    // The new object of another city is put and never committed.
-    assert!(!publish_and_end_at(&project, 6).success());
+    // The new object of another city is put, after `testing`, and nothing knows it but the intent.
+    assert!(!publish_and_end_at(&project, 4).success());
     assert!(project.objects().contains_key("C.12940/cessation/incidence.json"));
+    assert_eq!(project.rows().len(), before().len());
     // A third content of it: the killed one is replaced, not taken for foreign.
     let mut plots = after();
     plots[4] = plots[4].clone().content("third");

@@ -227,6 +227,30 @@ fn a_plan_is_not_carried_out_if_the_destination_moved_on_meanwhile() {
 }
 
 #[test]
+fn a_row_that_another_project_publishes_meanwhile_stays_that_projects() {
+    let mut project = Project::new();
+    project.publish(&[plot("C.12940", "testing")]);
+    project.build(&one());
+    let mut wanted = project.wanted(&one());
+    wanted.owner = "cdc-testing".into();
+    wanted.objects[0].key = "elsewhere.json".into();
+    let mut during = |event: Event<'_>| {
+        if let Event::Intended { .. } = event {
+            // As another project would leave it: the version that was planned with, but a new row.
+            let database = Connection::open(project.path("site/plots.db")).unwrap();
+            let row = "INSERT INTO jheem_manifest
+                SELECT tbl, replace(replace(key, '12940', '12580'), 'testing', 'incidence'), owner, entry
+                FROM jheem_manifest";
+            assert_eq!(database.execute(row, []).unwrap(), 1);
+        }
+    };
+    let error = project.try_publish_wanted(&wanted, &mut during).unwrap_err();
+    assert!(error.message.contains("appeared in `sqlite:site/plots.db#plots`"), "{error}");
+    project.owner = "cdc-testing".into();
+    assert_eq!(project.rows().len(), 1);
+}
+
+#[test]
 fn a_database_held_by_another_program_fails_the_publish_and_the_next_one_goes_on() {
     let project = Project::new();
     project.publish(&[plot("C.12580", "testing")]);
@@ -268,6 +292,12 @@ fn remote_destinations_are_not_built_yet_and_say_so() {
         assert_eq!(error.kind, Kind::Unsupported);
         assert!(error.message.contains(&format!("`{url}`")));
     }
+}
+
+#[test]
+fn one_place_is_opened_once() {
+    let again = ["file:site", "file:./site/"].map(|url| parse_destination(url).unwrap());
+    assert_eq!(open(Path::new("."), &again).err().unwrap().kind, Kind::Bug);
 }
 
 #[test]
