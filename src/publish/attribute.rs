@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// One attribute of a row; `T` is what a text is made of (a plain text once it is published).
 ///
 /// Its JSON is DynamoDB's own: `{"S":"incidence"}`, `{"N":"20123"}`, `{"BOOL":true}`, `{"NULL":true}`, `{"L":[…]}`, `{"M":{…}}`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Attribute<T = String> {
     S(T),
     /// A decimal number, kept as text so that no digit is lost.

@@ -20,11 +20,11 @@ use super::manifest::FORMAT;
 use super::place::{Claim, DriftKind, RowPlace, RowPut, RowWrite, RowsThere, key_part};
 use super::wanted::RowKey;
 
-/// One row counts the writes; `jheem_manifest` has one owner for each key.
+/// `jheem_table` counts the writes to each table; `jheem_manifest` has one owner for each key.
 const OWN_TABLES: &str = "
-    CREATE TABLE IF NOT EXISTS jheem_meta (format INTEGER NOT NULL, version INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS jheem_meta (format INTEGER NOT NULL);
     CREATE TABLE IF NOT EXISTS jheem_table (
-        name TEXT PRIMARY KEY COLLATE NOCASE, key TEXT NOT NULL, attributes TEXT NOT NULL
+        name TEXT PRIMARY KEY COLLATE NOCASE, key TEXT NOT NULL, attributes TEXT NOT NULL, version INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS jheem_manifest (
         tbl TEXT NOT NULL COLLATE NOCASE, key TEXT NOT NULL, owner TEXT NOT NULL, entry TEXT NOT NULL,
@@ -43,6 +43,15 @@ pub struct Database {
 
 /// What a key's columns are: names and types (`S` or `N`).
 type Columns = Vec<(String, char)>;
+
+/// What is known of the table.
+struct Table {
+    columns: Columns,
+    /// Every attribute that an item ever had.
+    attributes: BTreeSet<String>,
+    /// Counts the writes.
+    version: i64,
+}
 
 /// Tells whether a file was written between two looks.
 type Look = (Option<(SystemTime, u64)>, bool);
@@ -77,6 +86,9 @@ impl Database {
             Some(ErrorCode::DiskFull) => Error::environment(message)
                 .because(error)
                 .hint("free some space and run it again; what is published stays as it is"),
+            Some(ErrorCode::SystemIoFailure) => Error::environment(message).because(error).hint(
+                "see whether the disk is full or broken and run it again; what is published stays as it is",
+            ),
             Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen) => {
                 let hint = format!("make `{path}` and its folder writable and run it again");
                 Error::environment(message).because(error).hint(hint)
@@ -99,7 +111,9 @@ impl Database {
 
     fn look(&self) -> Look {
         let file = self.path.metadata().and_then(|found| Ok((found.modified()?, found.len())));
-        (file.ok(), self.beside("-wal").exists() || self.beside("-journal").exists())
+        // Another reader may have left an empty log, which says nothing.
+        let logs = ["-wal", "-journal"].map(|suffix| self.beside(suffix).metadata());
+        (file.ok(), logs.iter().flatten().any(|log| log.len() > 0))
     }
 
     /// Reads with `read` from the database as it is at one moment; none if there is no database.
@@ -134,37 +148,34 @@ impl Database {
         Ok(database)
     }
 
-    /// The count of writes, if jheem ever wrote here.
-    fn version(&self, database: &Connection) -> Result<Option<u64>> {
+    /// Refuses a database that a later jheem wrote.
+    fn check_format(&self, database: &Connection) -> Result<()> {
         let failed = |error| self.cannot("read", &error);
         if !has(database, "table", "jheem_meta").map_err(failed)? {
-            return Ok(None);
+            return Ok(());
         }
-        let query = "SELECT format, version FROM jheem_meta";
-        let row: (u32, i64) = database
-            .query_row(query, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()
-            .map_err(failed)?
-            .ok_or_else(|| self.damaged("`jheem_meta` is empty"))?;
-        if row.0 != FORMAT {
-            let what = format!("it has the format {}, of a later jheem", row.0);
-            return Err(self.damaged(what));
+        let format = database.query_row("SELECT format FROM jheem_meta", [], |row| row.get(0));
+        match format.optional().map_err(failed)? {
+            Some(FORMAT) => Ok(()),
+            Some(other) => {
+                Err(self.damaged(format!("it has the format {other}, of a later jheem")))
+            }
+            None => Err(self.damaged("`jheem_meta` is empty")),
         }
-        let version = u64::try_from(row.1).map_err(|_| self.damaged("the version is negative"))?;
-        Ok(Some(version))
     }
 
-    /// The columns of the key and the attributes seen so far, if the table exists and is jheem's.
-    fn table(&self, database: &Connection) -> Result<Option<(Columns, BTreeSet<String>)>> {
+    /// What is known of the table, if it exists and is jheem's.
+    fn table(&self, database: &Connection) -> Result<Option<Table>> {
+        self.check_format(database)?;
         let failed = |error| self.cannot("read", &error);
         let ours = match has(database, "table", "jheem_table").map_err(failed)? {
             true => {
-                let query = "SELECT key, attributes FROM jheem_table WHERE name = ?";
-                let texts = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+                let query = "SELECT key, attributes, version FROM jheem_table WHERE name = ?";
+                let texts = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
                 let row = database.query_row(query, [&self.table], texts);
                 row.optional().map_err(failed)?
             }
-            false => None::<(String, String)>,
+            false => None::<(String, String, i64)>,
         };
         let exists = has(database, "table", &self.table).map_err(failed)?;
         let view = has(database, "view", &self.table).map_err(failed)?;
@@ -176,11 +187,11 @@ impl Database {
             return Err(Error::user(format!("jheem did not make the table `{name}` in `{path}`"))
                 .hint("give another table after `#` in the destination"));
         }
-        let Some((key, attributes)) = ours.filter(|_| exists) else { return Ok(None) };
+        let Some((key, attributes, version)) = ours.filter(|_| exists) else { return Ok(None) };
         let wrong = |error: serde_json::Error| self.damaged(format!("in `jheem_table`: {error}"));
-        let key = serde_json::from_str(&key).map_err(wrong)?;
+        let columns = serde_json::from_str(&key).map_err(wrong)?;
         let attributes = serde_json::from_str(&attributes).map_err(wrong)?;
-        Ok(Some((key, attributes)))
+        Ok(Some(Table { columns, attributes, version }))
     }
 
     /// The manifest of all owners: whose each key is, and what is published under it.
@@ -244,15 +255,14 @@ impl Database {
     }
 
     fn read_from(&self, database: &Connection, owner: &str, keys: &[&RowKey]) -> Result<RowsThere> {
-        let version = self.version(database)?;
-        let Some((columns, _)) = self.table(database)? else {
-            return Ok(RowsThere { version, ..RowsThere::default() });
+        let Some(Table { columns, version, .. }) = self.table(database)? else {
+            return Ok(RowsThere::default());
         };
         let mut stand = BTreeSet::new();
         self.each_row(database, &columns, false, &mut |key, _| {
             stand.insert(key);
         })?;
-        let mut there = RowsThere { version, ..RowsThere::default() };
+        let mut there = RowsThere { version: Some(version), ..RowsThere::default() };
         let mut others = BTreeMap::new();
         for (key, (whose, entry)) in self.manifest(database, &columns)? {
             if whose != owner {
@@ -279,7 +289,7 @@ impl Database {
 
     fn drift_from(&self, database: &Connection, there: &RowsThere) -> Result<Drift> {
         let mut drift = Vec::new();
-        let Some((columns, _)) = self.table(database)? else {
+        let Some(Table { columns, .. }) = self.table(database)? else {
             let missing = there.entries.keys().map(|key| (key.clone(), DriftKind::Missing));
             return Ok(missing.collect());
         };
@@ -317,10 +327,14 @@ impl Database {
             typed.collect::<Vec<_>>().join(", "),
             names.join(", ")
         ))?;
+        database.execute(
+            "INSERT INTO jheem_meta (format) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM jheem_meta)",
+            [FORMAT],
+        )?;
         // The rows of a table that someone dropped are gone, whoever had them.
         database.execute("DELETE FROM jheem_manifest WHERE tbl = ?", [&self.table])?;
         database.execute(
-            "INSERT OR REPLACE INTO jheem_table (name, key, attributes) VALUES (?, ?, '[]')",
+            "INSERT OR REPLACE INTO jheem_table (name, key, attributes, version) VALUES (?, ?, '[]', 0)",
             (&self.table, json(&columns)),
         )?;
         Ok(())
@@ -399,19 +413,17 @@ impl RowPlace for Database {
         let mut database = self.open_to_write()?;
         let transaction =
             database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-        if self.version(&transaction)? != there.version {
+        let table = self.table(&transaction)?;
+        if table.as_ref().map(|table| table.version) != there.version {
             let message =
                 format!("`{}` was published to while this publish was planned", self.destination);
             return Err(Error::environment(message).hint("run it again"));
         }
         transaction.execute_batch(OWN_TABLES).map_err(failed)?;
-        let seen = match self.table(&transaction)? {
-            Some((_, attributes)) => Some(attributes),
-            None => {
-                self.make_table(&transaction, first.key).map_err(failed)?;
-                None
-            }
-        };
+        if table.is_none() {
+            self.make_table(&transaction, first.key).map_err(failed)?;
+        }
+        let seen = table.map(|table| table.attributes);
         {
             let names: Vec<String> = first.key.0.iter().map(|(name, _)| quote(name)).collect();
             let holes = vec!["?"; names.len() + 1].join(", ");
@@ -464,15 +476,13 @@ impl RowPlace for Database {
         if seen.as_ref() != Some(&attributes) {
             self.make_view(&transaction, first.key, &attributes).map_err(failed)?;
         }
-        let count = match there.version {
-            None => "INSERT INTO jheem_meta (version, format) VALUES (1, ?)",
-            Some(_) => "UPDATE jheem_meta SET version = version + 1 WHERE format = ?",
-        };
-        transaction.execute(count, [FORMAT]).map_err(failed)?;
+        let count = "UPDATE jheem_table SET version = version + 1 WHERE name = ?";
+        transaction.execute(count, [&self.table]).map_err(failed)?;
         transaction.commit().map_err(failed)?;
-        placed(puts.iter().filter(|put| put.write != RowWrite::Note).count());
         // The last to close takes the log away, so that the database is one file again.
-        database.close().map_err(|(_, error)| failed(error))
+        database.close().map_err(|(_, error)| failed(error))?;
+        placed(puts.iter().filter(|put| put.write != RowWrite::Note).count());
+        Ok(())
     }
 
     fn drift(&self, there: &RowsThere) -> Result<Drift> {

@@ -16,7 +16,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 use super::destination::{Destination, OWN_FOLDER};
-use super::manifest::{self, Head, ObjectEntry};
+use super::manifest::{self, Head, Lines, ObjectEntry};
 use super::place::{
     Claim, DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere, changed,
 };
@@ -70,13 +70,21 @@ impl Folder {
 
     /// The manifest of an owner, whole, as it was at one moment.
     fn read_manifest(&self, owner: &str) -> Result<(Head, BTreeMap<String, ObjectEntry>)> {
-        let mut head = self.read_head(owner)?;
+        self.manifest_from(self.read_head(owner)?)
+    }
+
+    /// The manifest that this head names or, if it has been replaced since it was read, the one of the new head.
+    pub(super) fn manifest_from(
+        &self,
+        mut head: Head,
+    ) -> Result<(Head, BTreeMap<String, ObjectEntry>)> {
+        let owner = head.owner.clone();
         loop {
             let chunks: Vec<_> = head
                 .chunks
                 .par_iter()
                 .map(|(name, chunk)| {
-                    let path = self.of_owner(owner).join("chunks").join(chunk.file(name));
+                    let path = self.of_owner(&owner).join("chunks").join(chunk.file(name));
                     let Some(bytes) = read(&path)? else { return Ok(Err(path)) };
                     let lines = manifest::decode_chunk(&bytes, chunk);
                     lines.map(Ok).map_err(|what| self.damaged(&path, what))
@@ -86,7 +94,7 @@ impl Folder {
                 Ok(chunks) => return Ok((head, chunks.into_iter().flatten().collect())),
                 Err(path) => {
                     // A publish may have replaced the chunk between the two looks.
-                    let now = self.read_head(owner)?;
+                    let now = self.read_head(&owner)?;
                     if now == head {
                         return Err(self.damaged(&path, "is missing"));
                     }
@@ -97,7 +105,7 @@ impl Folder {
     }
 
     /// The intent of a publish that has not ended, and its digest.
-    fn read_intent(&self, owner: &str) -> Result<Option<(Digest, Vec<(String, ObjectEntry)>)>> {
+    fn read_intent(&self, owner: &str) -> Result<Option<(Digest, Lines)>> {
         let path = self.of_owner(owner).join("intent.jsonl");
         let Some(bytes) = read(&path)? else { return Ok(None) };
         let entries = manifest::decode_intent(&bytes).map_err(|what| self.damaged(&path, what))?;
@@ -522,7 +530,7 @@ fn stage(source: &Path, temp: &Path, key: &str, entry: &ObjectEntry) -> Result<(
         true => hash(&mut to, &mut io::sink()),
         false => hash(&mut from, &mut to),
     };
-    let (found, _) = copied.map_err(|error| cannot("copy to", temp, &error).hint(KEPT))?;
+    let (found, _) = copied.map_err(|error| cannot("copy to", temp, &error))?;
     if found != entry.bytes {
         return Err(Error::environment(format!(
             "`{}` changed before it was published as `{key}`: it has the digest {}, not {}",
@@ -563,8 +571,6 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
-
-const KEPT: &str = "what is published stays as it is; run it again to go on";
 
 /// An IO error on the destination's side, with what can be done about it.
 fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {

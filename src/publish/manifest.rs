@@ -67,6 +67,9 @@ impl RowEntry {
     }
 }
 
+/// Entries with their keys, as they are stored.
+pub type Lines = Vec<(String, ObjectEntry)>;
+
 /// The head of a manifest: its chunks by name. No chunk is what was never published to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -136,7 +139,7 @@ pub fn encode_lines<'a>(entries: impl IntoIterator<Item = (&'a str, &'a ObjectEn
 }
 
 /// Reads lines back. The error is a fragment that says what is wrong with them.
-pub fn decode_lines(bytes: &[u8]) -> Result<Vec<(String, ObjectEntry)>, String> {
+pub fn decode_lines(bytes: &[u8]) -> Result<Lines, String> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate();
     lines
         .map(|(index, line)| {
@@ -147,7 +150,7 @@ pub fn decode_lines(bytes: &[u8]) -> Result<Vec<(String, ObjectEntry)>, String> 
 }
 
 /// Reads a chunk that must be the one the head names. The error is a fragment.
-pub fn decode_chunk(bytes: &[u8], chunk: &Chunk) -> Result<Vec<(String, ObjectEntry)>, String> {
+pub fn decode_chunk(bytes: &[u8], chunk: &Chunk) -> Result<Lines, String> {
     let found = Digest::of(bytes);
     if found != chunk.digest {
         let (found, named) = (found.short(), chunk.digest.short());
@@ -166,7 +169,7 @@ pub fn encode_intent(entries: &[(String, ObjectEntry)]) -> Vec<u8> {
 }
 
 /// Reads an intent back. The error is a fragment that says what is wrong with it.
-pub fn decode_intent(bytes: &[u8]) -> Result<Vec<(String, ObjectEntry)>, String> {
+pub fn decode_intent(bytes: &[u8]) -> Result<Lines, String> {
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("is cut off")?;
     let (first, lines) = (&bytes[..end], &bytes[end + 1..]);
     let (format, digest): (u32, Digest) =
@@ -286,6 +289,19 @@ mod tests {
             String::from_utf8(head.encode()).unwrap(),
             String::from_utf8(chunks.into_values().next().unwrap()).unwrap(),
             serde_json::to_string(&row).unwrap()
-        ), @"");
+        ), @r##"
+{
+  "format": 1,
+  "owner": "rw",
+  "chunks": {
+    "fc": {
+      "digest": "blake3:cdc4513445f052e83a1e66cb2d2c9485e98ada27857ee75ebe70ed5fb0c068c2",
+      "entries": 1
+    }
+  }
+}
+["C/a",{"publish":"plots","content":"blake3:17762fddd969a453925d65717ac3eea21320b66b54342fde15128d6caf21215f","bytes":"blake3:17762fddd969a453925d65717ac3eea21320b66b54342fde15128d6caf21215f","judged":"blake3:9e5f36a3775ef5293e3b06d9e81eef17287031b0ef018470fe49c20ae5662976","size":1,"headers":{"content_type":"application/json","metadata":{"city":"C.12580"}},"uncompared":{"timestamp":"2026-01-01T00:00:00Z"}}]
+{"publish":"plots","item":{"file_size":{"N":"1"}},"object":"blake3:17762fddd969a453925d65717ac3eea21320b66b54342fde15128d6caf21215f"}
+"##);
     }
 }

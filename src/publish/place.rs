@@ -45,8 +45,8 @@ pub struct ObjectsThere {
 /// What is published at a place of rows, as one owner sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowsThere {
-    /// Counts the writes to the place; a publish goes on only from the same one. None: never written.
-    pub version: Option<u64>,
+    /// Counts the writes to the table; a publish goes on only from the same one. None: no table.
+    pub version: Option<i64>,
     /// The names and types (`S` or `N`) of the key, if the table exists.
     pub key: Option<Vec<(String, char)>>,
     pub entries: BTreeMap<RowKey, RowEntry>,
@@ -164,7 +164,14 @@ pub enum Place {
 }
 
 /// Opens destinations; paths are relative to the project's root. Nothing is read or written yet.
+///
+/// Each place may be there only once, since a publish takes it for itself.
 pub fn open(root: &Path, destinations: &[Destination]) -> Result<Vec<Place>> {
+    for (index, destination) in destinations.iter().enumerate() {
+        if destinations[..index].contains(destination) {
+            return Err(Error::bug(format!("`{destination}` is opened twice by one publish")));
+        }
+    }
     let databases: Vec<_> = destinations
         .iter()
         .filter_map(|destination| match destination {

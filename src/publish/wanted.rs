@@ -97,7 +97,7 @@ pub struct WantedRow {
 }
 
 /// A row's key: one or two named attributes (hash, then range), each a text or a number.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RowKey(pub Vec<(String, Attribute)>);
 
 impl fmt::Display for RowKey {

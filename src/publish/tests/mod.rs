@@ -262,7 +262,7 @@ impl Project {
         if !path.exists() {
             return Vec::new();
         }
-        let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+        let database = open_to_look(&path);
         let query = "SELECT city_scenario, outcome_stat_facet, item FROM plots ORDER BY 1, 2";
         let Ok(mut statement) = database.prepare(query) else { return Vec::new() };
         let rows = statement.query_map([], |row| {
@@ -299,6 +299,14 @@ impl Project {
             assert!(objects.contains_key(key), "the row of `{key}` has no object");
         }
     }
+}
+
+/// Opens a database without leaving a file beside it, unless a killed publish already has.
+pub(crate) fn open_to_look(path: &Path) -> Connection {
+    let log = PathBuf::from(format!("{}-wal", path.display())).exists();
+    let uri = format!("file:{}{}", path.display(), if log { "" } else { "?immutable=1" });
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(uri, flags).unwrap()
 }
 
 /// One file or folder; equal only if nothing touched it.

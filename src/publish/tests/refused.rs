@@ -24,7 +24,10 @@ fn refused(project: &Project, plots: &[Plot]) -> String {
 fn a_file_that_jheem_did_not_publish_is_never_touched() {
     let project = Project::new();
     project.write("site/C.12580/cessation/incidence.json", "mine");
-    insta::assert_snapshot!(refused(&project, &one()), @"");
+    insta::assert_snapshot!(refused(&project, &one()), @r##"
+error: `plot.rw C.12580/incidence` cannot be published as `C.12580/cessation/incidence.json` to `file:site`: something that jheem did not publish stands there
+hint: move it away if it may go, or give another key
+"##);
     assert_eq!(project.plan(&one()).counts().refused, 2);
     fs::remove_file(project.path("site/C.12580/cessation/incidence.json")).unwrap();
     assert_eq!(project.publish(&one()).objects, 1);
@@ -56,7 +59,10 @@ fn another_projects_keys_are_refused_and_its_own_stay_apart() {
     project.publish(&one());
     project.owner = "cdc-testing".into();
     let error = project.try_publish(&one()).unwrap_err();
-    insta::assert_snapshot!(error.render(false), @"");
+    insta::assert_snapshot!(error.render(false), @r##"
+error: `plot.rw C.12580/incidence` cannot be published as `C.12580/cessation/incidence.json` to `file:site`: the project `ryan-white` publishes it
+hint: give another key or another destination
+"##);
     let before = project.files()[&one()[0].key()].clone();
     let mine = [plot("CA", "testing")];
     assert_eq!(project.publish(&mine).rows, 1);
@@ -221,6 +227,30 @@ fn a_plan_is_not_carried_out_if_the_destination_moved_on_meanwhile() {
 }
 
 #[test]
+fn a_row_that_another_project_publishes_meanwhile_stays_that_projects() {
+    let mut project = Project::new();
+    project.publish(&[plot("C.12940", "testing")]);
+    project.build(&one());
+    let mut wanted = project.wanted(&one());
+    wanted.owner = "cdc-testing".into();
+    wanted.objects[0].key = "elsewhere.json".into();
+    let mut during = |event: Event<'_>| {
+        if let Event::Intended { .. } = event {
+            // As another project would leave it: the version that was planned with, but a new row.
+            let database = Connection::open(project.path("site/plots.db")).unwrap();
+            let row = "INSERT INTO jheem_manifest
+                SELECT tbl, replace(replace(key, '12940', '12580'), 'testing', 'incidence'), owner, entry
+                FROM jheem_manifest";
+            assert_eq!(database.execute(row, []).unwrap(), 1);
+        }
+    };
+    let error = project.try_publish_wanted(&wanted, &mut during).unwrap_err();
+    assert!(error.message.contains("appeared in `sqlite:site/plots.db#plots`"), "{error}");
+    project.owner = "cdc-testing".into();
+    assert_eq!(project.rows().len(), 1);
+}
+
+#[test]
 fn a_database_held_by_another_program_fails_the_publish_and_the_next_one_goes_on() {
     let project = Project::new();
     project.publish(&[plot("C.12580", "testing")]);
@@ -262,6 +292,12 @@ fn remote_destinations_are_not_built_yet_and_say_so() {
         assert_eq!(error.kind, Kind::Unsupported);
         assert!(error.message.contains(&format!("`{url}`")));
     }
+}
+
+#[test]
+fn one_place_is_opened_once() {
+    let again = ["file:site", "file:./site/"].map(|url| parse_destination(url).unwrap());
+    assert_eq!(open(Path::new("."), &again).err().unwrap().kind, Kind::Bug);
 }
 
 #[test]

@@ -7,8 +7,7 @@ fn s(text: &str) -> Attribute {
 }
 
 fn query(project: &Project, sql: &str) -> Vec<Vec<String>> {
-    let path = project.path("site/plots.db");
-    let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let database = open_to_look(&project.path("site/plots.db"));
     let mut statement = database.prepare(sql).unwrap();
     let columns = statement.column_count();
     let rows = statement.query_map([], |row| {
@@ -135,7 +134,10 @@ fn a_table_with_another_key_is_refused_until_it_is_dropped() {
     let mut wanted = project.wanted(&plots);
     wanted.rows[0].key = RowKey(vec![("city".into(), s("C.12580")), ("plot_id".into(), s("x"))]);
     let error = project.try_publish_wanted(&wanted, &mut |_| {}).unwrap_err();
-    insta::assert_snapshot!(error.render(false), @"");
+    insta::assert_snapshot!(error.render(false), @r##"
+error: the row of `plot.rw C.12580/incidence` cannot be published to `sqlite:site/plots.db#plots`: its table has the key `city_scenario (S), outcome_stat_facet (S)`, the row `city (S), plot_id (S)`
+hint: give another table, or drop the table to have it made again
+"##);
     let database = Connection::open(project.path("site/plots.db")).unwrap();
     database.execute_batch("DROP TABLE plots").unwrap();
     drop(database);
@@ -171,7 +173,8 @@ fn two_tables_of_one_database_are_two_destinations() {
 fn a_row_that_no_table_can_hold_is_refused_with_the_reason() {
     let project = Project::new();
     let text = |text: &str| vec![Piece::Text(text.into())];
-    let cases: [(&str, &dyn Fn(&mut WantedRow)); 9] = [
+    type Spoil<'a> = &'a dyn Fn(&mut WantedRow);
+    let cases: [(&str, Spoil<'_>); 9] = [
         ("`city` of its key is empty", &|row| row.key = RowKey(vec![("city".into(), s(""))])),
         ("`x` of its key is neither `S` nor `N`", &|row| {
             row.key = RowKey(vec![("x".into(), Attribute::Null)]);
