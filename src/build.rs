@@ -1187,11 +1187,7 @@ impl<'a> Loop<'a, '_> {
         lines: Vec<String>,
     ) {
         let graph = self.build.graph;
-        let path = graph.rule(target.rule).groups[0]
-            .outputs
-            .first()
-            .map(|&output| graph.output_path(target, output))
-            .unwrap_or_default();
+        let path = graph.output_path(target, graph.rule(target.rule).primary());
         self.tell(Event::Target { target: graph.label(target), path, ending, message, lines });
     }
 

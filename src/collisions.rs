@@ -50,17 +50,26 @@ pub fn check(graph: &Graph) -> Vec<Error> {
     let names = names(graph, &files);
     errors.extend(doubles(graph, &files, &names, "make one file"));
     errors.extend(folders(graph, &files, &names));
+    let inlined: Vec<Vec<Text>> = graph
+        .publishes
+        .iter()
+        .map(|publish| {
+            let outputs = &graph.rule(publish.of).outputs;
+            let objects = publish.objects.iter();
+            objects.map(|o| inline(&o.key, &outputs[o.output].path)).collect()
+        })
+        .collect();
     let mut keys = Vec::new();
     let mut row_keys = Vec::new();
-    for publish in &graph.publishes {
+    for (publish, inlined) in graph.publishes.iter().zip(&inlined) {
         let rule = graph.rule(publish.of);
-        for object in &publish.objects {
+        for (object, key) in publish.objects.iter().zip(inlined) {
             keys.push(Family {
                 what: format!(
                     "`publish.{}.object.{}`",
                     publish.name, rule.outputs[object.output].name
                 ),
-                text: &object.key,
+                text: key,
                 prefix: format!("{}\n", object.to),
                 space: &rule.space,
                 skip: Box::new(|cell| rule.declared_absent(cell)),
@@ -76,13 +85,13 @@ pub fn check(graph: &Graph) -> Vec<Error> {
     // A row's key is two texts; they are compared as one with a separator that neither can hold.
     let texts: Vec<Text> = row_keys
         .iter()
-        .map(|(_, row)| {
+        .map(|(publish, row)| {
             let mut slots = attribute_slots(&row.hash.1);
             slots.push(Slot::Text("\n".into()));
             if let Some((_, range)) = &row.range {
                 slots.extend(attribute_slots(range));
             }
-            Text { slots }
+            inline(&Text { slots }, &graph.rule(publish.of).outputs[row.output].path)
         })
         .collect();
     let rows: Vec<Family<'_>> = row_keys
@@ -103,6 +112,31 @@ pub fn check(graph: &Graph) -> Vec<Error> {
     let names = self::names(graph, &rows);
     errors.extend(doubles(graph, &rows, &names, "write one row"));
     errors
+}
+
+/// A text with `{file}` and `{path}` replaced by what they stand for.
+fn inline(text: &Text, path: &Text) -> Text {
+    let mut slots = Vec::new();
+    for slot in &text.slots {
+        match slot {
+            Slot::Path => slots.extend(path.slots.iter().cloned()),
+            Slot::File => {
+                let mut last: Vec<Slot> = Vec::new();
+                for slot in &path.slots {
+                    match slot {
+                        Slot::Text(text) => match text.rsplit_once('/') {
+                            Some((_, after)) => last = vec![Slot::Text(after.to_owned())],
+                            None => last.push(slot.clone()),
+                        },
+                        _ => last.push(slot.clone()),
+                    }
+                }
+                slots.extend(last);
+            }
+            _ => slots.push(slot.clone()),
+        }
+    }
+    Text { slots }
 }
 
 fn attribute_slots(attribute: &crate::graph::Attribute) -> Vec<Slot> {

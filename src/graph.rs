@@ -12,7 +12,7 @@ use globset::GlobMatcher;
 use petgraph::graph::DiGraph;
 
 use crate::audit;
-use crate::content::{As, Pointer};
+use crate::content::{As, Form, Pointer};
 use crate::error::{Source, Span};
 use crate::manifest::{ExitPolicy, KnownBy, RuleName, Timeout};
 
@@ -351,6 +351,17 @@ impl Rule {
         self.absents.iter().any(|entry| {
             entry.iter().all(|(position, mask)| mask[self.space.coordinate(cell, *position)])
         })
+    }
+
+    /// The output that stands for the target in messages: a plot rather than its companions.
+    pub fn primary(&self) -> usize {
+        let shows = |form: Form| {
+            self.groups[0].outputs.iter().copied().find(|&o| self.outputs[o].kind.form == form)
+        };
+        shows(Form::Plotly)
+            .or_else(|| shows(Form::Html))
+            .or_else(|| self.groups[0].outputs.first().copied())
+            .unwrap_or(0)
     }
 
     /// The group of an option.

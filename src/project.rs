@@ -29,7 +29,11 @@ pub struct Project {
 pub fn open(file: Option<&Path>, profile: Option<&str>) -> Result<Project, Vec<Error>> {
     let file = find(file).map_err(|e| vec![e])?;
     let text = read_text(&file).map_err(|e| vec![e])?;
-    let root = file.parent().unwrap_or(Path::new("")).to_owned();
+    // The parent of a bare name is empty, which is no folder's name.
+    let root = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder.to_owned(),
+        _ => PathBuf::from("."),
+    };
     let name = display_name(&file);
     let source = Arc::new(Source { name, text });
     let manifest = read::read(&source, profile)?;
