@@ -190,7 +190,7 @@ pub fn build(
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Done> {
     let graph = build.graph;
-    let stamp = crate::clock::stamp((build.now)());
+    let stamp = free_stamp(build.places, (build.now)());
     let mut this = Loop {
         build,
         records,
@@ -226,6 +226,19 @@ pub fn build(
         board: this.board,
         stopped,
     })
+}
+
+/// A name for this build's runs that no earlier run has: two builds may begin in one second.
+fn free_stamp(places: &Places, now: u64) -> String {
+    let stamp = crate::clock::stamp(now);
+    let taken = |name: &str| {
+        places.logs().join(format!("{name}-1.log")).exists()
+            || places.scratch().join(format!("{name}-1")).exists()
+    };
+    if !taken(&stamp) {
+        return stamp;
+    }
+    (2..).map(|n| format!("{stamp}.{n}")).find(|name| !taken(name)).expect("some number is free")
 }
 
 /// The counts of a plan.
@@ -1838,6 +1851,10 @@ fn spec(
     for mount in &mut mounts {
         mount.host = absolute(&mount.host)?;
     }
+    let engine = match engine {
+        Engine::Program { executable } => Engine::Program { executable: absolute(&executable)? },
+        image => image,
+    };
     Ok(RunSpec {
         id: id.to_owned(),
         owner: build.places.owner.clone(),
