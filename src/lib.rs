@@ -1,5 +1,7 @@
 //! jheem
 
+pub mod audit;
+pub mod content;
 pub mod digest;
 pub mod error;
 pub mod job;
