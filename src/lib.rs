@@ -4,6 +4,8 @@ pub mod audit;
 pub mod content;
 pub mod digest;
 pub mod error;
+pub mod grammar;
 pub mod job;
 pub mod manifest;
+pub mod read;
 pub mod template;

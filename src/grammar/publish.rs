@@ -1,0 +1,131 @@
+//! The tables of what is published: objects, and the rows that register them.
+
+use super::runner::exactly_one;
+use super::{Bond, Form, Laid, Names, Shape, Table, key, named};
+
+pub(super) static PUBLISH: Table = Table {
+    title: "publish.NAME",
+    doc: "What of a rule is published, and where. \
+          Objects go first; a row never stands without its object.",
+    keys: &[
+        key(
+            "of",
+            Shape::Text(Form::Rule),
+            "The rule whose outputs are published.",
+            r#"of = "plot.rw""#,
+        )
+        .required(),
+        key(
+            "object",
+            Shape::Names(&Names { laid: Laid::OntoExisting, ..named(Shape::Table(&OBJECT)) }),
+            "An object for every cell, by the name of the output that it holds.",
+            r#"object.plot = { to = "file:site", key = "{city}/{file}" }"#,
+        ),
+        key(
+            "row",
+            Shape::Names(&Names { laid: Laid::OntoExisting, ..named(Shape::Table(&ROW)) }),
+            "A row for every cell, by the name of the output whose object it registers.",
+            r#"row.plot = { to = "sqlite:site/plots.db", hash = { city = "{city}" } }"#,
+        ),
+    ],
+    bonds: &[Bond::AtLeastOne(&["object", "row"])],
+};
+
+static OBJECT: Table = Table {
+    title: "publish.NAME.object.OUTPUT",
+    doc: "An object for every cell: a file in a folder, or an object in a bucket.",
+    keys: &[
+        key(
+            "to",
+            Shape::Text(Form::ObjectUrl),
+            "The destination: `file:FOLDER` or `s3://BUCKET/PREFIX`.",
+            r#"to = "s3://jheem-test-tiny-bucket/github_actions_integration""#,
+        )
+        .required(),
+        key(
+            "key",
+            Shape::Text(Form::ObjectKey),
+            "The object's key below the destination; every axis of the rule must be in it.",
+            r#"key = "{city}/{scenario}/{file}""#,
+        )
+        .required(),
+        key(
+            "content_type",
+            Shape::Text(Form::Header),
+            "The header `Content-Type`; without it, by the end of the path.",
+            r#"content_type = "application/json""#,
+        ),
+        key(
+            "content_encoding",
+            Shape::Text(Form::Header),
+            "The header `Content-Encoding`. The output must be packed so already.",
+            r#"content_encoding = "gzip""#,
+        ),
+        key(
+            "cache_control",
+            Shape::Text(Form::Header),
+            "The header `Cache-Control`.",
+            r#"cache_control = "public, max-age=300""#,
+        ),
+        key(
+            "metadata",
+            Shape::Names(&Names { key: Form::MetadataName, ..named(Shape::Text(Form::Template)) }),
+            "User metadata of the object.",
+            r#"metadata = { city = "{city}", source = "jheem" }"#,
+        ),
+        key(
+            "uncompared",
+            Shape::Names(&Names { key: Form::MetadataName, ..named(Shape::Text(Form::Template)) }),
+            "User metadata that is written with the object and never a reason to write it. \
+             `{now}` and `{preset}` may stand here only.",
+            r#"uncompared = { timestamp = "{now}" }"#,
+        ),
+    ],
+    bonds: &[Bond::Distinct(&["metadata", "uncompared"])],
+};
+
+static KEY_ATTRIBUTE: Names = exactly_one(Form::AttributeName, Shape::KeyAttribute);
+static ATTRIBUTES: Names = Names { key: Form::AttributeName, ..named(Shape::Attribute) };
+
+static ROW: Table = Table {
+    title: "publish.NAME.row.OUTPUT",
+    doc: "A row for every cell: in an SQLite database, or in a DynamoDB table. \
+          A text is an attribute of type `S`; others are written `{ N = \"…\" }`, `{ BOOL = true }`, \
+          `{ NULL = true }`, `{ L = […] }`, `{ M = {…} }`.",
+    keys: &[
+        key(
+            "to",
+            Shape::Text(Form::RowUrl),
+            "The destination: `sqlite:FILE#TABLE` or `dynamodb://TABLE`.",
+            r#"to = "dynamodb://jheem-test-tiny""#,
+        )
+        .required(),
+        key(
+            "hash",
+            Shape::Names(&KEY_ATTRIBUTE),
+            "The hash key: one attribute.",
+            r##"hash = { city_scenario = "{city}#{scenario}" }"##,
+        )
+        .required(),
+        key(
+            "range",
+            Shape::Names(&KEY_ATTRIBUTE),
+            "The range key, if the table has one: one attribute.",
+            r##"range = { outcome_stat_facet = "{outcome}#{statistic}#{facet}" }"##,
+        ),
+        key(
+            "item",
+            Shape::Names(&ATTRIBUTES),
+            "The other attributes.",
+            r#"item = { s3_key = "{object.key}", file_size = { N = "{object.size}" } }"#,
+        ),
+        key(
+            "uncompared",
+            Shape::Names(&ATTRIBUTES),
+            "Attributes that are written with the row and never a reason to write it. \
+             `{now}` and `{preset}` may stand here only.",
+            r#"uncompared = { created_at = "{now}" }"#,
+        ),
+    ],
+    bonds: &[Bond::Distinct(&["hash", "range", "item", "uncompared"])],
+};

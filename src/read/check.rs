@@ -1,0 +1,464 @@
+//! A tree against the grammar: unknown keys, missing ones, and values that do not fit.
+//!
+//! Reports every mistake of a table that can be told without looking at another table.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Source, Span, nearest};
+use crate::grammar::{Bond, Fault, Form, Key, List, Names, Need, ROOT, Shape, Table, short};
+
+use super::place::part;
+use super::tree::{Entry, Node, Value};
+
+/// What is wrong in a whole file; `complete` if missing keys are mistakes.
+pub(super) fn check(source: &Arc<Source>, root: &Node, complete: bool) -> Vec<Error> {
+    let mut check = Check { source, errors: Vec::new() };
+    check.table(root, &ROOT, &Place::root(source, complete));
+    check.errors
+}
+
+struct Check<'s> {
+    source: &'s Arc<Source>,
+    errors: Vec<Error>,
+}
+
+/// Where in the tree the check is.
+#[derive(Clone)]
+struct Place {
+    /// Keys with dots between them.
+    path: String,
+    /// The last of them, for messages.
+    key: String,
+    /// An item of a list.
+    item: bool,
+    /// The key or header to point at when something is missing.
+    span: Span,
+    /// Whether what is missing is a mistake.
+    complete: bool,
+    /// How the value is written, from the grammar.
+    example: &'static str,
+}
+
+impl Place {
+    fn root(source: &Source, complete: bool) -> Place {
+        let end = source.text.find('\n').unwrap_or(source.text.len());
+        let path = String::new();
+        Place { key: path.clone(), path, item: false, span: 0..end, complete, example: "" }
+    }
+
+    fn below(&self, entry: &Entry) -> Place {
+        let key = quoted(&entry.key);
+        let path = if self.path.is_empty() { key } else { format!("{}.{key}", self.path) };
+        let key = short(&entry.key);
+        Place { path, key, item: false, span: entry.span.clone(), ..self.clone() }
+    }
+
+    /// The place as it stands in a header.
+    fn header(&self) -> String {
+        match (self.path.as_str(), self.item) {
+            ("", _) => "the file".to_owned(),
+            (path, true) => format!("`[[{path}]]`"),
+            (path, false) => format!("`[{path}]`"),
+        }
+    }
+}
+
+/// A key as it is written in TOML.
+fn quoted(key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !key.is_empty() && key.chars().all(bare) {
+        key.to_owned()
+    } else {
+        format!("\"{}\"", short(key))
+    }
+}
+
+impl Check<'_> {
+    fn push(&mut self, span: &Span, message: String, hint: String) {
+        self.errors.push(Error::user(message).at(self.source, span.clone()).hint(hint));
+    }
+
+    fn shape(&mut self, node: &Node, shape: Shape, place: &Place) {
+        match (shape, &node.value) {
+            (Shape::Text(form), Value::Text(text)) => self.form(text, &node.span, form),
+            (Shape::Word(words), Value::Text(text)) => self.word(text, &node.span, words),
+            (Shape::Bool, Value::Bool(_)) => {}
+            (Shape::Whole { min, max }, Value::Whole(Some(number))) => {
+                if *number < min || *number > max {
+                    let what = shape.what();
+                    self.push(
+                        &node.span,
+                        format!("{number} is not {what}"),
+                        format!("write {what}"),
+                    );
+                }
+            }
+            (Shape::Number | Shape::Positive, _) if node.number().is_some() => {
+                let number = node.number().and_then(|text| text.parse::<f64>().ok());
+                if matches!(shape, Shape::Positive) && number.is_none_or(|number| number <= 0.0) {
+                    self.push(
+                        &node.span,
+                        format!("{} is not above 0", node.number().unwrap_or_default()),
+                        format!("write a number above 0, such as `{}`", place.example),
+                    );
+                }
+            }
+            (Shape::Scalar, Value::Text(text)) => self.form(text, &node.span, Form::Template),
+            (Shape::Scalar, Value::Bool(_)) => {}
+            (Shape::Scalar, _) if node.number().is_some() => {}
+            (Shape::Attribute | Shape::KeyAttribute, _) => self.attribute(node, shape, place),
+            (Shape::List(list), Value::List(items)) => self.list(node, items, list, place),
+            (Shape::Table(table), Value::Table(_)) => {
+                let span = if place.item { node.span.clone() } else { place.span.clone() };
+                self.table(node, table, &Place { span, ..place.clone() });
+            }
+            (Shape::Overlay(table), Value::Table(_)) => {
+                self.table(node, table, &Place { complete: false, ..place.clone() });
+            }
+            (Shape::Names(names), Value::Table(entries)) => {
+                self.names(entries, names, place);
+            }
+            _ => self.mistyped(node, shape, place),
+        }
+    }
+
+    fn mistyped(&mut self, node: &Node, shape: Shape, place: &Place) {
+        let hint = match (shape, &node.value) {
+            // One text where a list of texts is wanted, and other near misses.
+            (Shape::List(list), Value::Text(text)) if matches!(list.of, Shape::Text(_)) => {
+                format!("put it in brackets: `[\"{}\"]`", short(text))
+            }
+            (Shape::Text(_), Value::Whole(Some(number))) => {
+                format!("put it in quotes: `\"{number}\"`")
+            }
+            (Shape::Text(_), Value::Float(number)) => format!("put it in quotes: `\"{number}\"`"),
+            (Shape::Text(_), Value::Bool(value)) => format!("put it in quotes: `\"{value}\"`"),
+            (Shape::Text(_), Value::Time) => {
+                let written = self.source.text.get(node.span.clone()).unwrap_or_default();
+                format!("put it in quotes: `\"{}\"`", short(written))
+            }
+            (
+                Shape::Bool | Shape::Number | Shape::Positive | Shape::Whole { .. },
+                Value::Text(text),
+            ) if fits(shape, text) => {
+                format!("write it without quotes: `{}`", short(text))
+            }
+            _ if place.example.is_empty() => format!("write {}", shape.what()),
+            _ => format!("write, for instance, `{}`", place.example),
+        };
+        let what = shape.what();
+        let message = if place.item {
+            format!("an item of `{}` is {}, not {what}", place.key, node.what())
+        } else {
+            format!("`{}` is {}, not {what}", place.key, node.what())
+        };
+        self.push(&node.span, message, hint);
+    }
+
+    fn form(&mut self, text: &str, span: &Span, form: Form) {
+        if let Err(Fault { message, at, hint }) = form.check(text) {
+            let span = match at {
+                Some(at) => part(self.source, span, text, at),
+                None => span.clone(),
+            };
+            self.push(&span, message, hint);
+        }
+    }
+
+    fn word(&mut self, text: &str, span: &Span, words: &'static [&'static str]) {
+        if words.contains(&text) {
+            return;
+        }
+        let hint = match nearest(text, words.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("write one of {}", ticked(words)),
+        };
+        self.push(span, format!("`{}` is not known here", short(text)), hint);
+    }
+
+    fn list(&mut self, node: &Node, items: &[Node], list: &'static List, place: &Place) {
+        if items.len() < list.fewest {
+            let (message, hint) = match list.fewest {
+                1 => (format!("`{}` is empty", place.key), "put something in it, or remove it"),
+                fewest => (
+                    format!("`{}` needs at least {fewest} items", place.key),
+                    "add what is missing",
+                ),
+            };
+            self.push(&node.span, message, hint.to_owned());
+        }
+        let inner = Place { item: true, span: node.span.clone(), ..place.clone() };
+        let mut seen: BTreeMap<String, Span> = BTreeMap::new();
+        for item in items {
+            self.shape(item, list.of, &inner);
+            let plain = item.text().map(str::to_owned).or_else(|| item.number());
+            let Some(plain) = plain.filter(|_| list.unique) else { continue };
+            if let Some(first) = seen.get(&plain) {
+                let error =
+                    Error::user(format!("`{}` stands twice in `{}`", short(&plain), place.key))
+                        .at(self.source, item.span.clone())
+                        .related(self.source, first.clone(), "first here")
+                        .hint("remove one of the two");
+                self.errors.push(error);
+            } else {
+                seen.insert(plain, item.span.clone());
+            }
+        }
+    }
+
+    fn names(&mut self, entries: &[Entry], names: &'static Names, place: &Place) {
+        if place.complete && entries.len() < names.fewest {
+            self.push(
+                &place.span,
+                format!("{} is empty", place.header()),
+                format!("put something in it, such as `{}`", place.example),
+            );
+        }
+        if entries.len() > names.most
+            && let Some(second) = entries.get(names.most)
+        {
+            self.push(
+                &second.span,
+                format!("{} has more than one key", place.header()),
+                format!("keep one, such as `{}`", place.example),
+            );
+        }
+        for entry in entries {
+            self.form(&entry.key, &entry.span, names.key);
+            self.shape(&entry.node, names.of, &place.below(entry));
+        }
+    }
+
+    fn table(&mut self, node: &Node, table: &'static Table, place: &Place) {
+        for entry in node.entries() {
+            let Some(key) = table.key(&entry.key) else {
+                self.unknown(entry, table, place);
+                continue;
+            };
+            let below = Place { example: key.example, ..place.below(entry) };
+            self.shape(&entry.node, key.shape, &below);
+        }
+        let missing: Vec<&Key> = table
+            .keys
+            .iter()
+            .filter(|key| key.need == Need::Required && node.get(key.name).is_none())
+            .collect();
+        if place.complete {
+            for key in missing {
+                self.push(
+                    &place.span,
+                    format!("{} has no `{}`", place.header(), key.name),
+                    format!("add `{}`", key.example),
+                );
+            }
+        }
+        for bond in table.bonds {
+            self.bond(node, table, bond, place);
+        }
+    }
+
+    fn unknown(&mut self, entry: &Entry, table: &'static Table, place: &Place) {
+        let known = table.keys.iter().map(|key| key.name);
+        let hint = match nearest(&entry.key, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let unused: Vec<&str> = known.collect();
+                format!("use one of {}", ticked(&unused))
+            }
+        };
+        let message = format!("unknown key {} in {}", ticked_key(&entry.key), place.header());
+        self.push(&entry.span, message, hint);
+    }
+
+    fn bond(&mut self, node: &Node, table: &Table, bond: &Bond, place: &Place) {
+        let entry = |key: &str| node.entry(key);
+        let example = |key: &str| table.key(key).map_or("", |key| key.example);
+        match bond {
+            Bond::OneOf(keys) => {
+                let there: Vec<&Entry> = keys.iter().filter_map(|key| entry(key)).collect();
+                match there.as_slice() {
+                    [] if place.complete => self.push(
+                        &place.span,
+                        format!("{} has none of {}", place.header(), ticked(keys)),
+                        format!("add one, such as `{}`", example(keys[0])),
+                    ),
+                    [first, second, ..] => {
+                        let error = Error::user(format!(
+                            "{} has both `{}` and `{}`",
+                            place.header(),
+                            first.key,
+                            second.key
+                        ))
+                        .at(self.source, second.span.clone())
+                        .related(self.source, first.span.clone(), "")
+                        .hint(format!("keep one of {}", ticked(keys)));
+                        self.errors.push(error);
+                    }
+                    _ => {}
+                }
+            }
+            Bond::AtLeastOne(keys) => {
+                if place.complete && keys.iter().all(|key| entry(key).is_none()) {
+                    self.push(
+                        &place.span,
+                        format!("{} has none of {}", place.header(), ticked(keys)),
+                        format!("add one, such as `{}`", example(keys[0])),
+                    );
+                }
+            }
+            Bond::Together(keys) => {
+                let Some(there) = keys.iter().find_map(|key| entry(key)) else { return };
+                for key in keys.iter().filter(|key| place.complete && entry(key).is_none()) {
+                    self.push(
+                        &there.span,
+                        format!("`{}` stands without `{key}`", there.key),
+                        format!("add `{}`", example(key)),
+                    );
+                }
+            }
+            Bond::Needs { keys, with } => {
+                if entry(with).is_some() || !place.complete {
+                    return;
+                }
+                for there in keys.iter().filter_map(|key| entry(key)) {
+                    self.push(
+                        &there.span,
+                        format!("`{}` means nothing without `{with}`", there.key),
+                        format!("remove it, or add `{}`", example(with)),
+                    );
+                }
+            }
+            Bond::Ascending(low, high) => {
+                let (Some(low), Some(high)) = (entry(low), entry(high)) else { return };
+                let value = |entry: &Entry| entry.node.number()?.parse::<f64>().ok();
+                if let (Some(least), Some(most)) = (value(low), value(high))
+                    && least > most
+                {
+                    let error = Error::user(format!("`{}` is above `{}`", low.key, high.key))
+                        .at(self.source, low.node.span.clone())
+                        .related(self.source, high.node.span.clone(), "")
+                        .hint("exchange the two");
+                    self.errors.push(error);
+                }
+            }
+            Bond::Distinct(keys) => {
+                let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
+                for inner in keys.iter().filter_map(|key| node.get(key)).flat_map(Node::entries) {
+                    let Some(first) = seen.insert(inner.key.as_str(), inner) else { continue };
+                    let error = Error::user(format!(
+                        "{} is given in two of {}",
+                        ticked_key(&inner.key),
+                        ticked(keys)
+                    ))
+                    .at(self.source, inner.span.clone())
+                    .related(self.source, first.span.clone(), "first here")
+                    .hint("remove one of the two");
+                    self.errors.push(error);
+                }
+            }
+        }
+    }
+
+    fn attribute(&mut self, node: &Node, shape: Shape, place: &Place) {
+        const TYPES: [&str; 6] = ["S", "N", "BOOL", "NULL", "L", "M"];
+        const KEY_TYPES: [&str; 2] = ["S", "N"];
+        let is_key = matches!(shape, Shape::KeyAttribute);
+        let types: &[&str] = if is_key { &KEY_TYPES } else { &TYPES };
+        let entry = match &node.value {
+            Value::Text(text) => return self.form(text, &node.span, Form::Template),
+            Value::Whole(Some(_)) | Value::Float(_) if node.number().is_some() => {
+                let number = node.number().unwrap_or_default();
+                return self.push(
+                    &node.span,
+                    format!("`{}` is a number without its type", place.key),
+                    format!("write `{{ N = \"{number}\" }}`"),
+                );
+            }
+            Value::Bool(value) if !is_key => {
+                return self.push(
+                    &node.span,
+                    format!("`{}` is a bool without its type", place.key),
+                    format!("write `{{ BOOL = {value} }}`"),
+                );
+            }
+            Value::Table(entries) => match entries.as_slice() {
+                [entry] if types.contains(&entry.key.as_str()) => entry,
+                _ => {
+                    let message = format!("`{}` is not an attribute's type and value", place.key);
+                    let hint = if is_key {
+                        "write a text, or `{ N = \"…\" }`".to_owned()
+                    } else {
+                        "write a text, `{ N = \"…\" }`, `{ BOOL = true }`, `{ NULL = true }`, `{ L = […] }` or `{ M = {…} }`".to_owned()
+                    };
+                    return self.push(&node.span, message, hint);
+                }
+            },
+            _ => {
+                let place = Place { example: "", ..place.clone() };
+                return self.mistyped(node, shape, &place);
+            }
+        };
+        let below = Place { example: "", ..place.below(entry) };
+        match (entry.key.as_str(), &entry.node.value) {
+            ("S", Value::Text(text)) => self.form(text, &entry.node.span, Form::Template),
+            ("N", Value::Text(text)) => self.form(text, &entry.node.span, Form::NumberTemplate),
+            ("N", _) if entry.node.number().is_some() => {
+                let number = entry.node.number().unwrap_or_default();
+                self.push(
+                    &entry.node.span,
+                    "`N` is a number without quotes".to_owned(),
+                    format!("put it in quotes: `\"{number}\"`"),
+                );
+            }
+            ("BOOL", Value::Bool(_)) | ("NULL", Value::Bool(true)) => {}
+            ("NULL", _) => {
+                self.push(&entry.node.span, "`NULL` is not `true`".into(), "write `true`".into());
+            }
+            ("L", Value::List(items)) => {
+                for item in items {
+                    self.attribute(item, Shape::Attribute, &below);
+                }
+            }
+            ("M", Value::Table(members)) => {
+                for member in members {
+                    self.attribute(&member.node, Shape::Attribute, &below.below(member));
+                }
+            }
+            ("BOOL", _) => self.mistyped(&entry.node, Shape::Bool, &below),
+            ("L", _) => self.push(
+                &entry.node.span,
+                format!("`L` is {}, not a list of attributes", entry.node.what()),
+                "write `{ L = [\"a\", \"b\"] }`".into(),
+            ),
+            ("M", _) => self.push(
+                &entry.node.span,
+                format!("`M` is {}, not a table of attributes", entry.node.what()),
+                "write `{ M = { name = \"…\" } }`".into(),
+            ),
+            _ => self.mistyped(&entry.node, Shape::Text(Form::Template), &below),
+        }
+    }
+}
+
+/// Whether a quoted text would fit if it had no quotes.
+fn fits(shape: Shape, text: &str) -> bool {
+    match shape {
+        Shape::Bool => matches!(text, "true" | "false"),
+        Shape::Whole { .. } => text.parse::<i64>().is_ok(),
+        _ => text.parse::<f64>().is_ok_and(f64::is_finite),
+    }
+}
+
+fn ticked_key(key: &str) -> String {
+    format!("`{}`", short(key))
+}
+
+/// Names in backticks, with commas.
+fn ticked(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [rest @ .., last] if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,287 @@
+//! TOML as a tree with places, as much of it as can be had, and the mistakes of its syntax.
+//!
+//! Knows nothing of which keys there are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, Source, Span};
+use crate::grammar::short;
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(super) struct Node {
+    pub span: Span,
+    pub value: Value,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Text(String),
+    /// As a decimal number without underscores and plus sign; `None` if it does not fit in 64 bits.
+    Whole(Option<i64>),
+    /// As written, without underscores and plus sign.
+    Float(String),
+    Bool(bool),
+    /// Dates and times, which no key takes.
+    Time,
+    List(Vec<Node>),
+    Table(Vec<Entry>),
+}
+
+/// A key of a table and its value; a table's entries stand in the order of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub key: String,
+    pub span: Span,
+    pub node: Node,
+}
+
+impl Node {
+    pub(super) fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Table(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            _ => &[],
+        }
+    }
+
+    pub(super) fn entry(&self, key: &str) -> Option<&Entry> {
+        self.entries().iter().find(|entry| entry.key == key)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A number as text, if it is one and finite.
+    pub(super) fn number(&self) -> Option<String> {
+        match &self.value {
+            Value::Whole(Some(number)) => Some(number.to_string()),
+            Value::Float(text) if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+                Some(text.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// What stands there, with its article.
+    pub(super) fn what(&self) -> String {
+        match &self.value {
+            Value::Text(text) if text.is_empty() => "an empty text".to_owned(),
+            Value::Text(text) => format!("the text `{}`", short(text)),
+            Value::Whole(Some(number)) => format!("the number {number}"),
+            Value::Whole(None) => "a number of more than 64 bits".to_owned(),
+            Value::Float(text) => format!("the number {text}"),
+            Value::Bool(value) => format!("`{value}`"),
+            Value::Time => "a date or time".to_owned(),
+            Value::List(_) => "a list".to_owned(),
+            Value::Table(_) => "a table".to_owned(),
+        }
+    }
+}
+
+/// Reads what can be read, and says what cannot.
+pub(super) fn parse(source: &Arc<Source>) -> (Node, Vec<Error>) {
+    let mut errors = Vec::new();
+    let mut text = source.text.clone();
+    // The parser gives up at a key without a value: such a line is reported once, blanked, and the
+    // rest read again. Every round blanks a line, and the number of rounds is bounded.
+    for _ in 0..=MOST_ROUNDS {
+        let (table, faults) = DeTable::parse_recoverable(&text);
+        let lonely = faults.iter().find(|fault| fault.message().starts_with(LONELY_KEY));
+        let Some(line) = lonely.and_then(|fault| line_of(&text, fault.span()?.start)) else {
+            errors.extend(faults.iter().map(|fault| syntax_error(source, fault)));
+            let value = Value::Table(entries(table.get_ref()));
+            return (Node { span: 0..0, value }, first_of_each_line(source, errors));
+        };
+        let at = line.start..line.start + text[line.clone()].trim_end().len();
+        errors.push(lonely_key(source, at));
+        text.replace_range(line.clone(), &" ".repeat(line.len()));
+    }
+    (Node { span: 0..0, value: Value::Table(Vec::new()) }, first_of_each_line(source, errors))
+}
+
+const MOST_ROUNDS: usize = 100;
+const LONELY_KEY: &str = "key with no value";
+
+/// The line around a byte, without its line end; `None` if it is blank already.
+fn line_of(text: &str, at: usize) -> Option<Span> {
+    let at = at.min(text.len());
+    let start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    let end = text.get(at..)?.find(['\n', '\r']).map_or(text.len(), |length| at + length);
+    let line = text.get(start..end)?;
+    let blank = line.len() - line.trim_start().len();
+    (!line.trim().is_empty()).then_some(start + blank..end)
+}
+
+fn lonely_key(source: &Arc<Source>, at: Span) -> Error {
+    let line = source.text.get(at.clone()).unwrap_or_default();
+    let key = line.split(['#', '\t', ' ', '=']).next().unwrap_or_default();
+    Error::user(format!("`{}` has no value", short(key)))
+        .at(source, at.start..at.start + key.len())
+        .hint(format!("write `{} = …`, or begin the line with `#`", short(key)))
+}
+
+/// Of the syntax errors of one line, those after the first mostly follow from it.
+fn first_of_each_line(source: &Source, mut errors: Vec<Error>) -> Vec<Error> {
+    errors.sort_by_key(|error| error.places.first().map_or(0, |place| place.span.start));
+    let (lines, mut seen) = (Lines::of(&source.text), BTreeSet::new());
+    errors.retain(|error| {
+        let start = error.places.first().map_or(0, |place| place.span.start);
+        seen.insert(lines.number(start))
+    });
+    errors
+}
+
+/// Where the lines of a text end.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Lines {
+        Lines(text.match_indices('\n').map(|(at, _)| at).collect())
+    }
+
+    /// The line of a byte, counted from 0.
+    pub(super) fn number(&self, at: usize) -> usize {
+        self.0.partition_point(|end| *end < at)
+    }
+}
+
+/// A mistake of syntax in our own words, where the parser's are hard to act on.
+fn syntax_error(source: &Arc<Source>, fault: &toml::de::Error) -> Error {
+    let text = &source.text;
+    let span = fault.span().unwrap_or(0..0);
+    let span = span.start.min(text.len())..span.end.min(text.len());
+    let found = text.get(span.clone()).unwrap_or_default();
+    let next = text.get(span.start..).and_then(|rest| rest.chars().next());
+    let said = fault.message();
+    let said = said.strip_suffix(", expected nothing").unwrap_or(said);
+    let starts = |start: &str| said.starts_with(start);
+    let (message, hint) = if starts("newlines are unsupported in inline tables") {
+        (
+            "a table in braces goes over several lines, which TOML 1.0 does not allow".to_owned(),
+            "write it on one line, or as a table of its own under a `[header]`".to_owned(),
+        )
+    } else if starts("trailing commas are not supported in inline tables") {
+        (
+            "a comma ends a table in braces, which TOML 1.0 does not allow".to_owned(),
+            "remove the comma before `}`".to_owned(),
+        )
+    } else if starts("comments are unsupported in inline tables") {
+        (
+            "a comment stands in a table in braces, which TOML 1.0 does not allow".to_owned(),
+            "move the comment to a line of its own, above the table".to_owned(),
+        )
+    } else if starts("missing escaped value") {
+        match next {
+            Some(letter @ ('e' | 'x')) => (
+                format!("`\\{letter}` in a text is not TOML 1.0"),
+                "write the character as `\\u` and four hexadecimal digits".to_owned(),
+            ),
+            _ => (
+                "a `\\` in a text stands before a letter that means nothing with it".to_owned(),
+                "write `\\\\` for the backslash itself, or put the text in '…', where it is plain"
+                    .to_owned(),
+            ),
+        }
+    } else if starts("duplicate key") {
+        (
+            format!("`{found}` is given twice"),
+            "remove one of the two, or put their keys together".to_owned(),
+        )
+    } else if starts("string values must be quoted") && found.is_empty() {
+        (
+            "a value is missing".to_owned(),
+            "write a value after the `=`, or begin the line with `#`".to_owned(),
+        )
+    } else if starts("string values must be quoted") {
+        (
+            format!("the text `{}` has no quotes", short(found)),
+            format!("write `\"{}\"`", short(found)),
+        )
+    } else if starts("invalid basic string, expected `\"`")
+        || starts("invalid literal string, expected `'`")
+    {
+        (
+            "a text is not closed on its line".to_owned(),
+            "put a quote at its end, or three at both ends of a text of several lines".to_owned(),
+        )
+    } else if starts("unclosed array") {
+        ("a list is not closed".to_owned(), "put `]` at its end".to_owned())
+    } else if starts("missing comma between array elements") {
+        (
+            "a comma is missing between two values of a list, or its `]`".to_owned(),
+            "write `[\"a\", \"b\"]`".to_owned(),
+        )
+    } else if starts("unclosed table") {
+        ("a header is not closed".to_owned(), "put `]` at its end".to_owned())
+    } else if starts("invalid unquoted key") {
+        (
+            "a key has a letter that needs quotes".to_owned(),
+            "put the key in quotes: `\"…\" = …`".to_owned(),
+        )
+    } else if starts("cannot recurse further") || starts("recursion limit") {
+        (
+            "tables and lists are nested too deeply".to_owned(),
+            "nest them at most 80 deep".to_owned(),
+        )
+    } else {
+        (
+            format!("this is not TOML: {said}"),
+            "mend it here, or look it up at https://toml.io/en/v1.0.0".to_owned(),
+        )
+    };
+    Error::user(message).at(source, span).hint(hint)
+}
+
+fn entries(table: &DeTable<'_>) -> Vec<Entry> {
+    let mut entries: Vec<Entry> = table
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.get_ref().to_string(),
+            span: key.span(),
+            node: Node { span: value.span(), value: value_of(value.get_ref()) },
+        })
+        .collect();
+    entries.sort_by_key(|entry| entry.span.start);
+    entries
+}
+
+fn value_of(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(text) => Value::Text(text.to_string()),
+        DeValue::Integer(number) => {
+            Value::Whole(i64::from_str_radix(number.as_str(), number.radix()).ok())
+        }
+        DeValue::Float(number) => {
+            let text = number.as_str();
+            Value::Float(text.strip_prefix('+').unwrap_or(text).to_owned())
+        }
+        DeValue::Boolean(value) => Value::Bool(*value),
+        DeValue::Datetime(_) => Value::Time,
+        DeValue::Array(items) => {
+            let node = |item: &toml::Spanned<DeValue<'_>>| Node {
+                span: item.span(),
+                value: value_of(item.get_ref()),
+            };
+            Value::List(items.iter().map(node).collect())
+        }
+        DeValue::Table(table) => Value::Table(entries(table)),
+    }
+}
