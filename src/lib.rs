@@ -1,6 +1,7 @@
 //! jheem
 
 pub mod audit;
+pub mod axis_values;
 pub mod content;
 pub mod digest;
 pub mod error;
@@ -8,4 +9,5 @@ pub mod grammar;
 pub mod job;
 pub mod manifest;
 pub mod read;
+pub mod schema;
 pub mod template;
