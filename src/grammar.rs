@@ -9,9 +9,11 @@ mod project;
 mod publish;
 mod rule;
 mod runner;
+mod tables;
 
 pub use form::{Fault, Form, RESERVED_NAMES};
-pub(crate) use form::{duration, short, size};
+pub(crate) use form::{VALUE_HINT, duration, short, size};
+pub use tables::{reference_table, sections};
 
 /// A table with known keys.
 #[derive(Debug)]

@@ -29,6 +29,7 @@ pub mod memo;
 pub mod objects;
 pub mod pattern;
 pub mod plan;
+pub mod prepare;
 pub mod progress;
 pub mod project;
 pub mod publish;

@@ -26,6 +26,9 @@ impl<T> std::ops::Deref for At<T> {
     }
 }
 
+/// Patterns over the values of an axis: values, globs, `!pattern` and `@set`.
+pub type Patterns = At<Vec<At<String>>>;
+
 /// A whole Jheemfile, with the profile asked for already laid over it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -99,7 +102,7 @@ pub struct Preset {
     /// Goals; none means the default ones.
     pub goals: Vec<At<String>>,
     /// Values, patterns and `@sets` by axis; an axis that is not named keeps all its values.
-    pub axes: BTreeMap<String, At<Vec<At<String>>>>,
+    pub axes: BTreeMap<String, Patterns>,
     /// Options (see `When`) that are asked for.
     pub with: Vec<At<String>>,
 }
@@ -261,7 +264,7 @@ pub struct Rule {
     pub ignore: Vec<At<String>>,
     pub audits: Vec<Audit>,
     /// `[[plot.NAME.absent]]`: cells that cannot exist, by patterns over values.
-    pub absents: Vec<At<BTreeMap<String, At<Vec<At<String>>>>>>,
+    pub absents: Vec<At<BTreeMap<String, Patterns>>>,
 }
 
 /// `batch = { by, file, fields, size }`

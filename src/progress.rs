@@ -93,7 +93,7 @@ impl Progress {
                 rule: rule.clone(),
                 targets: targets + surplus,
                 begun: 0,
-                now: what.clone(),
+                now: program(what),
             }),
             Event::TargetBegan { run, target } => {
                 if let Some(going) = self.going.iter_mut().find(|g| g.run == *run) {
@@ -201,6 +201,24 @@ fn values(label: &str) -> String {
     values.join(" ")
 }
 
+/// The program and its arguments, from a command line that sets up its surroundings first.
+fn program(line: &str) -> String {
+    let words: Vec<&str> = line.split(' ').collect();
+    let isolated = words.windows(2).position(|w| w == ["env", "-i"]);
+    let image = words.iter().position(|w| w.starts_with("sha256:"));
+    let start = match (isolated, image) {
+        (Some(at), _) => {
+            let after = &words[at + 2..];
+            // A quoted value with spaces in it is left as it is; it is only for the eye.
+            let assigned = after.iter().take_while(|w| w.contains('=')).count();
+            at + 2 + assigned
+        }
+        (None, Some(at)) => at + 1,
+        (None, None) => 0,
+    };
+    words[start.min(words.len())..].join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +291,19 @@ mod tests {
         });
         assert_eq!(progress.going, []);
         assert_eq!(progress.bad_runs, ["r1"]);
+    }
+
+    #[test]
+    fn a_run_shows_its_program_and_not_how_it_is_shut_off() {
+        assert_eq!(
+            program("cd /s/7/plots && env -i A=1 B=2 /bin/model batch --x"),
+            "/bin/model batch --x"
+        );
+        assert_eq!(
+            program("docker run --rm --network none sha256:abc batch --config c"),
+            "batch --config c"
+        );
+        assert_eq!(program("model batch"), "model batch");
     }
 
     #[test]

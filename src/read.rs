@@ -29,7 +29,7 @@ pub const MOST_ERRORS: usize = 100;
 /// # Errors
 /// All mistakes that can be told from the text alone, in the order of their places, none twice.
 pub fn read(source: &Arc<Source>, profile: Option<&str>) -> Result<Manifest, Vec<Error>> {
-    let (root, syntax) = tree::parse(source);
+    let tree::Parsed { root, errors: syntax, broken } = tree::parse(source);
     // After a mistake of syntax keys may be missing that are there, so only what is seen is judged.
     let complete = syntax.is_empty();
     let mut errors = check::check(source, &root, complete);
@@ -49,24 +49,28 @@ pub fn read(source: &Arc<Source>, profile: Option<&str>) -> Result<Manifest, Vec
             }
         }
     }
+    errors.retain(|error| !broken.iter().any(|span| span.contains(&start_of(error))));
     Err(sorted(source, syntax, errors))
 }
 
 /// The names of the profiles in a Jheemfile, as many as can be read, in the order of the file.
 pub fn profile_names(source: &Arc<Source>) -> Vec<String> {
-    overlay::names(&tree::parse(source).0)
+    overlay::names(&tree::parse(source).root)
+}
+
+fn start_of(error: &Error) -> usize {
+    error.places.first().map_or(0, |place| place.span.start)
 }
 
 /// Mistakes by place, none twice, and not on a line whose syntax is wrong already.
 fn sorted(source: &Source, syntax: Vec<Error>, errors: Vec<Error>) -> Vec<Error> {
-    let start = |error: &Error| error.places.first().map_or(0, |place| place.span.start);
     let lines = tree::Lines::of(&source.text);
-    let line = |error: &Error| lines.number(start(error));
+    let line = |error: &Error| lines.number(start_of(error));
     let broken: BTreeSet<usize> = syntax.iter().map(line).collect();
     let kept = errors.into_iter().filter(|error| !broken.contains(&line(error)));
     let mut all: Vec<Error> = syntax.iter().cloned().chain(kept).collect();
-    all.sort_by(|a, b| (start(a), &a.message).cmp(&(start(b), &b.message)));
-    all.dedup_by(|a, b| start(a) == start(b) && a.message == b.message);
+    all.sort_by(|a, b| (start_of(a), &a.message).cmp(&(start_of(b), &b.message)));
+    all.dedup_by(|a, b| start_of(a) == start_of(b) && a.message == b.message);
     let left = all.len().saturating_sub(MOST_ERRORS);
     if left > 0 {
         all.truncate(MOST_ERRORS - 1);

@@ -43,6 +43,8 @@ pub enum Form {
     Regex,
     /// A pointer pattern.
     Pointer,
+    /// A pointer to values in a data file, whose steps may be `*`.
+    ValuesPointer,
     /// A number of bytes with its unit.
     Size,
     /// A time span above zero.
@@ -104,6 +106,10 @@ struct Words {
     example: &'static str,
 }
 
+/// What to do about a text that cannot be a value of an axis.
+pub(crate) const VALUE_HINT: &str =
+    "write a value that does not begin with `!` or `@` and has no `*`, `?` or control characters";
+
 const NAME: &str = "^[A-Za-z0-9_-]+$";
 const ANYTHING: &str = "^[^\\x00-\\x1f\\x7f]+$";
 
@@ -153,6 +159,12 @@ impl Form {
             Form::Pointer => {
                 words("a pointer pattern", "pointer patterns", Some("^(/[\\s\\S]*)?$"), "/data/*/y")
             }
+            Form::ValuesPointer => words(
+                "a pointer to values",
+                "pointers to values",
+                Some("^(/[\\s\\S]*)?$"),
+                "/scenarios/*/id",
+            ),
             Form::Size => words(
                 "a size",
                 "sizes",
@@ -310,6 +322,7 @@ impl Form {
                     format!("`{}` is not a name", short(text)),
                     "write a name of letters, digits, `_` and `-`",
                 ),
+                Form::Value => Fault::new(format!("`{}` is not a value", short(text)), VALUE_HINT),
                 Form::Path | Form::DataFile if text.starts_with('/') => outside_project(text),
                 _ => Fault::new(
                     format!("`{}` is not {what}", short(text)),
@@ -337,6 +350,7 @@ impl Form {
                     message.split_once(": ").unwrap_or((&message, "write `/a/b`"));
                 Fault::new(message, hint)
             }),
+            Form::ValuesPointer => Form::Pointer.check(text).and_then(|()| values_pointer(text)),
             Form::Size => size(text).map(drop),
             Form::Time | Form::Wait => duration(text).map(drop),
             Form::ObjectUrl | Form::RowUrl => destination(text),
@@ -392,6 +406,16 @@ fn template(text: &str) -> Result<Template, Fault> {
         at: Some(malformed.at),
         hint: "write a hole as `{city}`, and `{{` or `}}` for a brace itself".to_owned(),
     })
+}
+
+fn values_pointer(text: &str) -> Result<(), Fault> {
+    match text.split('/').find(|step| *step == "**" || step.starts_with('[')) {
+        Some(step) => Err(Fault::new(
+            format!("`{step}` stands for too much in a pointer to values"),
+            "write the names of keys, and `*` for every item",
+        )),
+        None => Ok(()),
+    }
 }
 
 fn outside_project(text: &str) -> Fault {

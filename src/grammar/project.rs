@@ -109,7 +109,7 @@ static FROM: Table = Table {
         .required(),
         key(
             "at",
-            Shape::Text(Form::Pointer),
+            Shape::Text(Form::ValuesPointer),
             "In JSON, TOML and YAML: a pointer to a list of texts or numbers; a step `*` takes every item.",
             r#"at = "/ryan-white-msa/locations/full""#,
         ),

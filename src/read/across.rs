@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::audit::Scalar;
 use crate::content::As;
 use crate::error::{Error, Source};
+use crate::grammar::Form;
 
 use super::tree::{Entry, Node};
 
@@ -37,6 +38,10 @@ fn values_from(source: &Arc<Source>, values: &Node, errors: &mut Vec<Error>) {
     let is_table = file.ends_with(".csv");
     let (wrong, right) = if is_table { ("at", "column") } else { ("column", "at") };
     let Some(entry) = from.entry(wrong) else { return };
+    // Both at once, or another kind of file, are told by the grammar.
+    if from.get(right).is_some() || Form::DataFile.check(file).is_err() {
+        return;
+    }
     let message = if is_table {
         "a CSV file has columns, and no values for a pointer".to_owned()
     } else {

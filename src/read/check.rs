@@ -82,7 +82,7 @@ impl Check<'_> {
     fn shape(&mut self, node: &Node, shape: Shape, place: &Place) {
         match (shape, &node.value) {
             (Shape::Text(form), Value::Text(text)) => self.form(text, &node.span, form),
-            (Shape::Word(words), Value::Text(text)) => self.word(text, &node.span, words),
+            (Shape::Word(words), Value::Text(text)) => self.word(text, node, words, place),
             (Shape::Bool, Value::Bool(_)) => {}
             (Shape::Whole { min, max }, Value::Whole(Some(number))) => {
                 if *number < min || *number > max {
@@ -124,36 +124,34 @@ impl Check<'_> {
     }
 
     fn mistyped(&mut self, node: &Node, shape: Shape, place: &Place) {
-        let hint = match (shape, &node.value) {
-            // One text where a list of texts is wanted, and other near misses.
-            (Shape::List(list), Value::Text(text)) if matches!(list.of, Shape::Text(_)) => {
-                format!("put it in brackets: `[\"{}\"]`", short(text))
-            }
-            (Shape::Text(_), Value::Whole(Some(number))) => {
-                format!("put it in quotes: `\"{number}\"`")
-            }
-            (Shape::Text(_), Value::Float(number)) => format!("put it in quotes: `\"{number}\"`"),
-            (Shape::Text(_), Value::Bool(value)) => format!("put it in quotes: `\"{value}\"`"),
-            (Shape::Text(_), Value::Time) => {
-                let written = self.source.text.get(node.span.clone()).unwrap_or_default();
-                format!("put it in quotes: `\"{}\"`", short(written))
-            }
+        // What was meant, if only quotes or brackets are wrong.
+        let written = self.source.text.get(node.span.clone()).unwrap_or_default();
+        let near = match (shape, &node.value) {
+            (Shape::List(list), Value::Text(text)) => in_brackets(list, text),
+            (
+                Shape::Text(form),
+                Value::Whole(_) | Value::Float(_) | Value::Bool(_) | Value::Time,
+            ) if form.check(written).is_ok() => Some(format!("put it in quotes: `\"{written}\"`")),
             (
                 Shape::Bool | Shape::Number | Shape::Positive | Shape::Whole { .. },
                 Value::Text(text),
-            ) if fits(shape, text) => {
-                format!("write it without quotes: `{}`", short(text))
-            }
-            _ if place.example.is_empty() => format!("write {}", shape.what()),
-            _ => format!("write, for instance, `{}`", place.example),
+            ) if fits(shape, text) => Some(format!("write it without quotes: `{}`", short(text))),
+            _ => None,
         };
-        let what = shape.what();
-        let message = if place.item {
-            format!("an item of `{}` is {}, not {what}", place.key, node.what())
+        let hint = near.unwrap_or_else(|| match place.example {
+            "" => format!("write {}", shape.what()),
+            example => format!("write, for instance, `{example}`"),
+        });
+        let what = match shape {
+            Shape::Text(_) => "a text".to_owned(),
+            shape => shape.what(),
+        };
+        let place = if place.item {
+            format!("an item of `{}`", place.key)
         } else {
-            format!("`{}` is {}, not {what}", place.key, node.what())
+            format!("`{}`", place.key)
         };
-        self.push(&node.span, message, hint);
+        self.push(&node.span, format!("{place} is {}, not {what}", node.what()), hint);
     }
 
     fn form(&mut self, text: &str, span: &Span, form: Form) {
@@ -166,7 +164,7 @@ impl Check<'_> {
         }
     }
 
-    fn word(&mut self, text: &str, span: &Span, words: &'static [&'static str]) {
+    fn word(&mut self, text: &str, node: &Node, words: &'static [&'static str], place: &Place) {
         if words.contains(&text) {
             return;
         }
@@ -174,7 +172,7 @@ impl Check<'_> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("write one of {}", ticked(words)),
         };
-        self.push(span, format!("`{}` is not known here", short(text)), hint);
+        self.push(&node.span, format!("`{}` cannot be `{}`", place.key, short(text)), hint);
     }
 
     fn list(&mut self, node: &Node, items: &[Node], list: &'static List, place: &Place) {
@@ -231,9 +229,10 @@ impl Check<'_> {
     }
 
     fn table(&mut self, node: &Node, table: &'static Table, place: &Place) {
+        let mut meant = Vec::new();
         for entry in node.entries() {
             let Some(key) = table.key(&entry.key) else {
-                self.unknown(entry, table, place);
+                meant.extend(self.unknown(entry, table, place));
                 continue;
             };
             let below = Place { example: key.example, ..place.below(entry) };
@@ -243,6 +242,8 @@ impl Check<'_> {
             .keys
             .iter()
             .filter(|key| key.need == Need::Required && node.get(key.name).is_none())
+            // A misspelt key is one mistake, not two.
+            .filter(|key| !meant.contains(&key.name))
             .collect();
         if place.complete {
             for key in missing {
@@ -258,17 +259,22 @@ impl Check<'_> {
         }
     }
 
-    fn unknown(&mut self, entry: &Entry, table: &'static Table, place: &Place) {
-        let known = table.keys.iter().map(|key| key.name);
-        let hint = match nearest(&entry.key, known.clone()) {
+    /// Reports a key that the table does not have; the one that was meant, if there is one.
+    fn unknown(
+        &mut self,
+        entry: &Entry,
+        table: &'static Table,
+        place: &Place,
+    ) -> Option<&'static str> {
+        let known: Vec<&'static str> = table.keys.iter().map(|key| key.name).collect();
+        let near = nearest(&entry.key, known.iter().copied());
+        let hint = match near {
             Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                let unused: Vec<&str> = known.collect();
-                format!("use one of {}", ticked(&unused))
-            }
+            None => format!("use one of {}", ticked(&known)),
         };
         let message = format!("unknown key {} in {}", ticked_key(&entry.key), place.header());
         self.push(&entry.span, message, hint);
+        near
     }
 
     fn bond(&mut self, node: &Node, table: &Table, bond: &Bond, place: &Place) {
@@ -439,6 +445,18 @@ impl Check<'_> {
             _ => self.mistyped(&entry.node, Shape::Text(Form::Template), &below),
         }
     }
+}
+
+/// How a text is written where a list of texts is wanted.
+fn in_brackets(list: &List, text: &str) -> Option<String> {
+    let Shape::Text(form) = list.of else { return None };
+    // A command is often written as a shell would read it.
+    let parts: Vec<&str> = match form {
+        Form::Template | Form::Argument => text.split_ascii_whitespace().collect(),
+        _ => vec![text],
+    };
+    let parts: Vec<String> = parts.iter().map(|part| format!("\"{}\"", short(part))).collect();
+    Some(format!("put it in brackets: `[{}]`", parts.join(", ")))
 }
 
 /// Whether a quoted text would fit if it had no quotes.

@@ -96,29 +96,76 @@ impl Node {
     }
 }
 
+/// What could be read of a file.
+pub(super) struct Parsed {
+    pub root: Node,
+    /// Mistakes of syntax, at most one a line.
+    pub errors: Vec<Error>,
+    /// Where the tree is not what was meant, so that nothing more should be said of it.
+    pub broken: Vec<Span>,
+}
+
 /// Reads what can be read, and says what cannot.
-pub(super) fn parse(source: &Arc<Source>) -> (Node, Vec<Error>) {
+pub(super) fn parse(source: &Arc<Source>) -> Parsed {
     let mut errors = Vec::new();
+    let mut broken = Vec::new();
     let mut text = source.text.clone();
     // The parser gives up at a key without a value: such a line is reported once, blanked, and the
     // rest read again. Every round blanks a line, and the number of rounds is bounded.
     for _ in 0..=MOST_ROUNDS {
         let (table, faults) = DeTable::parse_recoverable(&text);
         let lonely = faults.iter().find(|fault| fault.message().starts_with(LONELY_KEY));
-        let Some(line) = lonely.and_then(|fault| line_of(&text, fault.span()?.start)) else {
-            errors.extend(faults.iter().map(|fault| syntax_error(source, fault)));
-            let value = Value::Table(entries(table.get_ref()));
-            return (Node { span: 0..0, value }, first_of_each_line(source, errors));
-        };
-        let at = line.start..line.start + text[line.clone()].trim_end().len();
-        errors.push(lonely_key(source, at));
-        text.replace_range(line.clone(), &" ".repeat(line.len()));
+        if let Some(line) = lonely.and_then(|fault| line_of(&text, fault.span()?.start)) {
+            let at = line.start..line.start + text[line.clone()].trim_end().len();
+            errors.push(lonely_key(source, at));
+            text.replace_range(line.clone(), &" ".repeat(line.len()));
+            continue;
+        }
+        let root = Node { span: 0..0, value: Value::Table(entries(table.get_ref())) };
+        if let Some(list) = unclosed_list(&faults, &root) {
+            let at = list.start..list.start + 1;
+            errors.push(
+                Error::user("a list is not closed").at(source, at).hint("put `]` at its end"),
+            );
+            broken.push(list);
+        }
+        for fault in &faults {
+            let at = fault.span().map_or(0, |span| span.start);
+            if broken.iter().any(|span| span.contains(&at) || span.end == at) {
+                continue;
+            }
+            if fault.message().starts_with("unclosed table") {
+                broken.push(at..next_header(&text, at));
+            }
+            errors.push(syntax_error(source, fault));
+        }
+        return Parsed { root, errors: first_of_each_line(source, errors), broken };
     }
-    (Node { span: 0..0, value: Value::Table(Vec::new()) }, first_of_each_line(source, errors))
+    let root = Node { span: 0..0, value: Value::Table(Vec::new()) };
+    Parsed { root, errors: first_of_each_line(source, errors), broken }
 }
 
 const MOST_ROUNDS: usize = 100;
 const LONELY_KEY: &str = "key with no value";
+
+/// The innermost list that swallowed the rest of the file because it is not closed.
+fn unclosed_list(faults: &[toml::de::Error], root: &Node) -> Option<Span> {
+    faults.iter().find(|fault| fault.message().starts_with("unclosed array"))?;
+    // The first mistake inside it is nearer to its beginning than the end of the file.
+    let first = faults.iter().find(|fault| {
+        ["unclosed array", "missing comma between array"]
+            .iter()
+            .any(|start| fault.message().starts_with(start))
+    })?;
+    innermost_list(root, first.span()?.start)
+}
+
+fn innermost_list(node: &Node, at: usize) -> Option<Span> {
+    let below = node.entries().iter().map(|entry| &entry.node).chain(node.items());
+    let deeper = below.filter_map(|node| innermost_list(node, at)).next_back();
+    let here = matches!(node.value, Value::List(_)) && node.span.start < at && at <= node.span.end;
+    deeper.or_else(|| here.then(|| node.span.clone()))
+}
 
 /// The line around a byte, without its line end; `None` if it is blank already.
 fn line_of(text: &str, at: usize) -> Option<Span> {
@@ -284,4 +331,10 @@ fn value_of(value: &DeValue<'_>) -> Value {
         }
         DeValue::Table(table) => Value::Table(entries(table)),
     }
+}
+
+/// Where the next header begins, or the file ends.
+fn next_header(text: &str, from: usize) -> usize {
+    let rest = text.get(from..).unwrap_or_default();
+    rest.find("\n[").map_or(text.len(), |length| from + length)
 }

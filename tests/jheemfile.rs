@@ -1,0 +1,349 @@
+//! Jheemfiles as a user writes them: what is refused and how it is said, what is accepted, and
+//! that the JSON Schema and the reference agree with the reader.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+
+use jheem::error::Source;
+use jheem::grammar::{reference_table, sections};
+use jheem::manifest::{InputPlace, Start, Values};
+use jheem::read::{profile_names, read};
+use jheem::schema::json_schema;
+
+/// Set to write the expected files anew, to be looked over in the diff.
+const BLESS: &str = "JHEEM_BLESS";
+
+fn folder(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn source(name: &str, text: &str) -> Arc<Source> {
+    Arc::new(Source { name: name.to_owned(), text: text.to_owned() })
+}
+
+/// All errors of a Jheemfile as they are shown; empty if it is accepted.
+fn shown(name: &str, text: &str, profile: Option<&str>) -> String {
+    match read(&source(name, text), profile) {
+        Ok(_) => String::new(),
+        Err(errors) => {
+            let all: Vec<String> = errors.iter().map(|error| error.render(false)).collect();
+            all.join("\n\n") + "\n"
+        }
+    }
+}
+
+/// Whether the schema refuses a Jheemfile, and why.
+fn schema_refuses(validator: &jsonschema::Validator, text: &str) -> Option<String> {
+    let table: toml::Table = toml::from_str(text).expect("the test's TOML is well formed");
+    let json = serde_json::to_value(table).expect("a TOML table is a JSON object");
+    let error = validator.iter_errors(&json).next()?;
+    Some(error.to_string())
+}
+
+fn validator() -> jsonschema::Validator {
+    jsonschema::validator_for(&json_schema()).expect("the schema is a schema")
+}
+
+#[track_caller]
+fn same_as_file(path: &Path, text: &str) {
+    if std::env::var_os(BLESS).is_some() {
+        fs::write(path, text).unwrap();
+    }
+    let expected = fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(text, expected, "{} says otherwise; set {BLESS}=1 to write it", path.display());
+}
+
+#[test]
+fn every_mistake_is_refused_with_its_place_and_a_hint() {
+    let validator = validator();
+    let mut seen = 0;
+    for entry in fs::read_dir(folder("tests/broken")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|end| end != "toml") {
+            continue;
+        }
+        seen += 1;
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        let said = shown(name, &text, None);
+        assert!(!said.is_empty(), "{name} is accepted");
+        same_as_file(&path.with_extension("txt"), &said);
+        for error in read(&source(name, &text), None).unwrap_err() {
+            assert_eq!(error.hints.len(), 1, "{name}: {error}");
+            assert!(!error.message.ends_with('.'), "{name}: {error}");
+            assert!(!error.places.is_empty(), "{name}: {error}");
+        }
+        match text.lines().next() {
+            Some("# The schema: refuses") => {
+                assert!(schema_refuses(&validator, &text).is_some(), "the schema takes {name}");
+            }
+            Some("# The schema: passes") => {
+                assert_eq!(schema_refuses(&validator, &text), None, "{name}")
+            }
+            // What is not TOML never comes to the schema.
+            Some("# The schema: -") => {}
+            other => panic!("{name} begins with {other:?}"),
+        }
+    }
+    assert!(seen > 100, "{seen} broken Jheemfiles");
+}
+
+/// The Jheemfiles that come with jheem, and the profiles that they have.
+const EXAMPLES: [(&str, &[Option<&str>]); 5] = [
+    ("examples/original/Jheemfile.toml", &[None, Some("local")]),
+    ("examples/production/ryan-white-msa.toml", &[None]),
+    ("examples/production/ryan-white-state-ajph.toml", &[None]),
+    ("examples/production/ryan-white-state-croi.toml", &[None]),
+    ("examples/production/cdc-testing.toml", &[None]),
+];
+
+#[test]
+fn the_examples_are_accepted_by_the_reader_and_by_the_schema() {
+    let validator = validator();
+    for (path, profiles) in EXAMPLES {
+        let text = fs::read_to_string(folder(path)).unwrap();
+        assert_eq!(schema_refuses(&validator, &text), None, "{path}");
+        for profile in profiles {
+            assert_eq!(shown(path, &text, *profile), "", "{path}");
+        }
+    }
+}
+
+/// Blocks of a Markdown text that are fenced as `language`, with their first lines.
+fn blocks<'t>(markdown: &'t str, language: &str) -> Vec<(usize, &'t str)> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    let fence = format!("\n```{language}\n");
+    while let Some(at) = markdown[from..].find(&fence) {
+        let start = from + at + fence.len();
+        let end = start + markdown[start..].find("```\n").expect("a block ends");
+        let line = markdown[..start].matches('\n').count() + 1;
+        found.push((line, &markdown[start..end]));
+        from = end;
+    }
+    found
+}
+
+#[test]
+fn every_example_in_the_reference_is_read() {
+    let validator = validator();
+    let text = fs::read_to_string(folder("docs/jheemfile.md")).unwrap();
+    let (whole, fragments) = (blocks(&text, "toml"), blocks(&text, "toml,fragment"));
+    assert!(whole.len() >= 2 && fragments.len() > 15);
+    let fragments =
+        fragments.iter().map(|(line, text)| (*line, format!("{text}[project]\nname = \"docs\"\n")));
+    let whole = whole.iter().map(|(line, text)| (*line, (*text).to_owned()));
+    for (line, toml) in whole.chain(fragments) {
+        let name = format!("docs/jheemfile.md, block at line {line}");
+        assert_eq!(shown(&name, &toml, None), "");
+        assert_eq!(schema_refuses(&validator, &toml), None, "{name}");
+        for profile in profile_names(&source(&name, &toml)) {
+            assert_eq!(shown(&name, &toml, Some(&profile)), "");
+        }
+    }
+}
+
+#[test]
+fn the_tables_of_the_reference_are_those_of_the_grammar() {
+    let path = folder("docs/jheemfile.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let mut made = text.clone();
+    for table in sections() {
+        let title = table.title;
+        let (begin, end) = (format!("<!-- keys: {title} -->\n").replace("  ", " "), "<!-- end -->");
+        let start = made.find(&begin).unwrap_or_else(|| panic!("no `{begin}` in the reference"));
+        let start = start + begin.len();
+        let length = made[start..].find(end).expect("keys end");
+        made.replace_range(start..start + length, &format!("\n{}\n", reference_table(table)));
+        // Links go to headings by their letters.
+        assert!(
+            title.is_empty()
+                || made.contains(&format!("\n### `[{title}]`\n"))
+                || made.contains(&format!("\n### `[[{title}]]`\n")),
+            "no heading for `{title}`"
+        );
+    }
+    same_as_file(&path, &made);
+}
+
+#[test]
+fn a_profile_is_laid_over_the_main_tables() {
+    let text = r#"
+[project]
+name = "demo"
+[input.base]
+path = "in.Rdata"
+source = "s3://bucket/in.Rdata"
+[runner.model]
+image = "model:1"
+platform = "linux/amd64"
+memory = "8GiB"
+env = { A = "1", B = "2" }
+[publish.plots]
+of = "plot.rw"
+[publish.plots.object.plot]
+to = "s3://bucket/plots"
+key = "{file}"
+metadata = { city = "a" }
+[publish.plots.row.plot]
+to = "dynamodb://table"
+hash = { city = "{city}" }
+
+[profile.local.runner.model]
+program = "bin/model"
+env = { B = "3" }
+[profile.local.publish.plots]
+object.plot = { to = "file:site", metadata = { place = "here" } }
+row.plot = { to = "sqlite:site/plots.db", hash = { place = "{city}" } }
+[profile.other]
+input.base.folder = "in"
+"#;
+    let read = |profile| read(&source("Jheemfile.toml", text), profile).unwrap();
+    let (main, local) = (read(None), read(Some("local")));
+    let runner = &local.runners["model"];
+    assert!(matches!(&runner.start, Start::Program(program) if program.value == "bin/model"));
+    // What belonged to the image went with it; what did not stayed.
+    assert!(runner.platform.is_none() && runner.memory.is_some());
+    let env: Vec<(&str, &str)> =
+        runner.env.iter().map(|(name, value)| (name.as_str(), value.text.as_str())).collect();
+    assert_eq!(env, [("A", "1"), ("B", "3")]);
+    let object = &local.publishes["plots"].objects["plot"];
+    assert_eq!((object.to.as_str(), object.key.text.as_str()), ("file:site", "{file}"));
+    assert_eq!(object.metadata.keys().collect::<Vec<_>>(), ["city", "place"]);
+    // A key is one attribute: the profile's takes the place of the main one.
+    assert_eq!(local.publishes["plots"].rows["plot"].hash.0, "place");
+    assert!(matches!(&main.runners["model"].start, Start::Image(_)));
+    assert_eq!(main.publishes["plots"].objects["plot"].to.value, "s3://bucket/plots");
+    let other = read(Some("other"));
+    assert!(matches!(&other.inputs["base"].place, InputPlace::Folder { .. }));
+    assert_eq!(profile_names(&main.source), ["local", "other"]);
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_named_with_those_that_are() {
+    let text = "[project]\nname = \"demo\"\n[profile.local]\n[profile.staging]\n";
+    assert_eq!(
+        shown("Jheemfile.toml", text, Some("locl")),
+        "error: there is no profile `locl`\nhint: did you mean `local`?\n"
+    );
+    assert_eq!(
+        shown("Jheemfile.toml", text, Some("production")),
+        "error: there is no profile `production`\nhint: use one of `local`, `staging`\n"
+    );
+}
+
+#[test]
+fn a_mistake_that_only_a_profile_makes_is_told_once_and_only_with_it() {
+    let text = "[project]\nname = \"demo\"\n[runner.model]\nimage = \"model:1\"\n\
+                [profile.local.runner.model]\nprogram = \"x\"\nplatform = \"linux/amd64\"\n";
+    assert_eq!(shown("Jheemfile.toml", text, None), "");
+    assert_eq!(
+        shown("Jheemfile.toml", text, Some("local")),
+        "error: `platform` means nothing without `image`\n --> Jheemfile.toml:7:1\n  |\n\
+         7 | platform = \"linux/amd64\"\n  | ^^^^^^^^\n\
+         hint: remove it, or add `image = \"ghcr.io/ncsizemore/jheem-ryan-white-msa:1.1.0\"`\n"
+    );
+}
+
+#[test]
+fn a_hundred_mistakes_are_enough() {
+    let keys: String = (0..300).map(|index| format!("unknown_{index} = 1\n")).collect();
+    let text = format!("[project]\nname = \"demo\"\n{keys}");
+    let errors = read(&source("Jheemfile.toml", &text), None).unwrap_err();
+    assert_eq!(errors.len(), 100);
+    assert_eq!(errors[99].message, "there are 201 more mistakes in `Jheemfile.toml`");
+}
+
+#[test]
+fn the_original_pipeline_makes_the_plots_that_its_scripts_made() {
+    let expected = |arguments: &[&str]| -> Vec<String> {
+        let script = folder("tests/expected_paths.py");
+        let output = Command::new("python3").arg(script).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+    };
+    let path = "examples/original/Jheemfile.toml";
+    let text = fs::read_to_string(folder(path)).unwrap();
+    let manifest = read(&source(path, &text), None).unwrap();
+    let rule = manifest.rules.values().next().unwrap();
+    let mut all = Vec::new();
+    let mut possible = Vec::new();
+    let mut cells: Vec<BTreeMap<&str, &str>> = vec![BTreeMap::new()];
+    for axis in &rule.over {
+        let Values::Listed(values) = &manifest.axes[&axis.value].values else { panic!("listed") };
+        let more = cells.iter().flat_map(|cell| {
+            values.iter().map(move |value| {
+                let mut cell = cell.clone();
+                cell.insert(axis.as_str(), value.as_str());
+                cell
+            })
+        });
+        cells = more.collect();
+    }
+    for cell in &cells {
+        let part = match cell["facet"] {
+            "none" => "unfaceted".to_owned(),
+            facet => format!("facet_{facet}"),
+        };
+        let mut path = rule.outputs["plot"].path.text.replace("{facet.part}", &part);
+        for (axis, value) in cell {
+            path = path.replace(&format!("{{{axis}}}"), value);
+        }
+        let fits = |axis: &str, pattern: &str| {
+            let value = cell[axis];
+            match pattern.split_at(1) {
+                ("!", other) => value != other,
+                ("@", set) => {
+                    let Values::Listed(values) = &manifest.axes[axis].sets[set].value else {
+                        panic!("listed")
+                    };
+                    values.iter().any(|listed| listed.value == value)
+                }
+                ("*", end) => value.ends_with(end),
+                _ => value == pattern,
+            }
+        };
+        let absent = rule.absents.iter().any(|rule| {
+            rule.iter().all(|(axis, patterns)| patterns.iter().any(|pattern| fits(axis, pattern)))
+        });
+        if !absent {
+            possible.push(path.clone());
+        }
+        all.push(path);
+    }
+    all.sort();
+    possible.sort();
+    assert_eq!((all.len(), possible.len()), (62_496, 44_361));
+    assert!(all == expected(&[]), "the full preset has other paths");
+    assert!(possible == expected(&["--possible"]), "other plots are possible");
+}
+
+#[test]
+fn the_production_models_have_as_many_cells_as_they_should() {
+    for (model, cells) in [
+        ("ryan-white-msa", 62_496),
+        ("ryan-white-state-ajph", 22_176),
+        ("ryan-white-state-croi", 53_760),
+        ("cdc-testing", 13_824),
+    ] {
+        let path = format!("examples/production/{model}.toml");
+        let text = fs::read_to_string(folder(&path)).unwrap();
+        let manifest = read(&source(&path, &text), None).unwrap();
+        let models = fs::read_to_string(folder("examples/production/models.json")).unwrap();
+        let had = |values: &Values| {
+            let Values::File { file, pick, .. } = values else { panic!("from a file") };
+            jheem::axis_values::values(&models, file, pick).unwrap()
+        };
+        let count: usize = manifest.axes.values().map(|axis| had(&axis.values).len()).product();
+        assert_eq!(count, cells, "{model}");
+        for axis in manifest.axes.values() {
+            let all = had(&axis.values);
+            for set in axis.sets.values() {
+                assert!(had(&set.value).iter().all(|value| all.contains(value)), "{model}");
+            }
+        }
+    }
+}
