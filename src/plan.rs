@@ -285,9 +285,12 @@ impl Judge<'_> {
         let mut pending = None;
         // What is absent wins over what is missing: it will never be made, whatever comes.
         let mut blocked: Option<String> = None;
+        // Members of joins, and one of those that were skipped.
+        let (mut members, mut skipped) = (0, None);
         for (index, read) in rule.reads.iter().enumerate() {
             let join = read.is_join();
             for cell in read.cells(&rule.space, target.cell) {
+                members += i64::from(join);
                 match read.from {
                     From::Input(input) => {
                         let fact = self.facts.inputs.get(&(input, cell));
@@ -319,7 +322,10 @@ impl Judge<'_> {
                                         bytes: found.bytes,
                                         read: index,
                                     }),
-                                    None if join => {}
+                                    None if join => {
+                                        skipped.get_or_insert_with(|| graph.label(from));
+                                        members -= 1;
+                                    }
                                     None => {
                                         let path = graph.output_path(from, output);
                                         return Resolved::Not(Verdict::Absent(Absence::Upstream(
@@ -328,7 +334,10 @@ impl Judge<'_> {
                                     }
                                 }
                             }
-                            Upstream::Absent if join => {}
+                            Upstream::Absent if join => {
+                                skipped.get_or_insert_with(|| graph.label(from));
+                                members -= 1;
+                            }
                             Upstream::Absent => {
                                 let label = graph.label(from);
                                 return Resolved::Not(Verdict::Absent(Absence::Upstream(label)));
@@ -343,6 +352,10 @@ impl Judge<'_> {
                     }
                 }
             }
+        }
+        // A join of nothing is not a file that anybody asked for.
+        if let (0, Some(skipped)) = (members, skipped) {
+            return Resolved::Not(Verdict::Absent(Absence::Upstream(skipped)));
         }
         if let Some(blocked) = blocked {
             return Resolved::Not(Verdict::Blocked(blocked));

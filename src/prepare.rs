@@ -150,9 +150,10 @@ fn supply(
         }
         // The stored object, not the project's file, which somebody may edit meanwhile.
         From::Output { rule: upstream, output } => {
-            let from = read.cells(&rule.space, target.cell).into_iter().find(|&cell| {
-                request::read_inside(graph, target, read, cell) == reading.inside
-            });
+            let from = read
+                .cells(&rule.space, target.cell)
+                .into_iter()
+                .find(|&cell| request::read_inside(graph, target, read, cell) == reading.inside);
             let from = Target { rule: upstream, cell: from.unwrap_or(0) };
             let Some(path) = stored(build, from, output, &reading.bytes)? else {
                 return Err(Error::environment(format!(

@@ -184,7 +184,9 @@ pub(super) fn place(
                 let kept = build.objects.keep_edited(&path, &project_path)?;
                 let what = match placed {
                     Some(_) => "was edited by hand; it was put back, and the edited file",
-                    None => "was there already and not known to jheem; it was replaced, and the old file",
+                    None => {
+                        "was there already and not known to jheem; it was replaced, and the old file"
+                    }
                 };
                 notes.push(format!("`{project_path}` {what} kept as `{}`", kept.display()));
             } else if made.is_none() {

@@ -577,7 +577,11 @@ impl Project {
                 let narrowed: Vec<String> =
                     e["narrowed"].as_array().unwrap().iter().map(text).collect();
                 let narrowed = if narrowed.is_empty() { rule } else { narrowed.join(", ") };
-                format!("{targets} {noun} {}: {narrowed}: {}", text(&e["verdict"]), text(&e["reason"]))
+                format!(
+                    "{targets} {noun} {}: {narrowed}: {}",
+                    text(&e["verdict"]),
+                    text(&e["reason"])
+                )
             })
             .collect();
         reasons.sort();

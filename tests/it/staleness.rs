@@ -224,11 +224,7 @@ fn a_changed_command_remakes_its_rule() {
                 "2 plots pending: plot.sum: waits for what it reads",
                 "4 plots stale: plot.p: command changed",
             ],
-            why: Some((
-                "plots/A/x.json",
-                "stale",
-                r#"{"before":"-","now":"!","what":"argument"}"#,
-            )),
+            why: Some(("plots/A/x.json", "stale", r#"{"before":"-","now":"!","what":"argument"}"#)),
             build: "fresh=2 built=6",
             made: &["A/x", "A/y", "B/x", "B/y", "sum/x", "sum/y"],
         },
@@ -298,7 +294,10 @@ fn another_program_remakes_everything_that_it_makes() {
 #[test]
 fn a_changed_audit_judges_what_is_stored_and_runs_nothing() {
     let project = built();
-    project.change("\"/outcome\" = \"{outcome}\" }", "\"/outcome\" = \"{outcome}\" }\nrequired = [\"/value\"]");
+    project.change(
+        "\"/outcome\" = \"{outcome}\" }",
+        "\"/outcome\" = \"{outcome}\" }\nrequired = [\"/value\"]",
+    );
     nothing_follows(&project);
 }
 
@@ -321,10 +320,7 @@ fn what_fails_a_new_audit_is_made_once_more_and_then_failed() {
     assert!(said.contains("`/value` is `2-`, but `1-` was asked for"), "{said}");
     project.build("-k").code(1).targets("fresh=4 failed=2 skipped=2");
     assert_eq!(project.made(), ["B/x", "B/y"]);
-    assert_eq!(
-        project.reasons("")[1],
-        "2 plots stale: city=B: refused by the audit before"
-    );
+    assert_eq!(project.reasons("")[1], "2 plots stale: city=B: refused by the audit before");
     // Loosened again, what is stored passes again.
     project.change(new, old);
     nothing_follows(&project);
@@ -333,13 +329,19 @@ fn what_fails_a_new_audit_is_made_once_more_and_then_failed() {
 #[test]
 fn what_an_audit_refused_is_taken_when_the_audit_is_loosened() {
     let project = chain();
-    project.change("\"/outcome\" = \"{outcome}\" }", "\"/outcome\" = \"{outcome}\", \"/value\" = \"1-\" }");
+    project.change(
+        "\"/outcome\" = \"{outcome}\" }",
+        "\"/outcome\" = \"{outcome}\", \"/value\" = \"1-\" }",
+    );
     project.build("-k").code(1).targets("built=4 failed=1 skipped=3");
     project.build("-k").code(1);
     let made = project.made();
     assert!(made.contains(&"B/x".to_owned()) && made.contains(&"B/y".to_owned()), "{made:?}");
     assert!(!project.exists("plots/B/x.json"));
-    project.change("\"/outcome\" = \"{outcome}\", \"/value\" = \"1-\" }", "\"/outcome\" = \"{outcome}\" }");
+    project.change(
+        "\"/outcome\" = \"{outcome}\", \"/value\" = \"1-\" }",
+        "\"/outcome\" = \"{outcome}\" }",
+    );
     follows(
         &project,
         Follows {

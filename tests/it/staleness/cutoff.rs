@@ -59,7 +59,11 @@ output.read.path = "out/read"
         // Either way the new bytes are in place.
         assert_eq!(std::fs::read(self.project.path("out/made")).unwrap(), bytes);
         let (built, fresh) = if readers { (2, 0) } else { (1, 1) };
-        assert_eq!((ran.count("targets.built"), ran.count("targets.fresh")), (built, fresh), "{ran}");
+        assert_eq!(
+            (ran.count("targets.built"), ran.count("targets.fresh")),
+            (built, fresh),
+            "{ran}"
+        );
         self.project.build("").success().targets("fresh=2");
         readers
     }

@@ -31,7 +31,8 @@ fn a_join_reads_every_member() {
 fn a_join_skips_declared_absent_members_and_what_is_one_to_one_below_them_is_absent() {
     let project = with_page();
     let audit = "[[plot.p.audit]]";
-    project.change(audit, &format!("[[plot.p.absent]]\ncity = [\"B\"]\noutcome = [\"x\"]\n{audit}"));
+    project
+        .change(audit, &format!("[[plot.p.absent]]\ncity = [\"B\"]\noutcome = [\"x\"]\n{audit}"));
     project.plan("").targets("stale=2 pending=8 absent=2");
     project.build("").success().targets("built=10 absent=2");
     assert!(!project.read("sums/x.txt").contains("\"B\""));

@@ -92,7 +92,10 @@ fn an_output_edited_through_its_link_is_made_again_and_the_edit_kept() {
         project.plan("").targets("fresh=7 stale=1");
         let (verdict, said) = project.why("plots/A/x.json");
         assert_eq!(verdict, "stale", "{said}");
-        assert!(said.contains("`plots/A/x.json` must be put back, and the cache lost it"), "{said}");
+        assert!(
+            said.contains("`plots/A/x.json` must be put back, and the cache lost it"),
+            "{said}"
+        );
         project.build("").success().targets("fresh=7 built=1");
         assert_eq!(project.made(), ["A/x"]);
     } else {
@@ -163,7 +166,8 @@ fn renaming_an_axis_runs_nothing() {
 #[test]
 fn a_renamed_folder_is_linked_anew_and_runs_nothing() {
     let project = chain();
-    let dirs = "dirs = { data = \"data\", trimmed = \"trimmed\", plots = \"plots\", sums = \"sums\" }";
+    let dirs =
+        "dirs = { data = \"data\", trimmed = \"trimmed\", plots = \"plots\", sums = \"sums\" }";
     project.change("exit = {", &format!("{dirs}\nexit = {{"));
     project.build("").success().targets("built=8");
     project.made();

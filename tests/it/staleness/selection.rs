@@ -13,7 +13,8 @@ fn all(ran: &Ran) -> u64 {
 fn the_counts_of_a_plan_are_disjoint_and_sum_to_what_is_asked_for() {
     let project = chain().env("FAIL", "A/y");
     let audit = "[[plot.p.audit]]";
-    project.change(audit, &format!("[[plot.p.absent]]\ncity = [\"B\"]\noutcome = [\"x\"]\n{audit}"));
+    project
+        .change(audit, &format!("[[plot.p.absent]]\ncity = [\"B\"]\noutcome = [\"x\"]\n{audit}"));
     project.build("-k").code(1);
     // Fresh, restorable, stale, pending, blocked and absent, all at once.
     fs::remove_file(project.path("plots/A/x.json")).unwrap();
