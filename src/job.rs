@@ -63,6 +63,8 @@ pub struct Limits {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSpec {
     /// Unique within the project; names the container and the log.
+    ///
+    /// No two runs may share it while they last: whatever bears a run's mark ends with the run.
     pub id: String,
     /// Names the project's cache folder, so that a sweep finds only its own leftovers.
     pub owner: String,
@@ -70,11 +72,13 @@ pub struct RunSpec {
     /// Replaces the image's entry point, if given.
     pub entrypoint: Option<Vec<String>>,
     pub arguments: Vec<String>,
-    /// All of the environment for a program; what is added to the image's own for a container.
+    /// All of the environment for a program, beside the mark `JHEEM_RUN`; what is added to the image's own for a container.
     pub environment: Vec<(String, String)>,
-    /// The working folder: inside the container, or on this machine for a program.
+    /// The working folder: inside the container; for a program on this machine, under `scratch` if it is relative.
     pub workdir: Option<String>,
-    /// The run's own folder on this machine; a program starts here unless `workdir` says otherwise.
+    /// The run's own folder on this machine, which exists; a program starts here unless `workdir` says otherwise.
+    ///
+    /// While a program runs, the file `<scratch>.pid` lies beside it.
     pub scratch: PathBuf,
     pub mounts: Vec<Mount>,
     pub isolation: Isolation,

@@ -1,6 +1,6 @@
 //! The judgement of one check: the sentences on what is not as it was asked for.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::content::json::{Json, Value, View};
 use crate::content::{Document, Pointer};
@@ -78,6 +78,7 @@ impl<'t> Payload<'t> {
             Check::Ordered { lower, upper } => self.ordered(lower, upper, found),
             Check::Contains { at, values } => self.contains(at, values, found),
             Check::SameLength { at } => self.same_length(at, found),
+            Check::Ribbon { at } => self.ribbons(at, found),
             Check::Size { .. } => {}
         }
     }
@@ -241,6 +242,77 @@ impl<'t> Payload<'t> {
         let at: Vec<&Pointer> = at.iter().collect();
         for partners in self.partners(&at, found) {
             self.same_count(&partners, found);
+        }
+    }
+
+    fn ribbons(self, at: &Pointer, found: &mut Found) {
+        for trace in self.matches(at, found) {
+            let lists = [("x", trace.get(b"x")), ("y", trace.get(b"y"))];
+            let [(_, Some(x)), (_, Some(y))] = lists else {
+                let absent = if lists[0].1.is_none() { "x" } else { "y" };
+                found.say(|| format!("{} has no `{absent}` to be a ribbon", self.place(trace)));
+                continue;
+            };
+            let (View::List(xs), View::List(ys)) = (x.view(), y.view()) else {
+                self.same_count(&[x, y], found);
+                continue;
+            };
+            if xs.len() != ys.len() {
+                self.same_count(&[x, y], found);
+                continue;
+            }
+            let points: Vec<(Value<'_>, Value<'_>)> = xs.zip(ys).collect();
+            let gap = |point: &(Value<'_>, Value<'_>)| {
+                matches!(point.0.view(), View::Null) || matches!(point.1.view(), View::Null)
+            };
+            for band in points.split(gap) {
+                self.band(trace, band, found);
+            }
+        }
+    }
+
+    /// One closed line: the first point at an `x` is on the way there, the last on the way back.
+    fn band(self, trace: Value<'_>, mut points: &[(Value<'_>, Value<'_>)], found: &mut Found) {
+        if let [first, inner @ .., last] = points
+            && plain(first.0) == plain(last.0)
+            && plain(first.1) == plain(last.1)
+            && inner.iter().any(|point| plain(point.0) == plain(first.0))
+        {
+            // The line is closed by its first point again, which is no edge.
+            points = &points[..points.len() - 1];
+        }
+        let mut edges: HashMap<Option<Scalar>, [Value<'_>; 2]> = HashMap::new();
+        let mut order = Vec::new();
+        for (x, y) in points {
+            let at = plain(*x);
+            edges.entry(at.clone()).and_modify(|edge| edge[1] = *y).or_insert_with(|| {
+                order.push((at, *x));
+                [*y, *y]
+            });
+        }
+        let mut side = None;
+        for (at, x) in order {
+            let [there, back] = edges[&at];
+            if there.id == back.id {
+                found.say(|| format!("{} has one edge only at {}", self.place(trace), shown(x)));
+                continue;
+            }
+            let (Some(first), Some(last)) = (number(there), number(back)) else {
+                let odd = if number(there).is_none() { there } else { back };
+                found.say(|| format!("{} is {}, not a number", self.place(odd), shown(odd)));
+                continue;
+            };
+            if first != last && *side.get_or_insert(first < last) != (first < last) {
+                found.say(|| {
+                    let edge = |y: Value<'_>| format!("{} is {}", self.place(y), shown(y));
+                    let (trace, x) = (self.place(trace), shown(x));
+                    format!(
+                        "the edges of {trace} cross: at {x}, {} and {}",
+                        edge(there),
+                        edge(back)
+                    )
+                });
+            }
         }
     }
 

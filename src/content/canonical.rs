@@ -124,6 +124,7 @@ impl Writer<'_> {
 /// plotly.R draws an id (`tempfile`: the process and a random number, in hexadecimal) for every
 /// `plot_ly()` and `add_*()`, and writes it as a key of `visdat` and `attrs` and as the value of
 /// `cur_data`; a second layer of the same data gets the key again with `.1` behind it.
+/// One in thirty thousand is shorter than six digits, so in `visdat` short ones count too.
 /// Ids are looked for only there: in the whole, in its `x` (a widget's payload), and in the traces
 /// of either. They are renamed, not dropped, so a change of what an attribute *is* shows; and a
 /// text anywhere that is exactly an id that was found is that id's name too.
@@ -164,13 +165,15 @@ impl Ids {
         let mut mentions = Vec::new();
         let mut keyed = Vec::new();
         for (number, bearer) in (0..).zip(bearers) {
-            for key in [b"attrs".as_slice(), b"visdat"] {
+            // First `visdat`, whose keys are nothing but ids, however short.
+            let first = mentions.len();
+            for key in [b"visdat".as_slice(), b"attrs"] {
                 let Some(object) = bearer.get(key).filter(kept) else { continue };
                 let View::Object(members) = object.view() else { continue };
                 let before = mentions.len();
                 for (name, value) in members.filter(|(_, value)| kept(value)) {
                     let (id, suffix) = split_suffix(name.bytes());
-                    if is_id(id) {
+                    if (key == b"visdat" && is_id(id)) || is_known(id, &mentions[first..]) {
                         let (at, value) = (name.id(), Some(value));
                         let key = if key == b"attrs" { b"a".as_slice() } else { b"v" };
                         mentions.push(Mention { id, at, suffix, place: (number, key), value });
@@ -182,7 +185,7 @@ impl Ids {
             }
             if let Some(value) = bearer.get(b"cur_data").filter(kept)
                 && let Some(id) = value.text()
-                && is_id(id)
+                && is_known(id, &mentions[first..])
             {
                 let place = (number, b"c".as_slice());
                 mentions.push(Mention { id, at: value.id, suffix: b"", place, value: None });
@@ -236,12 +239,20 @@ fn rank(mut mentions: Vec<Mention<'_>>, skipped: &[u32], keyed: &[u32]) -> Vec<(
     ranks
 }
 
-/// How long an id is: a process id of at least one digit, and a random number that is never short.
-const ID_LENGTH: std::ops::RangeInclusive<usize> = 6..=16;
+/// How long an id is; shorter ones are drawn less than once in ten million times.
+const ID_LENGTH: std::ops::RangeInclusive<usize> = 3..=16;
+
+/// How long a text is that is taken for an id by its looks alone.
+const LONG_ID: usize = 6;
 
 fn is_id(text: &[u8]) -> bool {
     ID_LENGTH.contains(&text.len())
         && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// True for what looks like an id without doubt, or is one in the `visdat` beside it.
+fn is_known(text: &[u8], beside: &[Mention<'_>]) -> bool {
+    is_id(text) && (text.len() >= LONG_ID || beside.iter().any(|mention| mention.id == text))
 }
 
 /// Parts `4bb86a3a9ab.1` into the id and `.1`.

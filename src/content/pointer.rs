@@ -85,6 +85,24 @@ impl Pointer {
         self.steps.iter().all(|step| matches!(step, Step::Name(_)))
     }
 
+    /// Whether this pattern takes the value at a plain pointer, or something that holds it.
+    pub fn covers(&self, plain: &Pointer) -> bool {
+        fn takes(pattern: &[Step], path: &[Step]) -> bool {
+            match (pattern.split_first(), path.split_first()) {
+                (None, _) => true,
+                (Some((Step::AnyDepth, rest)), _) => {
+                    takes(rest, path) || path.split_first().is_some_and(|(_, p)| takes(pattern, p))
+                }
+                (Some((Step::Any | Step::Where(_), rest)), Some((_, path))) => takes(rest, path),
+                (Some((Step::Name(name), rest)), Some((Step::Name(at), path))) => {
+                    name == at && takes(rest, path)
+                }
+                _ => false,
+            }
+        }
+        takes(&self.steps, &plain.steps)
+    }
+
     /// Calls `found` with each value below `root` that matches, each once.
     pub(crate) fn select<'t>(&self, root: Value<'t>, mut found: impl FnMut(Value<'t>)) {
         let mut search = Search::new(self, None, |value, _: &str| found(value));

@@ -1,0 +1,245 @@
+//! The command line: what can be asked for, and which command answers.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::commands;
+use crate::error::Error;
+use crate::report::Report;
+use crate::selection::Request;
+
+/// A declarative, Make-like build tool for simulation plots.
+///
+/// Without a command, builds the default goals of the Jheemfile.
+#[derive(Debug, Parser)]
+#[command(name = "jheem", version, about, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 all is well, 1 something failed, 2 a mistake in the Jheemfile or on the command line,\n3 something is missing around jheem, 4 another jheem holds the project, 5 not built yet."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// The Jheemfile, or its folder [default: Jheemfile.toml here or in a folder above]
+    #[arg(short, long, global = true, value_name = "PATH")]
+    pub file: Option<PathBuf>,
+    /// Lay a profile of the Jheemfile over it
+    #[arg(long, global = true, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// What to print: text for people, or one JSON object a line on stdout
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "human")]
+    pub format: Format,
+    /// Print nothing but errors and what was asked for
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Colours: when the output is a terminal, always, or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What is selected.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Select {
+    /// Rules (`plot.rw`), publishes (`publish.site`), output paths, or globs of them
+    #[arg(value_name = "GOAL")]
+    pub goals: Vec<String>,
+    /// Narrow to values of an axis: `city=C.12580`, `facet=age*`, `outcome=!new`, `city=@test`
+    #[arg(short, long = "where", value_name = "AXIS=VALUE")]
+    pub filters: Vec<String>,
+    /// Narrow to a preset of the Jheemfile
+    #[arg(short, long = "preset", value_name = "NAME")]
+    pub presets: Vec<String>,
+    /// Ask for the outputs of an option, such as `html`
+    #[arg(long = "with", value_name = "OPTION")]
+    pub with: Vec<String>,
+}
+
+impl Select {
+    pub fn request(&self) -> Request {
+        Request {
+            goals: self.goals.clone(),
+            filters: self.filters.clone(),
+            presets: self.presets.clone(),
+            with: self.with.clone(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Args)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    pub select: Select,
+    /// At most so many runs at once [default: the number of processors]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// After a failure, go on with everything that does not need what failed
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Say what would be done, and do nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Fail at once if another jheem holds the project
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring goals up to date: remake what is stale, and publish to destinations on this machine
+    Build(BuildArgs),
+    /// Say what would be done and why; run nothing
+    Plan {
+        #[command(flatten)]
+        select: Select,
+        /// Write the batch file and the exact command line of every run into a folder
+        #[arg(long, value_name = "DIR")]
+        write_batches: Option<PathBuf>,
+        /// Name every target, not only how many there are for each reason
+        #[arg(long)]
+        each: bool,
+    },
+    /// Explain a target: the very comparison that decided
+    Why {
+        #[command(flatten)]
+        select: Select,
+    },
+    /// List targets, or count them
+    List {
+        #[command(flatten)]
+        select: Select,
+        /// Only numbers: cells, absent, to make
+        #[arg(long)]
+        count: bool,
+        /// Output paths instead of targets
+        #[arg(long)]
+        paths: bool,
+    },
+    /// Print the graph of rules for Graphviz
+    Graph,
+    /// Publish what is built, to remote destinations too
+    Publish(BuildArgs),
+    /// Compare destinations with what was published there
+    Verify {
+        #[command(flatten)]
+        select: Select,
+    },
+    /// Refresh what is pinned: the images that names stand for
+    Update,
+    /// Agree that targets which were once made are absent now
+    Accept {
+        #[command(flatten)]
+        select: Select,
+    },
+    /// List runs, or print the log of one
+    Log {
+        /// A run, or the start of its name; the latest if it is `last`
+        run: Option<String>,
+    },
+    /// Remake some plots alone and compare them with what is recorded
+    Check {
+        #[command(flatten)]
+        select: Select,
+        /// How many plots to remake
+        #[arg(long, value_name = "N", default_value_t = 3)]
+        sample: usize,
+        /// Which plots are taken depends on this number
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
+    /// Look after the local cache
+    Cache {
+        #[command(subcommand)]
+        what: CacheCommand,
+    },
+    /// Write a commented Jheemfile; from the names of plots, if there are any
+    Init {
+        /// The folder to look at and to write into
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Print the JSON Schema of Jheemfiles
+    Schema,
+    /// Print completions for a shell
+    Completions { shell: Shell },
+    /// Print the manual page
+    #[command(hide = true)]
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// How much there is
+    Stat,
+    /// Remove what is not needed, down to a size
+    Gc {
+        /// Such as `20GiB` [default: `cache_size` of the Jheemfile, else only what was refused]
+        #[arg(long, value_name = "SIZE")]
+        size: Option<String>,
+    },
+}
+
+/// Parses the command line and runs the command; the exit code says how it went.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut report = Report::new(&cli.global);
+    let outcome = run(cli, &mut report);
+    let code = match outcome {
+        Ok(code) => code,
+        Err(errors) => {
+            let code = errors.first().map_or(101, |e| e.kind.exit_code());
+            report.errors(&errors);
+            code
+        }
+    };
+    report.close();
+    ExitCode::from(code)
+}
+
+fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
+    let global = &cli.global;
+    match cli.command.unwrap_or(Command::Build(BuildArgs::default())) {
+        Command::Build(args) => commands::build(global, &args, report),
+        Command::Publish(args) => commands::publish(global, &args, report),
+        Command::Plan { select, write_batches, each } => {
+            commands::plan(global, &select, write_batches.as_deref(), each, report)
+        }
+        Command::Why { select } => commands::why(global, &select, report),
+        Command::List { select, count, paths } => {
+            commands::list(global, &select, count, paths, report)
+        }
+        Command::Graph => commands::graph(global, report),
+        Command::Verify { select } => commands::verify(global, &select, report),
+        Command::Update => commands::update(global, report),
+        Command::Accept { select } => commands::accept(global, &select, report),
+        Command::Log { run } => commands::log(global, run.as_deref(), report),
+        Command::Check { select, sample, seed } => {
+            commands::check(global, &select, sample, seed, report)
+        }
+        Command::Cache { what } => commands::cache(global, &what, report),
+        Command::Init { folder } => commands::init(&folder, report),
+        Command::Schema => commands::schema(report),
+        Command::Completions { shell } => commands::completions(shell, report),
+        Command::Man => commands::man(report),
+    }
+}

@@ -1,0 +1,254 @@
+//! Two targets must not make one file, nor publish to one key, nor need a file where a folder is.
+//!
+//! Runs over every cell once, when the graph is built, so that nothing has run when it is found.
+
+use std::collections::{HashMap, HashSet};
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Span};
+use crate::graph::{Graph, Slot, Space, Text};
+
+/// A family of names: one template over one space, and where it was written.
+struct Family<'a> {
+    /// What it is, for messages: "output `plot` of `plot.rw`".
+    what: String,
+    text: &'a Text,
+    /// Put in front of every name, to keep destinations apart.
+    prefix: String,
+    space: &'a Space,
+    skip: Box<dyn Fn(usize) -> bool + Sync + 'a>,
+    span: Span,
+}
+
+/// All collisions of the graph, one error for each pair of templates.
+pub fn check(graph: &Graph) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let mut files = Vec::new();
+    for input in &graph.inputs {
+        files.push(Family {
+            what: format!("input `{}`", input.name),
+            text: &input.path,
+            prefix: String::new(),
+            space: &input.space,
+            skip: Box::new(|_| false),
+            span: input.span.clone(),
+        });
+    }
+    for rule in &graph.rules {
+        for output in &rule.outputs {
+            files.push(Family {
+                what: format!("output `{}` of `{}`", output.name, rule.name),
+                text: &output.path,
+                prefix: String::new(),
+                space: &rule.space,
+                skip: Box::new(|cell| rule.declared_absent(cell)),
+                span: rule.span.clone(),
+            });
+        }
+    }
+    let names = names(graph, &files);
+    errors.extend(doubles(graph, &files, &names, "make one file"));
+    errors.extend(folders(graph, &files, &names));
+    let inlined: Vec<Vec<Text>> = graph
+        .publishes
+        .iter()
+        .map(|publish| {
+            let outputs = &graph.rule(publish.of).outputs;
+            let objects = publish.objects.iter();
+            objects.map(|o| inline(&o.key, &outputs[o.output].path)).collect()
+        })
+        .collect();
+    let mut keys = Vec::new();
+    let mut row_keys = Vec::new();
+    for (publish, inlined) in graph.publishes.iter().zip(&inlined) {
+        let rule = graph.rule(publish.of);
+        for (object, key) in publish.objects.iter().zip(inlined) {
+            keys.push(Family {
+                what: format!(
+                    "`publish.{}.object.{}`",
+                    publish.name, rule.outputs[object.output].name
+                ),
+                text: key,
+                prefix: format!("{}\n", object.to),
+                space: &rule.space,
+                skip: Box::new(|cell| rule.declared_absent(cell)),
+                span: object.span.clone(),
+            });
+        }
+        for row in &publish.rows {
+            row_keys.push((publish, row));
+        }
+    }
+    let names = self::names(graph, &keys);
+    errors.extend(doubles(graph, &keys, &names, "publish to one key"));
+    // A row's key is two texts; they are compared as one with a separator that neither can hold.
+    let texts: Vec<Text> = row_keys
+        .iter()
+        .map(|(publish, row)| {
+            let mut slots = attribute_slots(&row.hash.1);
+            slots.push(Slot::Text("\n".into()));
+            if let Some((_, range)) = &row.range {
+                slots.extend(attribute_slots(range));
+            }
+            inline(&Text { slots }, &graph.rule(publish.of).outputs[row.output].path)
+        })
+        .collect();
+    let rows: Vec<Family<'_>> = row_keys
+        .iter()
+        .zip(&texts)
+        .map(|((publish, row), text)| {
+            let rule = graph.rule(publish.of);
+            Family {
+                what: format!("`publish.{}.row.{}`", publish.name, rule.outputs[row.output].name),
+                text,
+                prefix: format!("{}\n", row.to),
+                space: &rule.space,
+                skip: Box::new(|cell| rule.declared_absent(cell)),
+                span: row.span.clone(),
+            }
+        })
+        .collect();
+    let names = self::names(graph, &rows);
+    errors.extend(doubles(graph, &rows, &names, "write one row"));
+    errors
+}
+
+/// A text with `{file}` and `{path}` replaced by what they stand for.
+fn inline(text: &Text, path: &Text) -> Text {
+    let mut slots = Vec::new();
+    for slot in &text.slots {
+        match slot {
+            Slot::Path => slots.extend(path.slots.iter().cloned()),
+            Slot::File => {
+                let mut last: Vec<Slot> = Vec::new();
+                for slot in &path.slots {
+                    match slot {
+                        Slot::Text(text) => match text.rsplit_once('/') {
+                            Some((_, after)) => last = vec![Slot::Text(after.to_owned())],
+                            None => last.push(slot.clone()),
+                        },
+                        _ => last.push(slot.clone()),
+                    }
+                }
+                slots.extend(last);
+            }
+            _ => slots.push(slot.clone()),
+        }
+    }
+    Text { slots }
+}
+
+fn attribute_slots(attribute: &crate::graph::Attribute) -> Vec<Slot> {
+    match attribute {
+        crate::graph::Attribute::S(text) | crate::graph::Attribute::N(text) => text.slots.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// A name's hash, the family and the cell.
+type Named = (u64, u32, usize);
+
+fn names(graph: &Graph, families: &[Family<'_>]) -> Vec<Named> {
+    let mut names: Vec<Named> = families
+        .par_iter()
+        .enumerate()
+        .flat_map(|(index, family)| {
+            (0..family.space.cells()).into_par_iter().with_min_len(1024).filter_map(move |cell| {
+                if (family.skip)(cell) {
+                    return None;
+                }
+                let mut name = String::with_capacity(96);
+                name.push_str(&family.prefix);
+                graph.render_into(family.text, family.space, cell, &mut name);
+                let index = u32::try_from(index).unwrap_or(u32::MAX);
+                Some((hash(&name), index, cell))
+            })
+        })
+        .collect();
+    names.par_sort_unstable();
+    names
+}
+
+fn hash(name: &str) -> u64 {
+    let hash = blake3::hash(name.as_bytes());
+    u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
+}
+
+fn doubles(graph: &Graph, families: &[Family<'_>], names: &[Named], verb: &str) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let mut told = HashSet::new();
+    for pair in names.windows(2) {
+        let (a, b) = (&pair[0], &pair[1]);
+        if a.0 != b.0 || !told.insert((a.1, b.1)) {
+            continue;
+        }
+        let (first, second) = (&families[a.1 as usize], &families[b.1 as usize]);
+        let name = graph.render(first.text, first.space, a.2);
+        let values = |f: &Family<'_>, cell| graph.values(f.space, cell).join("/");
+        let message = if a.1 == b.1 {
+            format!(
+                "two cells of {} {verb}, `{name}`: {} and {}",
+                first.what,
+                values(first, a.2),
+                values(second, b.2)
+            )
+        } else {
+            format!("{} and {} {verb}, `{name}`", first.what, second.what)
+        };
+        let mut error = Error::user(message)
+            .hint("let the name hold every axis that tells them apart")
+            .at(&graph.source, second.span.clone());
+        if a.1 != b.1 && first.span != second.span {
+            error = error.related(&graph.source, first.span.clone(), "the other is here");
+        }
+        errors.push(error);
+    }
+    errors
+}
+
+/// No file may stand where another file's folder must be.
+fn folders(graph: &Graph, families: &[Family<'_>], names: &[Named]) -> Vec<Error> {
+    let mut parents: HashMap<u64, (String, usize)> = HashMap::new();
+    for (index, family) in families.iter().enumerate() {
+        let mut last = String::new();
+        for cell in 0..family.space.cells() {
+            let name = graph.render(family.text, family.space, cell);
+            let mut folder = match name.rfind('/') {
+                Some(at) => &name[..at],
+                None => continue,
+            };
+            // Neighbouring cells mostly share their folder.
+            if folder == last {
+                continue;
+            }
+            last = folder.to_owned();
+            loop {
+                parents.entry(hash(folder)).or_insert_with(|| (folder.to_owned(), index));
+                match folder.rfind('/') {
+                    Some(at) => folder = &folder[..at],
+                    None => break,
+                }
+            }
+        }
+    }
+    let mut told = HashSet::new();
+    let mut errors = Vec::new();
+    for (hash, index, _) in names {
+        let Some((folder, holder)) = parents.get(hash) else { continue };
+        let (file, holder) = (&families[*index as usize], &families[*holder]);
+        if !told.insert((file.what.clone(), holder.what.clone())) {
+            continue;
+        }
+        errors.push(
+            Error::user(format!(
+                "{} is the file `{folder}`, which is a folder of {}",
+                file.what, holder.what
+            ))
+            .hint("give one of them another path")
+            .at(&graph.source, file.span.clone())
+            .related(&graph.source, holder.span.clone(), "the other is here"),
+        );
+    }
+    errors
+}

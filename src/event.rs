@@ -1,0 +1,156 @@
+//! What happens in a build, as data: the screen, the JSON stream and the tests read the same events.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The counts of targets at the end of a plan; disjoint, they sum to the goals and all they need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlannedTargets {
+    pub fresh: usize,
+    pub restorable: usize,
+    pub stale: usize,
+    pub pending: usize,
+    pub blocked: usize,
+    pub absent: usize,
+}
+
+impl PlannedTargets {
+    pub fn total(&self) -> usize {
+        self.fresh + self.restorable + self.stale + self.pending + self.blocked + self.absent
+    }
+}
+
+/// The counts of targets at the end of a build; disjoint, they sum to the goals and all they need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FinishedTargets {
+    pub fresh: usize,
+    pub restored: usize,
+    pub built: usize,
+    pub absent: usize,
+    pub failed: usize,
+    pub skipped: usize,
+}
+
+impl FinishedTargets {
+    pub fn total(&self) -> usize {
+        self.fresh + self.restored + self.built + self.absent + self.failed + self.skipped
+    }
+}
+
+/// What a publish wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PublishedCounts {
+    pub objects: usize,
+    pub rows: usize,
+    pub bytes: u64,
+}
+
+/// What a publish would do, in objects and rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PlannedPublish {
+    pub create: usize,
+    pub update: usize,
+    pub unchanged: usize,
+    /// What waits for a content that is not known yet.
+    pub undecided: usize,
+    pub orphaned: usize,
+}
+
+/// How one target ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ending {
+    Built,
+    /// Built, and the content is what it was before.
+    Same,
+    Restored,
+    Absent,
+    Failed,
+    Skipped,
+}
+
+/// One thing that happened. `--format json` prints each as a line.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// What will be done, after everything was judged.
+    Started {
+        targets: PlannedTargets,
+        reasons: Vec<String>,
+    },
+    /// A run began.
+    RunStarted {
+        run: String,
+        rule: String,
+        targets: usize,
+        surplus: usize,
+        what: String,
+    },
+    /// A run says that it makes this target now.
+    TargetBegan {
+        run: String,
+        target: String,
+    },
+    /// A target ended; `message` says why, if it was not made.
+    Target {
+        target: String,
+        path: String,
+        ending: Ending,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        lines: Vec<String>,
+    },
+    /// Many targets were restored at once.
+    Restored {
+        targets: usize,
+    },
+    RunEnded {
+        run: String,
+        rule: String,
+        exit: String,
+        seconds: f64,
+        made: usize,
+    },
+    /// Lost targets are tried again, in smaller batches.
+    Retry {
+        rule: String,
+        targets: usize,
+        reason: String,
+    },
+    /// Something that the user should know; nothing failed by it.
+    Note {
+        message: String,
+    },
+    /// Something of a whole run that fails the build, though no single target does.
+    Problem {
+        message: String,
+        lines: Vec<String>,
+    },
+    /// Ctrl-C: runs are asked to stop.
+    Stopping,
+    Published {
+        publish: String,
+        objects: usize,
+        rows: usize,
+        bytes: u64,
+    },
+    /// The last line of `plan`.
+    Planned {
+        targets: PlannedTargets,
+        publish: PlannedPublish,
+        runs: usize,
+    },
+    /// The last line of `build`.
+    Finished {
+        ok: bool,
+        targets: FinishedTargets,
+        published: PublishedCounts,
+        runs: usize,
+        seconds: f64,
+    },
+}
+
+/// The counts of a map of names, for messages.
+pub type Tally = BTreeMap<String, usize>;

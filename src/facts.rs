@@ -1,0 +1,408 @@
+//! Looks at what is there: inputs, outputs, programs and images. The only reader of project files.
+//!
+//! Looks only for the goals and what they need: an input that nothing selected reads may be
+//! missing. Hashing is spared by what is remembered of each file; see `memo`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use globset::GlobMatcher;
+use rayon::prelude::*;
+
+use crate::build::Places;
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::graph::{From, Graph, Start, Target};
+use crate::memo::{self, Disk, Entry, Looked};
+use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact};
+use crate::records::{Key, Record, Records};
+use crate::selection::Selection;
+
+/// What was seen of files, to be remembered and to be compared with later.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    inputs: HashMap<(usize, usize), Entry>,
+    /// For inputs that are folders: the files below them, sorted.
+    folders: HashMap<(usize, usize), Vec<(String, Entry)>>,
+    /// By rule, then cell times outputs plus output.
+    files: Vec<Vec<Option<Entry>>>,
+    /// Memos of inputs and programs that are new, by path.
+    pub fresh: Vec<(String, Entry)>,
+}
+
+impl Snapshot {
+    /// What is to be remembered of a group's files, in the order of records.
+    pub fn memo(&self, graph: &Graph, target: Target, group: usize) -> Vec<Option<Entry>> {
+        let outputs = graph.rule(target.rule).outputs.len();
+        graph
+            .outputs_in_order(target, group)
+            .iter()
+            .map(|(output, _)| {
+                self.files[target.rule.0].get(target.cell * outputs + output).cloned().flatten()
+            })
+            .collect()
+    }
+
+    /// Whether more was learned of a group's files than is remembered.
+    pub fn moved(
+        &self,
+        graph: &Graph,
+        target: Target,
+        group: usize,
+        known: &[Option<Entry>],
+    ) -> bool {
+        let outputs = graph.rule(target.rule).outputs.len();
+        let in_order = graph.outputs_in_order(target, group);
+        in_order.len() != known.len()
+            || in_order.iter().zip(known).any(|((output, _), known)| {
+                let seen = &self.files[target.rule.0][target.cell * outputs + output];
+                seen.is_some() && seen != known
+            })
+    }
+
+    /// The files of an input that is a folder.
+    pub fn folder_files(&self, input: usize, cell: usize) -> Vec<String> {
+        let files = self.folders.get(&(input, cell));
+        files.map(|files| files.iter().map(|(f, _)| f.clone()).collect()).unwrap_or_default()
+    }
+}
+
+/// Answers which image a name stands for.
+pub trait Images: Sync {
+    /// The image id that the daemon has for a name now; an error if no daemon answers.
+    fn id(&self, name: &str, platform: Option<&str>) -> Result<Option<String>>;
+}
+
+/// What facts are gathered for, and from.
+pub struct Observe<'a> {
+    pub graph: &'a Graph,
+    pub places: &'a Places,
+    pub selection: &'a Selection,
+    pub last: &'a HashMap<Key, Record>,
+    pub records: Option<&'a Records>,
+    pub images: &'a dyn Images,
+    pub disk: &'a dyn Disk,
+}
+
+/// Looks at everything that the selection needs.
+pub fn observe(observe: &Observe<'_>) -> Result<(Facts, Snapshot)> {
+    let mut facts = Facts::default();
+    let mut snapshot = Snapshot::default();
+    let remembered = match observe.records {
+        Some(records) => records.input_memo()?,
+        None => HashMap::new(),
+    };
+    inputs(observe, &remembered, &mut facts, &mut snapshot)?;
+    outputs(observe, &mut facts, &mut snapshot)?;
+    runners(observe, &remembered, &mut facts, &mut snapshot)?;
+    Ok((facts, snapshot))
+}
+
+fn inputs(
+    observe: &Observe<'_>,
+    remembered: &HashMap<String, Entry>,
+    facts: &mut Facts,
+    snapshot: &mut Snapshot,
+) -> Result<()> {
+    let (graph, disk, root) = (observe.graph, observe.disk, &observe.places.root);
+    let mut wanted: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for target in observe.selection.targets() {
+        let rule = graph.rule(target.rule);
+        if rule.declared_absent(target.cell) {
+            continue;
+        }
+        for read in &rule.reads {
+            if let From::Input(input) = read.from {
+                wanted.extend(read.cells(&rule.space, target.cell).into_iter().map(|c| (input, c)));
+            }
+        }
+        for (_, input) in &graph.runners[rule.runner].overlays {
+            wanted.insert((*input, 0));
+        }
+    }
+    let wanted: Vec<(usize, usize)> = wanted.into_iter().collect();
+    let looked: Vec<Result<SeenInput>> = wanted
+        .par_iter()
+        .map(|&(input, cell)| {
+            let path = graph.input_path(input, cell);
+            let host = root.join(&path);
+            match &graph.inputs[input].folder {
+                Some(exclude) => look_folder(disk, remembered, exclude, &path, &host),
+                None => Ok(SeenInput::File(memo::look(disk, remembered.get(&path), &host)?)),
+            }
+        })
+        .collect();
+    for (&(input, cell), looked) in wanted.iter().zip(looked) {
+        let path = graph.input_path(input, cell);
+        let fact = match looked? {
+            SeenInput::File(Looked::Missing) => InputFact::Missing,
+            SeenInput::File(Looked::NotAFile(kind)) => InputFact::Wrong(kind.to_owned()),
+            SeenInput::File(Looked::File { entry, hashed }) => {
+                if hashed {
+                    snapshot.fresh.push((path, entry.clone()));
+                }
+                let fact = InputFact::There { digest: entry.digest, size: entry.stat.size };
+                snapshot.inputs.insert((input, cell), entry);
+                fact
+            }
+            SeenInput::Missing => InputFact::Missing,
+            SeenInput::Folder { digest, size, files, fresh } => {
+                snapshot.fresh.extend(fresh);
+                snapshot.folders.insert((input, cell), files);
+                InputFact::There { digest, size }
+            }
+        };
+        facts.inputs.insert((input, cell), fact);
+    }
+    Ok(())
+}
+
+enum SeenInput {
+    File(Looked),
+    Missing,
+    Folder { digest: Digest, size: u64, files: Vec<(String, Entry)>, fresh: Vec<(String, Entry)> },
+}
+
+/// A folder's digest is over the sorted paths below it, who may run them, and their contents.
+fn look_folder(
+    disk: &dyn Disk,
+    remembered: &HashMap<String, Entry>,
+    exclude: &[GlobMatcher],
+    path: &str,
+    host: &Path,
+) -> Result<SeenInput> {
+    if !host.is_dir() {
+        return Ok(SeenInput::Missing);
+    }
+    let mut names = Vec::new();
+    walk(host, "", &|name| exclude.iter().any(|glob| glob.is_match(name)), &mut names)?;
+    names.sort();
+    let mut hasher = blake3::Hasher::new();
+    let mut files = Vec::new();
+    let mut fresh = Vec::new();
+    let mut size = 0;
+    for name in names {
+        let project_path = format!("{path}/{name}");
+        match memo::look(disk, remembered.get(&project_path), &host.join(&name))? {
+            Looked::File { entry, hashed } => {
+                hasher.update(&(name.len() as u64).to_le_bytes());
+                hasher.update(name.as_bytes());
+                hasher.update(&[u8::from(entry.stat.mode & 0o111 != 0)]);
+                hasher.update(&entry.digest.bytes);
+                size += entry.stat.size;
+                if hashed {
+                    fresh.push((project_path, entry.clone()));
+                }
+                files.push((name, entry));
+            }
+            Looked::Missing => {}
+            Looked::NotAFile(kind) => {
+                return Err(Error::user(format!("`{project_path}` is {kind}, not a file"))
+                    .hint("leave it out: add it to the input's `exclude`"));
+            }
+        }
+    }
+    Ok(SeenInput::Folder { digest: Digest::blake3(hasher.finalize()), size, files, fresh })
+}
+
+fn walk(
+    folder: &Path,
+    below: &str,
+    left_out: &dyn Fn(&str) -> bool,
+    names: &mut Vec<String>,
+) -> Result<()> {
+    let at = folder.join(below);
+    let entries = std::fs::read_dir(&at).map_err(|e| Error::io("list", &at, &e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io("list", &at, &e))?;
+        let Ok(name) = entry.file_name().into_string() else {
+            return Err(Error::user(format!(
+                "`{}` has a name that is not UTF-8",
+                entry.path().display()
+            ))
+            .hint("rename it, or leave it out with `exclude`"));
+        };
+        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
+        if left_out(&path) {
+            continue;
+        }
+        let kind = entry.file_type().map_err(|e| Error::io("look at", &entry.path(), &e))?;
+        if kind.is_dir() {
+            walk(folder, &path, left_out, names)?;
+        } else {
+            names.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn outputs(observe: &Observe<'_>, facts: &mut Facts, snapshot: &mut Snapshot) -> Result<()> {
+    let (graph, disk, root) = (observe.graph, observe.disk, &observe.places.root);
+    let last = observe.last;
+    for id in graph.rule_ids() {
+        let rule = graph.rule(id);
+        let outputs = rule.outputs.len();
+        let wanted = &observe.selection.wanted[id.0];
+        let looked: Vec<Result<Vec<(usize, Looked)>>> = (0..rule.space.cells())
+            .into_par_iter()
+            .with_min_len(64)
+            .filter(|&cell| wanted[cell] != 0 && !rule.declared_absent(cell))
+            .map(|cell| {
+                let target = Target { rule: id, cell };
+                let mut seen = Vec::new();
+                for group in (0..rule.groups.len()).filter(|g| wanted[cell] & (1 << g) != 0) {
+                    let record = last.get(&plan::record_key(graph, target, group));
+                    for (at, (output, _)) in
+                        graph.outputs_in_order(target, group).iter().enumerate()
+                    {
+                        let known = record.and_then(|r| r.memo.get(at)).and_then(Option::as_ref);
+                        let path = root.join(graph.output_path(target, *output));
+                        let looked = memo::look(disk, known, &path)?;
+                        seen.push((cell * outputs + output, looked));
+                    }
+                }
+                Ok(seen)
+            })
+            .collect();
+        let mut files = vec![FileFact::NotLookedAt; rule.space.cells() * outputs];
+        let mut entries = vec![None; rule.space.cells() * outputs];
+        for looked in looked {
+            for (at, looked) in looked? {
+                files[at] = match looked {
+                    Looked::Missing => FileFact::Missing,
+                    Looked::NotAFile(kind) => FileFact::Wrong(kind.to_owned()),
+                    Looked::File { entry, .. } => {
+                        let fact = FileFact::There(entry.digest);
+                        entries[at] = Some(entry);
+                        fact
+                    }
+                };
+            }
+        }
+        facts.files.push(files);
+        snapshot.files.push(entries);
+    }
+    Ok(())
+}
+
+fn runners(
+    observe: &Observe<'_>,
+    remembered: &HashMap<String, Entry>,
+    facts: &mut Facts,
+    snapshot: &mut Snapshot,
+) -> Result<()> {
+    let graph = observe.graph;
+    let used: BTreeSet<usize> =
+        observe.selection.targets().map(|t| graph.rule(t.rule).runner).collect();
+    for (index, runner) in graph.runners.iter().enumerate() {
+        if !used.contains(&index) {
+            facts.runners.push(RunnerFact::Unresolved("not looked at".into()));
+            continue;
+        }
+        let fact = match &runner.start {
+            Start::Built { .. } => RunnerFact::Built,
+            Start::Program(name) => match find_program(&observe.places.root, name) {
+                None => RunnerFact::Unresolved(no_program(name).to_string()),
+                Some(path) => {
+                    let key = path.to_string_lossy().into_owned();
+                    match memo::look(observe.disk, remembered.get(&key), &path)? {
+                        Looked::File { entry, hashed } => {
+                            let identity = format!("program {}", entry.digest);
+                            if hashed {
+                                snapshot.fresh.push((key, entry));
+                            }
+                            RunnerFact::Known { identity, note: None }
+                        }
+                        _ => RunnerFact::Unresolved(no_program(name).to_string()),
+                    }
+                }
+            },
+            Start::Image(name) => image(observe, name, runner.platform.as_deref())?,
+        };
+        facts.runners.push(fact);
+    }
+    Ok(())
+}
+
+/// The daemon wins; without one, the last image that the name stood for, which is said aloud.
+fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<RunnerFact> {
+    let known = |id: &str, note| RunnerFact::Known { identity: format!("image {id}"), note };
+    Ok(match observe.images.id(name, platform) {
+        Ok(Some(id)) => known(&id, None),
+        Ok(None) => RunnerFact::Unresolved(format!(
+            "the image `{name}` is not on this machine; pull or build it first"
+        )),
+        Err(error) => {
+            let last = match observe.records {
+                Some(records) => records.image(name, platform.unwrap_or_default())?,
+                None => None,
+            };
+            match last {
+                Some(id) => {
+                    let short: String = id.chars().take(19).collect();
+                    let note = format!(
+                        "no daemon answers, so `{name}` is taken to be {short}, as it last was"
+                    );
+                    known(&id, Some(note))
+                }
+                None => RunnerFact::Unresolved(format!("the image `{name}` is not known: {error}")),
+            }
+        }
+    })
+}
+
+/// Whether an input is no longer what the snapshot says. A changed time alone is no change.
+pub fn input_moved(
+    graph: &Graph,
+    places: &Places,
+    snapshot: &Snapshot,
+    input: usize,
+    cell: usize,
+) -> bool {
+    let host = places.root.join(graph.input_path(input, cell));
+    let disk = memo::RealDisk;
+    let same = |path: &Path, entry: &Entry| match disk.stat(path) {
+        Ok(Some(stat)) if stat == entry.stat => true,
+        Ok(Some(_)) => matches!(
+            memo::look(&disk, None, path),
+            Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
+        ),
+        _ => false,
+    };
+    if let Some(entry) = snapshot.inputs.get(&(input, cell)) {
+        return !same(&host, entry);
+    }
+    match snapshot.folders.get(&(input, cell)) {
+        Some(files) => !files.iter().all(|(name, entry)| same(&host.join(name), entry)),
+        None => true,
+    }
+}
+
+/// The executable that a program's name stands for: on the PATH, or from the project's folder.
+pub fn find_program(root: &Path, name: &str) -> Option<PathBuf> {
+    let candidates: Vec<PathBuf> = if name.contains('/') {
+        vec![root.join(name)]
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).map(|folder| folder.join(name)).collect()
+    };
+    candidates
+        .into_iter()
+        .find(|path| path.is_file())
+        .and_then(|path| std::path::absolute(path).ok())
+}
+
+/// The error for a program that is not there.
+pub fn no_program(name: &str) -> Error {
+    if name.contains('/') {
+        Error::environment(format!("the program `{name}` is not in the project"))
+            .hint("build it, or name a program on the PATH")
+    } else {
+        Error::environment(format!("the program `{name}` is not on the PATH")).hint("install it")
+    }
+}
+
+/// A variable of jheem's own environment, for runners that hand it through.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

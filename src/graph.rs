@@ -1,0 +1,565 @@
+//! What a Jheemfile means: axes with their values, rules over cells, and what reads what.
+//!
+//! Nodes are rules; a cell is a number, and everything about it is arithmetic on that number.
+//! So a grid of a million cells costs what its rules cost, and names and paths are rendered when
+//! somebody needs them. Read-only once built; knows no file, no record and no verdict.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use globset::GlobMatcher;
+use petgraph::graph::DiGraph;
+
+use crate::audit;
+use crate::content::{As, Form, Pointer};
+use crate::error::{Source, Span};
+use crate::manifest::{ExitPolicy, KnownBy, RuleName, Timeout};
+
+/// An index into `Graph::rules`, which stand in topological order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub usize);
+
+/// One cell of one rule: what is judged, made and recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    pub rule: RuleId,
+    pub cell: usize,
+}
+
+/// The whole graph of one Jheemfile.
+#[derive(Debug)]
+pub struct Graph {
+    pub source: Arc<Source>,
+    pub project: String,
+    pub cache_size: Option<u64>,
+    pub default: Vec<String>,
+    pub axes: Vec<Axis>,
+    pub inputs: Vec<Input>,
+    pub runners: Vec<Runner>,
+    /// In topological order: a rule stands after everything that it reads.
+    pub rules: Vec<Rule>,
+    pub publishes: Vec<Publish>,
+    pub presets: BTreeMap<String, Preset>,
+    /// Who reads whom, by name; for order, cycles, queries and drawing.
+    pub order: DiGraph<String, ()>,
+}
+
+/// An axis and its values.
+#[derive(Debug)]
+pub struct Axis {
+    pub name: String,
+    pub values: Vec<String>,
+    pub sets: BTreeMap<String, Vec<usize>>,
+    /// Label name, and its text for each value.
+    pub labels: Vec<(String, Vec<String>)>,
+    pub joined_by: Option<String>,
+}
+
+/// A product of axes; cells are numbered with the last axis running fastest.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Indices into `Graph::axes`.
+    pub axes: Vec<usize>,
+    pub sizes: Vec<usize>,
+}
+
+impl Space {
+    /// The number of cells.
+    pub fn cells(&self) -> usize {
+        self.sizes.iter().product()
+    }
+
+    /// The value index of the axis at `position`, in this cell.
+    pub fn coordinate(&self, cell: usize, position: usize) -> usize {
+        let stride: usize = self.sizes[position + 1..].iter().product();
+        cell / stride % self.sizes[position]
+    }
+
+    /// All value indices of a cell.
+    pub fn coordinates(&self, cell: usize) -> Vec<usize> {
+        let mut rest = cell;
+        let mut coordinates = vec![0; self.sizes.len()];
+        for position in (0..self.sizes.len()).rev() {
+            coordinates[position] = rest % self.sizes[position];
+            rest /= self.sizes[position];
+        }
+        coordinates
+    }
+
+    /// The cell with these value indices.
+    pub fn cell(&self, coordinates: &[usize]) -> usize {
+        self.sizes.iter().zip(coordinates).fold(0, |cell, (size, at)| cell * size + at)
+    }
+
+    /// Where an axis stands in this space.
+    pub fn position(&self, axis: usize) -> Option<usize> {
+        self.axes.iter().position(|&a| a == axis)
+    }
+}
+
+/// A piece of a compiled template. Which may stand where is checked when the graph is built.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Slot {
+    Text(String),
+    /// The value of the axis at this position of the owner's space.
+    Value(usize),
+    /// A label of that value.
+    Label {
+        position: usize,
+        label: usize,
+    },
+    /// In commands: the batch file, as the run sees it.
+    BatchFile,
+    /// In commands: the batch's values of this axis, joined with commas.
+    List(usize),
+    /// In commands: the path of an input, by its index in `Rule::reads`.
+    Read(usize),
+    /// In commands: one argument for each file of a join.
+    Join(usize),
+    /// In commands: a file that lists the files of a join, one a line.
+    JoinFile(usize),
+    /// In commands: the path of an output, by its index.
+    Output(usize),
+    /// In publishes: the last part of the output's path, and the whole of it.
+    File,
+    Path,
+    /// In rows: what describes the object.
+    ObjectKey,
+    ObjectSize,
+    ObjectUrl,
+    /// In rows and metadata: the value at a pointer of another output of the target.
+    Pointed {
+        output: usize,
+        pointer: Pointer,
+    },
+    /// In uncompared fields only.
+    Now,
+    Preset,
+}
+
+/// A compiled template.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text {
+    pub slots: Vec<Slot>,
+}
+
+/// A declared input: a file, or a folder, for every cell of its own space.
+#[derive(Debug)]
+pub struct Input {
+    pub name: String,
+    pub space: Space,
+    pub path: Text,
+    /// For a folder: the globs of what is left out.
+    pub folder: Option<Vec<GlobMatcher>>,
+    pub source: Option<Text>,
+    pub span: Span,
+}
+
+/// What a runner starts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Start {
+    Image(String),
+    Program(String),
+    Built { rule: RuleId, output: usize, known_by: KnownBy },
+}
+
+/// A runner, with everything but its identity, which is a fact.
+#[derive(Debug)]
+pub struct Runner {
+    pub name: String,
+    pub start: Start,
+    pub platform: Option<String>,
+    pub entrypoint: Option<Vec<String>>,
+    /// Folder in the run's view, and project folder (`.` is the project itself).
+    pub dirs: Vec<(String, String)>,
+    /// Where the batch file's folder stands in the run's view.
+    pub batch_dir: Option<String>,
+    pub env: BTreeMap<String, String>,
+    pub pass_env: Vec<String>,
+    pub workdir: Option<String>,
+    pub user: Option<String>,
+    pub network: Option<String>,
+    pub read_only: bool,
+    pub drop_capabilities: Vec<String>,
+    pub add_capabilities: Vec<String>,
+    /// Folder in the container, and the input laid over it.
+    pub overlays: Vec<(String, usize)>,
+    pub memory: Option<u64>,
+    pub cpus: Option<f64>,
+    pub max_runs: Option<u64>,
+    pub timeout: Timeout,
+    pub exit: ExitPolicy,
+    pub retries: u32,
+    pub log: Log,
+    pub span: Span,
+}
+
+/// The patterns of a runner's log; checked to compile when the Jheemfile is read.
+#[derive(Clone, Debug, Default)]
+pub struct Log {
+    pub target: Option<String>,
+    pub success: Option<String>,
+    pub failure: Option<String>,
+    pub absent: Vec<String>,
+    /// Names of axes.
+    pub absent_depends_on: Option<Vec<String>>,
+}
+
+impl Runner {
+    /// The path that the run sees for a path of the project, through the innermost folder that holds it.
+    pub fn inside(&self, project_path: &str) -> Option<String> {
+        let mut best: Option<(&str, &str, &str)> = None;
+        for (inside, folder) in &self.dirs {
+            let rest = if folder == "." {
+                Some(project_path)
+            } else if project_path == folder {
+                Some("")
+            } else {
+                project_path.strip_prefix(folder.as_str()).and_then(|r| r.strip_prefix('/'))
+            };
+            if let Some(rest) = rest
+                && best.is_none_or(|(_, known, _)| known == "." || folder.len() > known.len())
+            {
+                best = Some((inside, folder, rest));
+            }
+        }
+        let (inside, _, rest) = best?;
+        Some(match (inside, rest) {
+            (".", rest) => rest.to_owned(),
+            (inside, "") => inside.to_owned(),
+            (inside, rest) => format!("{}/{rest}", inside.trim_end_matches('/')),
+        })
+    }
+
+    pub fn is_image(&self) -> bool {
+        matches!(self.start, Start::Image(_))
+    }
+}
+
+/// Where a rule reads from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    Input(usize),
+    Output { rule: RuleId, output: usize },
+}
+
+/// One named thing that a rule reads.
+#[derive(Clone, Debug)]
+pub struct Read {
+    pub name: String,
+    pub from: From,
+    /// For each axis of what is read: its position in the reader's space, or none where it is joined over.
+    pub positions: Vec<Option<usize>>,
+    pub space: Space,
+}
+
+impl Read {
+    pub fn is_join(&self) -> bool {
+        self.positions.iter().any(Option::is_none)
+    }
+
+    /// The cells of what is read that one cell of the reader reads.
+    pub fn cells(&self, reader: &Space, cell: usize) -> Vec<usize> {
+        let fixed: Vec<Option<usize>> =
+            self.positions.iter().map(|p| p.map(|at| reader.coordinate(cell, at))).collect();
+        let mut cells = vec![0];
+        for (at, fixed) in fixed.iter().enumerate() {
+            let size = self.space.sizes[at];
+            cells = match fixed {
+                Some(value) => cells.iter().map(|c| c * size + value).collect(),
+                None => cells.iter().flat_map(|c| (0..size).map(move |v| c * size + v)).collect(),
+            };
+        }
+        cells
+    }
+}
+
+/// One file that a rule makes for each of its cells.
+#[derive(Debug)]
+pub struct Output {
+    pub name: String,
+    pub path: Text,
+    pub kind: As,
+    pub volatile: Vec<Pointer>,
+    /// Index of the group that makes it.
+    pub group: usize,
+    pub optional: bool,
+    pub executable: bool,
+    pub unique: bool,
+}
+
+/// The outputs that are judged together: those without a condition (group 0), or those of one option.
+#[derive(Debug)]
+pub struct Group {
+    pub option: Option<String>,
+    pub arguments: Vec<Text>,
+    pub outputs: Vec<usize>,
+}
+
+/// A check over one output, its texts still with holes.
+#[derive(Clone, Debug)]
+pub enum Check {
+    /// A rule whose value is a template.
+    Equals { at: Pointer, text: Text },
+    /// A rule that is the same for every cell.
+    Fixed(audit::Check),
+}
+
+#[derive(Clone, Debug)]
+pub struct Audit {
+    pub output: usize,
+    pub check: Check,
+}
+
+/// How targets are put together into runs.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Positions of the axes whose values are never mixed.
+    pub by: Vec<usize>,
+    /// Whether a jobs file names the set exactly; otherwise arguments do, and may name a surplus.
+    pub file: bool,
+    /// The container's name for each axis of the space.
+    pub fields: Vec<String>,
+    pub size: Option<usize>,
+}
+
+/// A rule that makes files, for every cell of its space.
+#[derive(Debug)]
+pub struct Rule {
+    pub name: RuleName,
+    pub space: Space,
+    pub runner: usize,
+    pub reads: Vec<Read>,
+    pub command: Vec<Text>,
+    pub batch: Option<Batch>,
+    pub outputs: Vec<Output>,
+    /// Group 0 holds the unconditional outputs.
+    pub groups: Vec<Group>,
+    pub ignore: Vec<GlobMatcher>,
+    pub audits: Vec<Audit>,
+    /// Cells that cannot exist: all positions of one entry match.
+    pub absents: Vec<Vec<(usize, Vec<bool>)>>,
+    /// Axes that are joined over somewhere below.
+    pub joined: Vec<usize>,
+    pub span: Span,
+}
+
+impl Rule {
+    /// Whether the Jheemfile declares that this cell cannot exist.
+    pub fn declared_absent(&self, cell: usize) -> bool {
+        self.absents.iter().any(|entry| {
+            entry.iter().all(|(position, mask)| mask[self.space.coordinate(cell, *position)])
+        })
+    }
+
+    /// The output that stands for the target in messages: a plot rather than its companions.
+    pub fn primary(&self) -> usize {
+        let shows = |form: Form| {
+            self.groups[0].outputs.iter().copied().find(|&o| self.outputs[o].kind.form == form)
+        };
+        shows(Form::Plotly)
+            .or_else(|| shows(Form::Html))
+            .or_else(|| self.groups[0].outputs.first().copied())
+            .unwrap_or(0)
+    }
+
+    /// The group of an option.
+    pub fn group_of(&self, option: &str) -> Option<usize> {
+        self.groups.iter().position(|g| g.option.as_deref() == Some(option))
+    }
+}
+
+/// What one publish writes.
+#[derive(Debug)]
+pub struct Publish {
+    pub name: String,
+    pub of: RuleId,
+    pub objects: Vec<PublishObject>,
+    pub rows: Vec<PublishRow>,
+    pub span: Span,
+}
+
+#[derive(Debug)]
+pub struct PublishObject {
+    pub output: usize,
+    pub to: String,
+    pub key: Text,
+    pub content_type: Option<String>,
+    pub content_encoding: Option<String>,
+    pub cache_control: Option<String>,
+    pub metadata: BTreeMap<String, Text>,
+    pub uncompared: BTreeMap<String, Text>,
+    pub span: Span,
+}
+
+#[derive(Debug)]
+pub struct PublishRow {
+    pub output: usize,
+    pub to: String,
+    /// Index into `Publish::objects` of the object of the same output.
+    pub object: Option<usize>,
+    pub hash: (String, Attribute),
+    pub range: Option<(String, Attribute)>,
+    pub item: BTreeMap<String, Attribute>,
+    pub uncompared: BTreeMap<String, Attribute>,
+    pub span: Span,
+}
+
+/// A typed attribute with holes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    S(Text),
+    N(Text),
+    Bool(bool),
+    Null,
+    L(Vec<Attribute>),
+    M(BTreeMap<String, Attribute>),
+}
+
+/// A named sub-grid.
+#[derive(Clone, Debug)]
+pub struct Preset {
+    pub goals: Vec<String>,
+    /// Axis index, and which of its values are in.
+    pub axes: BTreeMap<usize, Vec<bool>>,
+    pub with: Vec<String>,
+}
+
+impl Graph {
+    pub fn rule(&self, id: RuleId) -> &Rule {
+        &self.rules[id.0]
+    }
+
+    pub fn runner_of(&self, id: RuleId) -> &Runner {
+        &self.runners[self.rules[id.0].runner]
+    }
+
+    pub fn rule_ids(&self) -> impl DoubleEndedIterator<Item = RuleId> + use<> {
+        (0..self.rules.len()).map(RuleId)
+    }
+
+    pub fn rule_named(&self, name: &str) -> Option<RuleId> {
+        self.rules.iter().position(|r| r.name.to_string() == name).map(RuleId)
+    }
+
+    pub fn axis_named(&self, name: &str) -> Option<usize> {
+        self.axes.iter().position(|a| a.name == name)
+    }
+
+    /// The value of the axis at a position of a space, in a cell.
+    pub fn value(&self, space: &Space, cell: usize, position: usize) -> &str {
+        &self.axes[space.axes[position]].values[space.coordinate(cell, position)]
+    }
+
+    /// The values of a cell, in the order of its space.
+    pub fn values(&self, space: &Space, cell: usize) -> Vec<&str> {
+        let coordinates = space.coordinates(cell);
+        space.axes.iter().zip(coordinates).map(|(&a, v)| self.axes[a].values[v].as_str()).collect()
+    }
+
+    /// Fills in a text that holds only values and labels, appending to `into`.
+    pub fn render_into(&self, text: &Text, space: &Space, cell: usize, into: &mut String) {
+        for slot in &text.slots {
+            match slot {
+                Slot::Text(text) => into.push_str(text),
+                Slot::Value(position) => into.push_str(self.value(space, cell, *position)),
+                Slot::Label { position, label } => {
+                    let axis = &self.axes[space.axes[*position]];
+                    into.push_str(&axis.labels[*label].1[space.coordinate(cell, *position)]);
+                }
+                // The other slots are refused in such texts when the graph is built.
+                _ => {}
+            }
+        }
+    }
+
+    /// Fills in a text that holds only values and labels.
+    pub fn render(&self, text: &Text, space: &Space, cell: usize) -> String {
+        let mut rendered = String::with_capacity(64);
+        self.render_into(text, space, cell, &mut rendered);
+        rendered
+    }
+
+    /// The project path of an output of a target.
+    pub fn output_path(&self, target: Target, output: usize) -> String {
+        let rule = self.rule(target.rule);
+        self.render(&rule.outputs[output].path, &rule.space, target.cell)
+    }
+
+    /// The project path of an input in a cell of its own space.
+    pub fn input_path(&self, input: usize, cell: usize) -> String {
+        let input = &self.inputs[input];
+        self.render(&input.path, &input.space, cell)
+    }
+
+    /// How messages name a target: `plot.rw[city=C.12580, scenario=cessation]`.
+    pub fn label(&self, target: Target) -> String {
+        let rule = self.rule(target.rule);
+        let mut label = rule.name.to_string();
+        let values = self.values(&rule.space, target.cell);
+        for (index, (axis, value)) in rule.space.axes.iter().zip(values).enumerate() {
+            let before = if index == 0 { "[" } else { ", " };
+            write!(label, "{before}{}={value}", self.axes[*axis].name).expect("strings take all");
+        }
+        if !rule.space.axes.is_empty() {
+            label.push(']');
+        }
+        label
+    }
+
+    /// The outputs of a group in the order of the paths that the run sees, which is the order of records.
+    ///
+    /// Names of outputs are no part of a fingerprint, so records cannot be in their order.
+    pub fn outputs_in_order(&self, target: Target, group: usize) -> Vec<(usize, String)> {
+        let runner = self.runner_of(target.rule);
+        let rule = self.rule(target.rule);
+        let mut outputs: Vec<(usize, String)> = rule.groups[group]
+            .outputs
+            .iter()
+            .map(|&output| {
+                let path = self.output_path(target, output);
+                let inside = runner.inside(&path).unwrap_or(path);
+                (output, inside)
+            })
+            .collect();
+        outputs.sort_by(|a, b| a.1.cmp(&b.1));
+        outputs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(sizes: &[usize]) -> Space {
+        Space { axes: (0..sizes.len()).collect(), sizes: sizes.to_vec() }
+    }
+
+    #[test]
+    fn a_cell_is_a_number_with_the_last_axis_running_fastest() {
+        let space = space(&[31, 3, 14, 3, 16]);
+        assert_eq!(space.cells(), 62_496);
+        for cell in [0, 1, 15, 16, 62_495, 31_337] {
+            let coordinates = space.coordinates(cell);
+            assert_eq!(space.cell(&coordinates), cell);
+            for (position, &at) in coordinates.iter().enumerate() {
+                assert_eq!(space.coordinate(cell, position), at);
+            }
+        }
+        assert_eq!(space.coordinates(17), [0, 0, 0, 1, 1]);
+    }
+
+    #[test]
+    fn a_join_reads_every_cell_of_the_axes_that_the_reader_lacks() {
+        let reader = space(&[2]);
+        let read = Read {
+            name: "all".into(),
+            from: From::Input(0),
+            positions: vec![Some(0), None],
+            space: space(&[2, 3]),
+        };
+        assert!(read.is_join());
+        assert_eq!(read.cells(&reader, 1), [3, 4, 5]);
+    }
+}

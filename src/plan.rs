@@ -1,0 +1,697 @@
+//! What must be done, and why: a verdict for every target that was selected.
+//!
+//! Pure: the graph, the facts and the records are given, and what an object holds is asked of a
+//! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
+
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use crate::audit;
+use crate::digest::Digest;
+use crate::error::Result;
+use crate::fingerprint::{self, By, Parts, Reading};
+use crate::graph::{From, Graph, Rule, RuleId, Slot, Start, Target};
+use crate::manifest::KnownBy;
+use crate::records::{self, Key, Made, Outcome, Record, Records};
+use crate::request;
+use crate::selection::Selection;
+
+/// What is there, looked at before anything is judged.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// By input and cell; only what the selection reads.
+    pub inputs: HashMap<(usize, usize), InputFact>,
+    /// By rule, then cell times outputs plus output.
+    pub files: Vec<Vec<FileFact>>,
+    /// By runner.
+    pub runners: Vec<RunnerFact>,
+}
+
+/// An input as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InputFact {
+    Missing,
+    /// Something else stands at its path: `a folder`.
+    Wrong(String),
+    There {
+        digest: Digest,
+        size: u64,
+    },
+}
+
+/// An output's file as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileFact {
+    NotLookedAt,
+    Missing,
+    Wrong(String),
+    There(Digest),
+}
+
+/// What is known of a runner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunnerFact {
+    /// Such as `image sha256:…` or `program blake3:…`; with a word on how it is known, if that matters.
+    Known {
+        identity: String,
+        note: Option<String>,
+    },
+    Unresolved(String),
+    /// Made by a step of the same graph.
+    Built,
+}
+
+/// Answers from the cache's objects.
+pub trait Shelf: Sync {
+    /// Whether the object is there; it may still turn out bad when it is read.
+    fn has(&self, digest: &Digest) -> bool;
+    /// Judges recorded outputs again, from their bytes.
+    fn rejudge(&self, graph: &Graph, target: Target, group: usize, made: &Made) -> Rejudged;
+}
+
+/// What judging stored bytes again gave.
+#[derive(Clone, Debug)]
+pub enum Rejudged {
+    /// With the contents told anew.
+    Passed(Made),
+    Refused(Vec<String>),
+    /// The bytes are gone or bad.
+    Lost,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Fresh,
+    /// Can be put in place from the cache.
+    Restorable(Reason),
+    Stale(Reason),
+    /// Waits for the content of something that is not made yet.
+    Pending(String),
+    /// An input is missing; its path, or what else keeps it from being looked at.
+    Blocked(String),
+    Absent(Absence),
+}
+
+/// Why a target is not fresh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reason {
+    NeverMade,
+    /// Something that it depends on differs from the record.
+    Changed,
+    OutputMissing(String),
+    OutputEdited(String),
+    /// The outputs of this very fingerprint are known from an earlier build.
+    MadeBefore,
+    /// The outputs must be put back, and the cache does not have them any more.
+    Lost(String),
+    FailedBefore(String),
+    RefusedBefore(Vec<String>),
+    /// The audit has changed, and what is stored does not pass it.
+    FailsNewAudit(Vec<String>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Absence {
+    Declared,
+    /// The line with which the container said so.
+    Learned(String),
+    /// What it reads is absent.
+    Upstream(String),
+}
+
+/// The verdict on one group of outputs of a target, and what it was based on.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    pub verdict: Verdict,
+    pub fingerprint: Option<Digest>,
+    pub by_bytes: Option<Digest>,
+    /// What was made, if it is fresh or restorable.
+    pub made: Option<Made>,
+    /// Whether the record on disk does not say this yet.
+    pub rekey: bool,
+}
+
+impl Judgement {
+    fn of(verdict: Verdict) -> Judgement {
+        Judgement { verdict, fingerprint: None, by_bytes: None, made: None, rekey: false }
+    }
+}
+
+/// What a reader can know of what it reads.
+#[derive(Clone, Debug)]
+pub enum Upstream<'a> {
+    Made(&'a Made),
+    Absent,
+    Pending,
+    Blocked(&'a str),
+}
+
+/// Everything that judging needs.
+pub struct Judge<'a> {
+    pub graph: &'a Graph,
+    pub facts: &'a Facts,
+    pub last: &'a HashMap<Key, Record>,
+    pub shelf: &'a dyn Shelf,
+}
+
+/// The verdicts on all that was selected.
+#[derive(Debug)]
+pub struct Board {
+    /// By rule, then cell times groups plus group.
+    pub rules: Vec<Vec<Option<Judgement>>>,
+}
+
+impl Board {
+    pub fn new(graph: &Graph) -> Board {
+        let rules =
+            graph.rules.iter().map(|r| vec![None; r.space.cells() * r.groups.len()]).collect();
+        Board { rules }
+    }
+
+    pub fn get(&self, graph: &Graph, target: Target, group: usize) -> Option<&Judgement> {
+        let groups = graph.rule(target.rule).groups.len();
+        self.rules[target.rule.0][target.cell * groups + group].as_ref()
+    }
+
+    pub fn set(&mut self, graph: &Graph, target: Target, group: usize, judgement: Judgement) {
+        let groups = graph.rule(target.rule).groups.len();
+        self.rules[target.rule.0][target.cell * groups + group] = Some(judgement);
+    }
+
+    /// The verdict on the whole target: the worst of its wanted groups.
+    pub fn verdict(&self, graph: &Graph, selection: &Selection, target: Target) -> &Verdict {
+        let wanted = selection.wants(target);
+        (0..graph.rule(target.rule).groups.len())
+            .filter(|group| wanted & (1 << group) != 0)
+            .filter_map(|group| self.get(graph, target, group))
+            .map(|judgement| &judgement.verdict)
+            .max_by_key(|verdict| rank(verdict))
+            .unwrap_or(&Verdict::Fresh)
+    }
+
+    /// What a reader can know of a group of outputs.
+    pub fn upstream(&self, graph: &Graph, target: Target, group: usize) -> Upstream<'_> {
+        let Some(judgement) = self.get(graph, target, group) else { return Upstream::Pending };
+        match (&judgement.verdict, &judgement.made) {
+            (Verdict::Fresh | Verdict::Restorable(_), Some(made)) => Upstream::Made(made),
+            (Verdict::Absent(_), _) => Upstream::Absent,
+            (Verdict::Blocked(what), _) => Upstream::Blocked(what),
+            _ => Upstream::Pending,
+        }
+    }
+}
+
+fn rank(verdict: &Verdict) -> u8 {
+    match verdict {
+        Verdict::Fresh => 0,
+        Verdict::Absent(_) => 1,
+        Verdict::Restorable(_) => 2,
+        Verdict::Stale(_) => 3,
+        Verdict::Pending(_) => 4,
+        Verdict::Blocked(_) => 5,
+    }
+}
+
+/// The name under which records of a target are kept: independent of the order of axes.
+pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
+    let rule = graph.rule(target.rule);
+    let values = graph.values(&rule.space, target.cell);
+    let mut named: Vec<(&str, &str)> =
+        rule.space.axes.iter().map(|&axis| graph.axes[axis].name.as_str()).zip(values).collect();
+    named.sort_unstable();
+    // Several Jheemfiles may share one folder, each a project of its own.
+    let mut name = format!("{}\n{}", graph.project, rule.name);
+    for (axis, value) in named {
+        name.push('\n');
+        name.push_str(axis);
+        name.push('=');
+        name.push_str(value);
+    }
+    if let Some(option) = &rule.groups[group].option {
+        name.push_str("\nwith ");
+        name.push_str(option);
+    }
+    records::key(&name)
+}
+
+/// The digest of how a group's outputs are judged: their kinds, volatile patterns and audits.
+pub fn judged_by(graph: &Graph, target: Target, group: usize) -> Digest {
+    let rule = graph.rule(target.rule);
+    let mut hasher = blake3::Hasher::new();
+    for (output, inside) in graph.outputs_in_order(target, group) {
+        let rules = audit_rules(graph, target, output);
+        let made = &rule.outputs[output];
+        let digest = audit::digest_of_rules(made.kind, &made.volatile, &rules);
+        hasher.update(inside.as_bytes());
+        hasher.update(&digest.bytes);
+        hasher.update(&[u8::from(made.optional)]);
+    }
+    Digest::blake3(hasher.finalize())
+}
+
+/// The audit of one output of a target, its texts filled in.
+pub fn audit_rules(graph: &Graph, target: Target, output: usize) -> Vec<audit::Rule> {
+    let rule = graph.rule(target.rule);
+    rule.audits
+        .iter()
+        .filter(|audit| audit.output == output)
+        .map(|declared| {
+            let check = match &declared.check {
+                crate::graph::Check::Equals { at, text } => audit::Check::Equals {
+                    at: at.clone(),
+                    value: audit::Scalar::Text(graph.render(text, &rule.space, target.cell)),
+                },
+                crate::graph::Check::Fixed(check) => check.clone(),
+            };
+            audit::Rule { output: rule.outputs[output].name.clone(), check }
+        })
+        .collect()
+}
+
+/// What one target reads, as far as it is known.
+enum Resolved {
+    Ready { readings: Vec<Reading>, identity: String, overlays: Vec<Digest> },
+    Not(Verdict),
+}
+
+impl Judge<'_> {
+    fn resolve(&self, target: Target, board: &Board) -> Resolved {
+        let graph = self.graph;
+        let rule = graph.rule(target.rule);
+        let mut readings = Vec::new();
+        let mut pending = None;
+        for (index, read) in rule.reads.iter().enumerate() {
+            let join = read.is_join();
+            for cell in read.cells(&rule.space, target.cell) {
+                match read.from {
+                    From::Input(input) => {
+                        let fact = self.facts.inputs.get(&(input, cell));
+                        match fact {
+                            Some(InputFact::There { digest, .. }) => readings.push(Reading {
+                                inside: request::read_inside(graph, target, read, cell),
+                                content: *digest,
+                                bytes: *digest,
+                                read: index,
+                            }),
+                            Some(InputFact::Wrong(kind)) => {
+                                let path = graph.input_path(input, cell);
+                                return Resolved::Not(Verdict::Blocked(format!("{path} ({kind})")));
+                            }
+                            Some(InputFact::Missing) | None => {
+                                return Resolved::Not(Verdict::Blocked(
+                                    graph.input_path(input, cell),
+                                ));
+                            }
+                        }
+                    }
+                    From::Output { rule: upstream, output } => {
+                        let from = Target { rule: upstream, cell };
+                        let group = graph.rule(upstream).outputs[output].group;
+                        match board.upstream(graph, from, group) {
+                            Upstream::Made(made) => {
+                                match output_of(graph, from, group, output, made) {
+                                    Some(found) => readings.push(Reading {
+                                        inside: request::read_inside(graph, target, read, cell),
+                                        content: found.content,
+                                        bytes: found.bytes,
+                                        read: index,
+                                    }),
+                                    None if join => {}
+                                    None => {
+                                        let path = graph.output_path(from, output);
+                                        return Resolved::Not(Verdict::Absent(Absence::Upstream(
+                                            path,
+                                        )));
+                                    }
+                                }
+                            }
+                            Upstream::Absent if join => {}
+                            Upstream::Absent => {
+                                let label = graph.label(from);
+                                return Resolved::Not(Verdict::Absent(Absence::Upstream(label)));
+                            }
+                            Upstream::Blocked(what) => {
+                                return Resolved::Not(Verdict::Blocked(what.to_owned()));
+                            }
+                            Upstream::Pending => {
+                                pending.get_or_insert_with(|| graph.label(from));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        if let Some(pending) = pending {
+            return Resolved::Not(Verdict::Pending(pending));
+        }
+        let runner = &graph.runners[rule.runner];
+        let identity = match (&self.facts.runners[rule.runner], &runner.start) {
+            (RunnerFact::Known { identity, .. }, _) => identity.clone(),
+            (RunnerFact::Unresolved(reason), _) => {
+                return Resolved::Not(Verdict::Pending(reason.clone()));
+            }
+            (RunnerFact::Built, Start::Built { rule: step, output, known_by }) => {
+                let from = Target { rule: *step, cell: 0 };
+                let group = graph.rule(*step).outputs[*output].group;
+                match (known_by, board.get(graph, from, group)) {
+                    (KnownBy::Sources, Some(Judgement { fingerprint: Some(digest), .. })) => {
+                        format!("sources {digest}")
+                    }
+                    (_, judgement) => match board.upstream(graph, from, group) {
+                        Upstream::Made(made) => {
+                            match output_of(graph, from, group, *output, made) {
+                                Some(found) => format!("program {}", found.bytes),
+                                None => {
+                                    return Resolved::Not(Verdict::Pending(graph.label(from)));
+                                }
+                            }
+                        }
+                        Upstream::Blocked(what) => {
+                            return Resolved::Not(Verdict::Blocked(what.to_owned()));
+                        }
+                        _ if judgement.is_some() => {
+                            return Resolved::Not(Verdict::Pending(graph.label(from)));
+                        }
+                        _ => return Resolved::Not(Verdict::Pending(graph.label(from))),
+                    },
+                }
+            }
+            (RunnerFact::Built, _) => {
+                return Resolved::Not(Verdict::Pending(format!("runner `{}`", runner.name)));
+            }
+        };
+        let mut overlays = Vec::new();
+        for (_, input) in &runner.overlays {
+            match self.facts.inputs.get(&(*input, 0)) {
+                Some(InputFact::There { digest, .. }) => overlays.push(*digest),
+                _ => return Resolved::Not(Verdict::Blocked(graph.input_path(*input, 0))),
+            }
+        }
+        readings.sort();
+        Resolved::Ready { readings, identity, overlays }
+    }
+
+    /// The lines of a target's fingerprint as it is now, if it is known.
+    pub fn lines(&self, board: &Board, target: Target, group: usize) -> Option<Vec<String>> {
+        match self.resolve(target, board) {
+            Resolved::Ready { readings, identity, overlays } => {
+                let parts = Parts {
+                    target,
+                    group,
+                    identity: &identity,
+                    overlays: &overlays,
+                    readings: &readings,
+                };
+                Some(fingerprint::lines(self.graph, &parts))
+            }
+            Resolved::Not(_) => None,
+        }
+    }
+
+    /// What a target reads and who runs it, if that is known: what a run needs to be staged.
+    pub fn ready(&self, board: &Board, target: Target) -> Option<(Vec<Reading>, String)> {
+        match self.resolve(target, board) {
+            Resolved::Ready { readings, identity, .. } => Some((readings, identity)),
+            Resolved::Not(_) => None,
+        }
+    }
+
+    /// The key under which an absence of this target would be learned.
+    pub fn absence_key(&self, board: &Board, target: Target, group: usize) -> Option<Digest> {
+        let rule = self.graph.rule(target.rule);
+        match self.resolve(target, board) {
+            Resolved::Ready { readings, identity, overlays } => {
+                let parts = Parts {
+                    target,
+                    group,
+                    identity: &identity,
+                    overlays: &overlays,
+                    readings: &readings,
+                };
+                Some(self.absence_key_of(rule, &parts))
+            }
+            Resolved::Not(_) => None,
+        }
+    }
+
+    fn absence_key_of(&self, rule: &Rule, parts: &Parts<'_>) -> Digest {
+        match &self.graph.runners[rule.runner].log.absent_depends_on {
+            Some(names) => {
+                let axes: Vec<usize> =
+                    names.iter().filter_map(|n| self.graph.axis_named(n)).collect();
+                fingerprint::absence_key(self.graph, parts, &axes)
+            }
+            None => fingerprint::fingerprint(self.graph, parts, By::Content),
+        }
+    }
+
+    /// Judges one group of outputs of a target whose upstreams stand on the board.
+    pub fn judge(
+        &self,
+        board: &Board,
+        records: Option<&Records>,
+        target: Target,
+        group: usize,
+    ) -> Result<Judgement> {
+        match self.quick(board, target, group) {
+            Quick::Settled(judgement) => Ok(judgement),
+            Quick::Ask(asked) => self.ask(records, target, group, *asked),
+        }
+    }
+
+    /// Judges all that was selected, rule by rule.
+    pub fn board(&self, selection: &Selection, records: Option<&Records>) -> Result<Board> {
+        let mut board = Board::new(self.graph);
+        for id in self.graph.rule_ids() {
+            self.judge_rule(&mut board, selection, records, id)?;
+        }
+        Ok(board)
+    }
+
+    fn judge_rule(
+        &self,
+        board: &mut Board,
+        selection: &Selection,
+        records: Option<&Records>,
+        id: RuleId,
+    ) -> Result<()> {
+        let groups = self.graph.rule(id).groups.len();
+        let wanted = &selection.wanted[id.0];
+        let quick: Vec<(usize, Quick)> = (0..wanted.len() * groups)
+            .into_par_iter()
+            .with_min_len(256)
+            .filter(|at| wanted[at / groups] & (1 << (at % groups)) != 0)
+            .map(|at| {
+                let target = Target { rule: id, cell: at / groups };
+                (at, self.quick(board, target, at % groups))
+            })
+            .collect();
+        for (at, quick) in quick {
+            let target = Target { rule: id, cell: at / groups };
+            let judgement = match quick {
+                Quick::Settled(judgement) => judgement,
+                Quick::Ask(asked) => self.ask(records, target, at % groups, *asked)?,
+            };
+            board.rules[id.0][at] = Some(judgement);
+        }
+        Ok(())
+    }
+
+    /// What can be told without the database: nearly everything when nothing has changed.
+    fn quick(&self, board: &Board, target: Target, group: usize) -> Quick {
+        let graph = self.graph;
+        let rule = graph.rule(target.rule);
+        if rule.declared_absent(target.cell) {
+            return Quick::Settled(Judgement::of(Verdict::Absent(Absence::Declared)));
+        }
+        let (readings, identity, overlays) = match self.resolve(target, board) {
+            Resolved::Ready { readings, identity, overlays } => (readings, identity, overlays),
+            Resolved::Not(verdict) => return Quick::Settled(Judgement::of(verdict)),
+        };
+        let parts =
+            Parts { target, group, identity: &identity, overlays: &overlays, readings: &readings };
+        let fingerprint = fingerprint::fingerprint(graph, &parts, By::Content);
+        let by_bytes = fingerprint::fingerprint(graph, &parts, By::Bytes);
+        let record = self.last.get(&record_key(graph, target, group));
+        let same = record.filter(|r| r.fingerprint == fingerprint);
+        if let Some(Outcome::Made(made)) = same.map(|r| &r.outcome)
+            && made.judged == judged_by(graph, target, group)
+        {
+            let judgement =
+                self.place(target, group, fingerprint, by_bytes, made.clone(), false, None);
+            return Quick::Settled(judgement);
+        }
+        let absence = self.absence_key_of(rule, &parts);
+        Quick::Ask(Box::new(Asked { fingerprint, by_bytes, absence }))
+    }
+
+    /// What needs the database or the bytes of objects.
+    fn ask(
+        &self,
+        records: Option<&Records>,
+        target: Target,
+        group: usize,
+        asked: Asked,
+    ) -> Result<Judgement> {
+        let graph = self.graph;
+        let Asked { fingerprint, by_bytes, absence } = asked;
+        let record = self.last.get(&record_key(graph, target, group));
+        let same = record.filter(|r| r.fingerprint == fingerprint);
+        let judged = judged_by(graph, target, group);
+        let known = match same.map(|r| &r.outcome) {
+            Some(Outcome::Made(made)) => Some((made.clone(), false)),
+            Some(Outcome::Refused { made, .. }) if made.judged != judged => {
+                Some((made.clone(), true))
+            }
+            _ => None,
+        };
+        let known = match (known, records) {
+            (Some(known), _) => Some(known),
+            (None, Some(records)) => match records.made(&fingerprint)? {
+                Some(made) => Some((made, true)),
+                None => records.made_by_bytes(&by_bytes)?.map(|made| (made, true)),
+            },
+            (None, None) => None,
+        };
+        let mut refused = None;
+        if let Some((made, mut rekey)) = known {
+            let made = if made.judged == judged {
+                Rejudged::Passed(made)
+            } else {
+                rekey = true;
+                self.shelf.rejudge(graph, target, group, &made)
+            };
+            match made {
+                Rejudged::Passed(made) => {
+                    let made = Made { by_bytes, judged, ..made };
+                    let before = same.is_none().then_some(Reason::MadeBefore);
+                    let judgement =
+                        self.place(target, group, fingerprint, by_bytes, made, rekey, before);
+                    return Ok(judgement);
+                }
+                Rejudged::Refused(findings) => refused = Some(Reason::FailsNewAudit(findings)),
+                Rejudged::Lost => {
+                    let path = graph
+                        .outputs_in_order(target, group)
+                        .first()
+                        .map(|(output, _)| graph.output_path(target, *output));
+                    refused = Some(Reason::Lost(path.unwrap_or_default()));
+                }
+            }
+        }
+        let stale = |reason| Judgement {
+            verdict: Verdict::Stale(reason),
+            fingerprint: Some(fingerprint),
+            by_bytes: Some(by_bytes),
+            made: None,
+            rekey: false,
+        };
+        if let Some(reason) = refused {
+            return Ok(stale(reason));
+        }
+        let patterns = &graph.runner_of(target.rule).log.absent;
+        let learned = match (same.map(|r| &r.outcome), records) {
+            (Some(Outcome::Absent { line, pattern }), _) => {
+                Some(records::Absence { line: line.clone(), pattern: pattern.clone() })
+            }
+            (_, Some(records)) => records.absence(&absence)?,
+            _ => None,
+        };
+        // It holds only while a declared pattern still matches the line that taught it.
+        if let Some(learned) = learned.filter(|a| absence_holds(patterns, &a.line))
+            && !record.is_some_and(|r| r.ever_made)
+        {
+            return Ok(Judgement {
+                fingerprint: Some(fingerprint),
+                by_bytes: Some(by_bytes),
+                ..Judgement::of(Verdict::Absent(Absence::Learned(learned.line)))
+            });
+        }
+        let reason = match (record, same.map(|r| &r.outcome)) {
+            (_, Some(Outcome::Failed { message, .. })) => Reason::FailedBefore(message.clone()),
+            (_, Some(Outcome::Refused { findings, .. })) => Reason::RefusedBefore(findings.clone()),
+            (Some(record), None) if record.fingerprint != fingerprint => Reason::Changed,
+            _ => Reason::NeverMade,
+        };
+        Ok(stale(reason))
+    }
+
+    /// Fresh if every file is as it was made; else restorable, or stale if the cache lost it.
+    #[expect(clippy::too_many_arguments, reason = "all of them make up the judgement")]
+    fn place(
+        &self,
+        target: Target,
+        group: usize,
+        fingerprint: Digest,
+        by_bytes: Digest,
+        made: Made,
+        rekey: bool,
+        before: Option<Reason>,
+    ) -> Judgement {
+        let graph = self.graph;
+        let outputs = graph.rule(target.rule).outputs.len();
+        let mut reason = None;
+        let mut lost = None;
+        for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+            let Some(made) = made else { continue };
+            let fact = &self.facts.files[target.rule.0][target.cell * outputs + output];
+            if *fact == FileFact::There(made.bytes) {
+                continue;
+            }
+            let path = graph.output_path(target, *output);
+            if !self.shelf.has(&made.bytes) {
+                lost = Some(Reason::Lost(path.clone()));
+            }
+            reason.get_or_insert(match fact {
+                FileFact::Missing | FileFact::NotLookedAt => Reason::OutputMissing(path),
+                FileFact::Wrong(_) | FileFact::There(_) => Reason::OutputEdited(path),
+            });
+        }
+        let verdict = match (lost, reason, before) {
+            (Some(lost), ..) => Verdict::Stale(lost),
+            (None, Some(_), Some(before)) => Verdict::Restorable(before),
+            (None, Some(reason), None) => Verdict::Restorable(reason),
+            (None, None, _) => Verdict::Fresh,
+        };
+        let made = (!matches!(verdict, Verdict::Stale(_))).then_some(made);
+        Judgement { verdict, fingerprint: Some(fingerprint), by_bytes: Some(by_bytes), made, rekey }
+    }
+}
+
+enum Quick {
+    Settled(Judgement),
+    Ask(Box<Asked>),
+}
+
+struct Asked {
+    fingerprint: Digest,
+    by_bytes: Digest,
+    absence: Digest,
+}
+
+/// Whether a declared pattern still matches the line that taught an absence.
+pub fn absence_holds(patterns: &[String], line: &str) -> bool {
+    patterns.iter().any(|p| regex::Regex::new(p).is_ok_and(|regex| regex.is_match(line)))
+}
+
+/// What a group made for one of its outputs.
+pub fn output_of<'a>(
+    graph: &Graph,
+    target: Target,
+    group: usize,
+    output: usize,
+    made: &'a Made,
+) -> Option<&'a records::MadeOutput> {
+    let at = if graph.rule(target.rule).groups[group].outputs.len() == 1 {
+        0
+    } else {
+        graph.outputs_in_order(target, group).iter().position(|(o, _)| *o == output)?
+    };
+    made.outputs.get(at)?.as_ref()
+}
+
+/// Whether a text names the values of a cell only; such texts can be rendered for any cell.
+pub fn is_plain(slots: &[Slot]) -> bool {
+    slots.iter().all(|s| matches!(s, Slot::Text(_) | Slot::Value(_) | Slot::Label { .. }))
+}

@@ -1,0 +1,31 @@
+//! Publishing: what is built comes to stand at destinations, and only what changed is written.
+//!
+//! ```text
+//! Wanted + places --look--> There --plan--> PublishPlan --apply--> destinations (Events)
+//! ```
+//!
+//! `Wanted` says what should be there, `look` reads what is, `plan` compares them without looking by itself, `apply` writes.
+//! The manifest at each destination is the one memory of what is published: who owns a key, which content, bytes, headers and items.
+//! A place (`place`) is a small port; `folder` and `database` are the local ones. Knows nothing of rules, cells or runs.
+
+pub mod apply;
+pub mod attribute;
+pub mod database;
+pub mod destination;
+pub mod folder;
+pub mod manifest;
+pub mod place;
+pub mod plan;
+pub mod verify;
+pub mod wanted;
+
+pub use apply::{Done, Event, apply, look};
+pub use attribute::{Attribute, Item};
+pub use destination::{Destination, parse_destination};
+pub use place::{DriftKind, Place, open};
+pub use plan::{Action, PublishPlan, There, Why, plan};
+pub use verify::{Drift, verify};
+pub use wanted::{Declared, Headers, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
+
+#[cfg(test)]
+mod tests;

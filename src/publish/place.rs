@@ -1,0 +1,217 @@
+//! The ports to destinations: what a place of objects and a place of rows can do.
+//!
+//! A folder and a database stand behind them now; a bucket and a remote table fit the same operations.
+//! Nothing here knows what should be published or in which order.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+
+use super::attribute::Attribute;
+use super::database::Database;
+use super::destination::{Destination, inside};
+use super::folder::Folder;
+use super::manifest::{Head, ObjectEntry, RowEntry};
+use super::wanted::RowKey;
+
+/// Who has a key that is not in the manifest of the owner who wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The manifest of this other owner.
+    Owner(String),
+    /// Nobody that jheem knows: something stands there.
+    Foreign,
+}
+
+/// What is published at a place of objects, as one owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectsThere {
+    /// The head of the manifest that was read; a publish goes on only from the same one.
+    pub head: Head,
+    /// The manifest.
+    pub entries: BTreeMap<String, ObjectEntry>,
+    /// What a publish that did not end has put there, and the manifest does not know yet.
+    pub recovered: BTreeMap<String, ObjectEntry>,
+    /// The digest of the intent of a publish that did not end, if there is one.
+    pub intent: Option<Digest>,
+    /// Of the keys asked for, those that are in the manifest but not there; places where looking is dear may leave it empty.
+    pub missing: BTreeSet<String>,
+    /// Of the keys asked for and not in the manifest, those that someone else has.
+    pub claims: BTreeMap<String, Claim>,
+}
+
+/// What is published at a place of rows, as one owner sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowsThere {
+    /// Counts the writes to the table; a publish goes on only from the same one. None: no table.
+    pub version: Option<i64>,
+    /// The names and types (`S` or `N`) of the key, if the table exists.
+    pub key: Option<Vec<(String, char)>>,
+    pub entries: BTreeMap<RowKey, RowEntry>,
+    /// Keys that are in the manifest but not there.
+    pub missing: BTreeSet<RowKey>,
+    /// Of the keys asked for and not in the manifest, those that someone else has.
+    pub claims: BTreeMap<RowKey, Claim>,
+}
+
+/// An object to be put.
+#[derive(Clone, Debug)]
+pub struct ObjectPut<'a> {
+    pub key: &'a str,
+    pub entry: &'a ObjectEntry,
+    pub write: ObjectWrite<'a>,
+}
+
+/// How much of an object is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjectWrite<'a> {
+    /// The bytes of this file where nothing stands; fails if something appeared.
+    Create(&'a Path),
+    /// The bytes of this file in the place of those that stand there.
+    Replace(&'a Path),
+    /// Its headers only.
+    Headers,
+}
+
+/// A row to be put.
+#[derive(Clone, Debug)]
+pub struct RowPut<'a> {
+    pub key: &'a RowKey,
+    pub entry: &'a RowEntry,
+    pub write: RowWrite,
+}
+
+/// How much of a row is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowWrite {
+    /// A row where none is; fails if one appeared.
+    Create,
+    /// The row in the place of the one that is there.
+    Replace,
+    /// Only its entry in the manifest.
+    Note,
+}
+
+/// A difference between a destination and its manifest.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DriftKind {
+    /// In the manifest, not there.
+    Missing,
+    /// There, but not as it was published.
+    Changed { published: String, found: String },
+    /// There, in nobody's manifest.
+    Foreign,
+    /// In the manifest, published by no target.
+    Orphaned,
+}
+
+/// A place of objects.
+pub trait ObjectPlace {
+    /// Reads what is published under this owner, and what is known of these keys. Writes nothing.
+    fn read(&self, owner: &str, keys: &[&str]) -> Result<ObjectsThere>;
+
+    /// Takes the place for one publish and writes down what is about to be put.
+    ///
+    /// Fails, with nothing written, if another publish is at work or the manifest is no longer the one that was read.
+    fn begin<'a>(
+        &'a self,
+        there: &'a ObjectsThere,
+        intent: &[(String, ObjectEntry)],
+    ) -> Result<Box<dyn ObjectPublish + 'a>>;
+
+    /// Compares everything in the manifest with what is there, and looks for what is in nobody's.
+    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>>;
+}
+
+/// A publish that has begun at a place of objects; dropped, it leaves everything for the next to go on with.
+pub trait ObjectPublish {
+    /// Puts these objects, each whole or not at all, and tells of each one that stands.
+    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()>;
+
+    /// Makes the manifest hold these entries beside those that it holds.
+    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()>;
+
+    /// Takes the intent away.
+    fn finish(self: Box<Self>) -> Result<()>;
+}
+
+/// A place of rows.
+pub trait RowPlace {
+    /// Reads what is published under this owner, and what is known of these keys. Writes nothing.
+    fn read(&self, owner: &str, keys: &[&RowKey]) -> Result<RowsThere>;
+
+    /// Puts these rows and their manifest, and tells how many more rows stand; killed anywhere, a row that stands is known.
+    ///
+    /// Fails, with nothing written, if the place is no longer as it was read.
+    fn publish(
+        &self,
+        owner: &str,
+        there: &RowsThere,
+        puts: &[RowPut<'_>],
+        placed: &mut dyn FnMut(usize),
+    ) -> Result<()>;
+
+    /// Compares everything in the manifest with what is there, and looks for what is in nobody's.
+    fn drift(&self, there: &RowsThere) -> Result<Vec<(RowKey, DriftKind)>>;
+}
+
+/// A destination that is open.
+pub enum Place {
+    Objects(Box<dyn ObjectPlace>),
+    Rows(Box<dyn RowPlace>),
+}
+
+/// Opens destinations; paths are relative to the project's root. Nothing is read or written yet.
+///
+/// Each place may be there only once, since a publish takes it for itself.
+pub fn open(root: &Path, destinations: &[Destination]) -> Result<Vec<Place>> {
+    for (index, destination) in destinations.iter().enumerate() {
+        if destinations[..index].contains(destination) {
+            return Err(Error::bug(format!("`{destination}` is opened twice by one publish")));
+        }
+    }
+    let databases: Vec<_> = destinations
+        .iter()
+        .filter_map(|destination| match destination {
+            Destination::Sqlite { path, .. } => Some(inside(root, path)),
+            _ => None,
+        })
+        .collect::<Result<_>>()?;
+    destinations
+        .iter()
+        .map(|destination| match destination {
+            Destination::File { folder } => {
+                let folder = Folder::new(destination.clone(), inside(root, folder)?, &databases);
+                Ok(Place::Objects(Box::new(folder)))
+            }
+            Destination::Sqlite { path, table } => {
+                let table = table.as_deref().ok_or_else(|| {
+                    Error::user(format!("`{destination}` names no table"))
+                        .hint(format!("write `{destination}#TABLE`"))
+                })?;
+                let database = Database::new(destination.clone(), inside(root, path)?, table);
+                Ok(Place::Rows(Box::new(database)))
+            }
+            Destination::S3 { .. } | Destination::Dynamodb { .. } => {
+                Err(Error::unsupported(format!("publishing to `{destination}` is not built yet"))
+                    .hint("publish to a `file:` or `sqlite:` destination, such as with a profile"))
+            }
+        })
+        .collect()
+}
+
+/// What two digests look like beside each other in a message.
+pub(super) fn changed(published: &Digest, found: &Digest) -> DriftKind {
+    DriftKind::Changed { published: published.short(), found: found.short() }
+}
+
+/// A key's value and the letter of its type.
+pub(super) fn key_part(value: &Attribute) -> Option<(char, &str)> {
+    match value {
+        Attribute::S(text) => Some(('S', text)),
+        Attribute::N(text) => Some(('N', text)),
+        _ => None,
+    }
+}

@@ -1,0 +1,477 @@
+//! The plan of one publish: for every object and row, what would be done and why.
+//!
+//! Pure: it compares what is wanted with what is there, and never looks by itself.
+//! What is published keeps its bytes while its content stays the same; everything that describes it comes from the manifest.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+
+use crate::error::Error;
+
+use super::attribute::{Attribute, Item, render_item};
+use super::destination::Destination;
+use super::manifest::{ObjectEntry, RowEntry};
+use super::place::{Claim, ObjectsThere, RowsThere, key_part};
+use super::wanted::{Declared, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
+
+/// What is published at one destination now.
+#[derive(Clone, Debug)]
+pub enum There {
+    Objects(ObjectsThere),
+    Rows(RowsThere),
+}
+
+/// Why something that is published is written again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// Its content changed, or is judged in another way and its bytes changed.
+    Content,
+    /// The manifest has it, the destination has not.
+    Missing,
+    Headers,
+    Item,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::Content => "its content changed",
+            Why::Missing => "it is missing at the destination",
+            Why::Headers => "its headers changed",
+            Why::Item => "its item changed",
+        })
+    }
+}
+
+/// What is done about one object or row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    Create,
+    Update(Vec<Why>),
+    /// Nothing is written but a line of the manifest: it is known there under other names, or was left by a killed publish.
+    Note,
+    Unchanged,
+    /// One of `PublishPlan::refused` says why.
+    Refused,
+}
+
+/// One object or row, and its entry in the manifest afterwards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Planned<E> {
+    pub action: Action,
+    pub entry: E,
+}
+
+impl<E> Planned<E> {
+    /// Whether bytes are uploaded, not only headers.
+    pub fn writes_bytes(&self) -> bool {
+        match &self.action {
+            Action::Create => true,
+            Action::Update(why) => why.contains(&Why::Content) || why.contains(&Why::Missing),
+            Action::Note | Action::Unchanged | Action::Refused => false,
+        }
+    }
+
+    /// Whether anything at all is written, be it to the manifest.
+    pub fn is_work(&self) -> bool {
+        !matches!(self.action, Action::Unchanged | Action::Refused)
+    }
+}
+
+/// Something published that no target publishes any more. It is only reported.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Orphan {
+    pub destination: Destination,
+    pub key: String,
+    /// The publish that once made it.
+    pub publish: String,
+}
+
+/// What one publish would do.
+#[derive(Clone, Debug, Default)]
+pub struct PublishPlan {
+    /// In the order of `Wanted::objects`.
+    pub objects: Vec<Planned<ObjectEntry>>,
+    /// In the order of `Wanted::rows`.
+    pub rows: Vec<Planned<RowEntry>>,
+    pub orphans: Vec<Orphan>,
+    /// What cannot be published; as long as there is any, nothing is.
+    pub refused: Vec<Error>,
+    /// Whether a publish that did not end has to be brought to its end.
+    pub unfinished: bool,
+}
+
+/// How many there are of each; the first five sum to the objects and rows that were wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub created: usize,
+    pub updated: usize,
+    pub noted: usize,
+    pub unchanged: usize,
+    pub refused: usize,
+    pub orphaned: usize,
+    /// Bytes to be uploaded.
+    pub bytes: u64,
+}
+
+impl PublishPlan {
+    /// Whether there is nothing to write anywhere.
+    pub fn is_empty(&self) -> bool {
+        let idle =
+            !self.objects.iter().any(Planned::is_work) && !self.rows.iter().any(Planned::is_work);
+        idle && !self.unfinished
+    }
+
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts { orphaned: self.orphans.len(), ..Counts::default() };
+        let objects = self.objects.iter().map(|planned| &planned.action);
+        for action in objects.chain(self.rows.iter().map(|planned| &planned.action)) {
+            match action {
+                Action::Create => counts.created += 1,
+                Action::Update(_) => counts.updated += 1,
+                Action::Note => counts.noted += 1,
+                Action::Unchanged => counts.unchanged += 1,
+                Action::Refused => counts.refused += 1,
+            }
+        }
+        let uploads = self.objects.iter().filter(|planned| planned.writes_bytes());
+        counts.bytes = uploads.map(|planned| planned.entry.size).sum();
+        counts
+    }
+}
+
+/// Compares what is wanted with what is there; `there` is in the order of `Wanted::destinations`.
+pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> PublishPlan {
+    let mut plan = PublishPlan::default();
+    let mut taken = HashMap::new();
+    for object in &wanted.objects {
+        let seen = taken.insert((object.destination, object.key.as_str()), &object.target);
+        let planned = match seen {
+            Some(first) => {
+                Err(twice(wanted, object.destination, &object.key, first, &object.target))
+            }
+            None => plan_object(wanted, object, &there[object.destination]),
+        };
+        plan.objects.push(planned.unwrap_or_else(|error| {
+            plan.refused.push(error);
+            Planned { action: Action::Refused, entry: fresh(wanted, object) }
+        }));
+    }
+    let mut taken = HashMap::new();
+    for row in &wanted.rows {
+        let object = row.object.map(|index| (&wanted.objects[index], &plan.objects[index]));
+        let of_refused = object.is_some_and(|(_, planned)| planned.action == Action::Refused);
+        let planned = match taken.insert((row.destination, &row.key), &row.target) {
+            _ if of_refused => Err(None),
+            Some(first) => {
+                let key = row.key.to_string();
+                Err(Some(twice(wanted, row.destination, &key, first, &row.target)))
+            }
+            None => {
+                let object = object.map(|(object, planned)| (object, &planned.entry));
+                plan_row(wanted, row, object, &there[row.destination]).map_err(Some)
+            }
+        };
+        plan.rows.push(planned.unwrap_or_else(|error| {
+            plan.refused.extend(error);
+            let (publish, item) = (wanted.publish.clone(), Item::new());
+            let entry = RowEntry { publish, item, uncompared: Item::new(), object: None };
+            Planned { action: Action::Refused, entry }
+        }));
+    }
+    for (destination, there) in wanted.destinations.iter().zip(there) {
+        plan.orphans.extend(orphans(destination, there, declared));
+        if let There::Objects(there) = there {
+            plan.unfinished |= there.intent.is_some();
+        }
+    }
+    plan
+}
+
+/// Everything in the manifest that no target of the whole declared graph publishes.
+pub fn orphans(destination: &Destination, there: &There, declared: &Declared<'_>) -> Vec<Orphan> {
+    let orphan = |key: String, publish: &str| {
+        let (destination, publish) = (destination.clone(), publish.to_owned());
+        Orphan { destination, key, publish }
+    };
+    match there {
+        There::Objects(there) => {
+            let new = there.recovered.iter().filter(|(key, _)| !there.entries.contains_key(*key));
+            let all = there.entries.iter().chain(new);
+            all.filter(|(key, _)| !(declared.object)(destination, key))
+                .map(|(key, entry)| orphan(key.clone(), &entry.publish))
+                .collect()
+        }
+        There::Rows(there) => {
+            let all = there.entries.iter().filter(|(key, _)| !(declared.row)(destination, key));
+            all.map(|(key, entry)| orphan(key.to_string(), &entry.publish)).collect()
+        }
+    }
+}
+
+/// The entry of an object that is written now, its uncompared metadata made anew.
+fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
+    let mut entry = ObjectEntry {
+        publish: wanted.publish.clone(),
+        content: object.content,
+        bytes: object.bytes,
+        judged: object.judged,
+        size: object.size,
+        headers: object.headers.clone(),
+        uncompared: BTreeMap::new(),
+    };
+    let metadata = |text: &Text| write(text, wanted, Some((object, &entry)));
+    entry.uncompared =
+        object.uncompared.iter().map(|(name, text)| (name.clone(), metadata(text))).collect();
+    entry
+}
+
+fn plan_object(
+    wanted: &Wanted,
+    object: &WantedObject,
+    there: &There,
+) -> Result<Planned<ObjectEntry>, Error> {
+    let destination = &wanted.destinations[object.destination];
+    let There::Objects(there) = there else {
+        return Err(not_for(destination, "objects", &object.target));
+    };
+    destination.check_key(&object.key).map_err(|what| {
+        let (key, target) = (object.key.escape_debug(), &object.target);
+        Error::user(format!("`{target}` cannot be published as `{key}` to `{destination}`: {what}"))
+            .hint("change the `key` of the publish")
+    })?;
+    let recovered = there.recovered.get(&object.key);
+    let Some(old) = recovered.or_else(|| there.entries.get(&object.key)) else {
+        return match there.claims.get(&object.key) {
+            Some(claim) => Err(claimed(destination, &object.key, &object.target, claim)),
+            None => Ok(Planned { action: Action::Create, entry: fresh(wanted, object) }),
+        };
+    };
+    let same_content = old.content == object.content && old.judged == object.judged;
+    let missing = there.missing.contains(&object.key);
+    // Nearly every object of nearly every publish: nothing of it is made anew.
+    if same_content
+        && !missing
+        && recovered.is_none()
+        && old.headers == object.headers
+        && old.publish == wanted.publish
+    {
+        return Ok(Planned { action: Action::Unchanged, entry: old.clone() });
+    }
+    let mut why = Vec::new();
+    if missing {
+        why.push(Why::Missing);
+    } else if !same_content && old.bytes != object.bytes {
+        why.push(Why::Content);
+    }
+    let bytes_written = !why.is_empty();
+    if old.headers != object.headers {
+        why.push(Why::Headers);
+    }
+    let new = fresh(wanted, object);
+    let entry = if bytes_written {
+        new
+    } else {
+        let uncompared = match why.is_empty() {
+            true => old.uncompared.clone(),
+            // Headers are written anew: what is still declared is carried over, the rest goes.
+            false => carried(&old.uncompared, new.uncompared),
+        };
+        // The bytes that stand there are the ones described; how they are judged may be new.
+        ObjectEntry { bytes: old.bytes, size: old.size, uncompared, ..new }
+    };
+    let action = match why.is_empty() {
+        false => Action::Update(why),
+        true if recovered.is_none() && entry == *old => Action::Unchanged,
+        true => Action::Note,
+    };
+    Ok(Planned { action, entry })
+}
+
+fn plan_row(
+    wanted: &Wanted,
+    row: &WantedRow,
+    object: Option<(&WantedObject, &ObjectEntry)>,
+    there: &There,
+) -> Result<Planned<RowEntry>, Error> {
+    let destination = &wanted.destinations[row.destination];
+    let There::Rows(there) = there else {
+        return Err(not_for(destination, "rows", &row.target));
+    };
+    check_row(wanted, row, there)?;
+    let render = |item: &Item<Text>| {
+        render_item(item, &|text| write(text, wanted, object)).map_err(|what| {
+            Error::user(format!("an attribute of the row of `{}` is no number: {what}", row.target))
+                .hint("give it as `S`, or mend the template")
+        })
+    };
+    let publish = wanted.publish.clone();
+    let registers = object.map(|(_, entry)| entry.bytes);
+    let new = RowEntry {
+        publish,
+        item: render(&row.item)?,
+        uncompared: render(&row.uncompared)?,
+        object: registers,
+    };
+    let Some(old) = there.entries.get(&row.key) else {
+        return match there.claims.get(&row.key) {
+            Some(claim) => Err(claimed(destination, &row.key.to_string(), &row.target, claim)),
+            None => Ok(Planned { action: Action::Create, entry: new }),
+        };
+    };
+    let mut why = Vec::new();
+    let missing = there.missing.contains(&row.key);
+    let item_changed = old.item != new.item;
+    if missing {
+        why.push(Why::Missing);
+    }
+    // What is uncompared speaks of the bytes, or of the item where there are none.
+    let renewed = missing
+        || match new.object {
+            Some(_) => old.object != new.object,
+            None => item_changed,
+        };
+    let uncompared = match (renewed, item_changed) {
+        (true, _) => new.uncompared,
+        (false, true) => carried(&old.uncompared, new.uncompared),
+        (false, false) => old.uncompared.clone(),
+    };
+    if renewed && !missing && new.object.is_some() && uncompared != old.uncompared {
+        why.push(Why::Content);
+    }
+    if item_changed {
+        why.push(Why::Item);
+    }
+    let entry = RowEntry { uncompared, ..new };
+    let action = match why.is_empty() {
+        false => Action::Update(why),
+        true if entry == *old => Action::Unchanged,
+        true => Action::Note,
+    };
+    Ok(Planned { action, entry })
+}
+
+/// The old values of what is still declared, and the new ones of what is declared anew.
+fn carried<V: Clone>(old: &BTreeMap<String, V>, new: BTreeMap<String, V>) -> BTreeMap<String, V> {
+    new.into_iter()
+        .map(|(name, value)| {
+            let value = old.get(&name).cloned().unwrap_or(value);
+            (name, value)
+        })
+        .collect()
+}
+
+/// Writes a text out; pieces of an object are those of `object` as it is published.
+fn write(text: &Text, wanted: &Wanted, object: Option<(&WantedObject, &ObjectEntry)>) -> String {
+    let of_object = |piece: &Piece| {
+        let (object, entry) = object?;
+        let destination = &wanted.destinations[object.destination];
+        Some(match piece {
+            Piece::ObjectKey => destination.full_key(&object.key),
+            Piece::ObjectSize => entry.size.to_string(),
+            Piece::ObjectUrl => destination.object_url(&object.key),
+            Piece::ObjectDigest => entry.bytes.to_string(),
+            Piece::Text(_) | Piece::Now => return None,
+        })
+    };
+    text.iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Now => wanted.now.clone(),
+            piece => of_object(piece).unwrap_or_default(),
+        })
+        .collect()
+}
+
+/// Whether the row is one that a table can hold, and this table.
+fn check_row(wanted: &Wanted, row: &WantedRow, there: &RowsThere) -> Result<(), Error> {
+    let destination = &wanted.destinations[row.destination];
+    let wrong = |what: String| {
+        Error::user(format!(
+            "the row of `{}` cannot be published to `{destination}`: {what}",
+            row.target
+        ))
+    };
+    let RowKey(key) = &row.key;
+    let mut parts = Vec::new();
+    for (name, value) in key {
+        match key_part(value) {
+            Some((_, "")) => return Err(wrong(format!("`{name}` of its key is empty"))),
+            Some((kind, _)) => parts.push((name.clone(), kind)),
+            None => return Err(wrong(format!("`{name}` of its key is neither `S` nor `N`"))),
+        }
+        if let Attribute::N(text) = value
+            && super::attribute::canonical_number(text).as_ref() != Ok(text)
+        {
+            return Err(wrong(format!("`{text}` of its key is not a number in its shortest form")));
+        }
+        if row.item.contains_key(name) || row.uncompared.contains_key(name) {
+            return Err(wrong(format!("`{name}` is in its key and in its item")));
+        }
+        if name.eq_ignore_ascii_case("item") {
+            return Err(wrong("`item` is the column of the item, not of the key".into()));
+        }
+    }
+    match key.as_slice() {
+        [_] => {}
+        [(first, _), (second, _)] if !first.eq_ignore_ascii_case(second) => {}
+        _ => return Err(wrong("a key has one or two attributes of different names".into())),
+    }
+    if let Some(both) = row.item.keys().find(|name| row.uncompared.contains_key(*name)) {
+        return Err(wrong(format!("`{both}` is in its item and in `uncompared`")));
+    }
+    if let Some(columns) = there.key.as_ref().filter(|columns| **columns != parts) {
+        let named = |parts: &[(String, char)]| {
+            parts
+                .iter()
+                .map(|(name, kind)| format!("{name} ({kind})"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let (has, wants) = (named(columns), named(&parts));
+        return Err(wrong(format!("its table has the key `{has}`, the row `{wants}`"))
+            .hint("give another table, or drop the table to have it made again"));
+    }
+    let mut now = false;
+    let mut of_object = false;
+    let mut see = |text: &Text| {
+        let plain = |piece: &Piece| matches!(piece, Piece::Text(_) | Piece::Now);
+        of_object |= row.object.is_none() && !text.iter().all(plain);
+    };
+    row.item.values().chain(row.uncompared.values()).for_each(|value| value.each_text(&mut see));
+    row.item.values().for_each(|v| v.each_text(&mut |text| now |= text.contains(&Piece::Now)));
+    if of_object {
+        return Err(wrong("it speaks of an object, and registers none".into())
+            .hint("name the object that the row registers"));
+    }
+    if now {
+        return Err(wrong("`{now}` is in its item, which is compared".into())
+            .hint("move that attribute to `uncompared`"));
+    }
+    Ok(())
+}
+
+fn twice(wanted: &Wanted, destination: usize, key: &str, first: &str, second: &str) -> Error {
+    let destination = &wanted.destinations[destination];
+    Error::user(format!("`{first}` and `{second}` both publish `{key}` to `{destination}`"))
+        .hint("name every axis of the target in the key")
+}
+
+fn not_for(destination: &Destination, what: &str, target: &str) -> Error {
+    let kinds = if what == "rows" { "`sqlite:` or `dynamodb://`" } else { "`file:` or `s3://`" };
+    Error::user(format!("`{destination}` takes no {what}, which `{target}` publishes"))
+        .hint(format!("publish {what} to {kinds}"))
+}
+
+fn claimed(destination: &Destination, key: &str, target: &str, claim: &Claim) -> Error {
+    match claim {
+        Claim::Owner(owner) => Error::user(format!(
+            "`{target}` cannot be published as `{key}` to `{destination}`: the project `{owner}` publishes it"
+        ))
+        .hint("give another key or another destination"),
+        Claim::Foreign => Error::user(format!(
+            "`{target}` cannot be published as `{key}` to `{destination}`: something that jheem did not publish stands there"
+        ))
+        .hint("move it away if it may go, or give another key"),
+    }
+}

@@ -1,0 +1,46 @@
+//! Comparing a destination with its manifest and with the whole declared graph.
+//!
+//! Only tells what differs: what to do about it is for a person, or for the next publish.
+
+use crate::error::Result;
+
+use super::destination::Destination;
+use super::place::{DriftKind, Place};
+use super::plan::{There, orphans};
+use super::wanted::Declared;
+
+/// A difference between a destination and what should be there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Drift {
+    pub destination: Destination,
+    pub key: String,
+    pub kind: DriftKind,
+}
+
+/// Compares everything that the owner published at this place with what is there, bytes and items; sorted by key.
+pub fn verify(
+    owner: &str,
+    destination: &Destination,
+    place: &Place,
+    declared: &Declared<'_>,
+) -> Result<Vec<Drift>> {
+    let drift = |key: String, kind| Drift { destination: destination.clone(), key, kind };
+    let (there, found): (There, Vec<_>) = match place {
+        Place::Objects(place) => {
+            let there = place.read(owner, &[])?;
+            let found = place.drift(&there)?;
+            (There::Objects(there), found)
+        }
+        Place::Rows(place) => {
+            let there = place.read(owner, &[])?;
+            let found = place.drift(&there)?;
+            let found = found.into_iter().map(|(key, kind)| (key.to_string(), kind)).collect();
+            (There::Rows(there), found)
+        }
+    };
+    let mut all: Vec<Drift> = found.into_iter().map(|(key, kind)| drift(key, kind)).collect();
+    let orphans = orphans(destination, &there, declared);
+    all.extend(orphans.into_iter().map(|orphan| drift(orphan.key, DriftKind::Orphaned)));
+    all.sort();
+    Ok(all)
+}

@@ -1,0 +1,122 @@
+//! What one publish wants to be at its destinations, for the targets that were selected.
+//!
+//! Built by the caller from the graph; knows nothing of what is there already.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+
+use super::attribute::{Attribute, Item};
+use super::destination::Destination;
+
+/// Everything that one publish wants to be there, for the selected targets.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// `project.name`: whose manifest it is.
+    pub owner: String,
+    /// The publish's name, for people: renaming it changes nothing that is published.
+    pub publish: String,
+    /// What `{now}` stands for.
+    pub now: String,
+    /// Where it goes; each place once. Objects and rows name theirs by its index.
+    pub destinations: Vec<Destination>,
+    pub objects: Vec<WantedObject>,
+    pub rows: Vec<WantedRow>,
+}
+
+/// A part of a text that is known only when an object is published.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Piece {
+    Text(String),
+    /// The time of this publish; only in what is `uncompared`.
+    Now,
+    /// The object's key, in a bucket with the destination's prefix.
+    ObjectKey,
+    /// The size in bytes of the object as it is published.
+    ObjectSize,
+    ObjectUrl,
+    /// The digest of the object's bytes as they are published.
+    ObjectDigest,
+}
+
+/// A text in pieces.
+pub type Text = Vec<Piece>;
+
+/// What is told to a reader of an object beside its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Headers {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One object that should be at a destination.
+#[derive(Clone, Debug)]
+pub struct WantedObject {
+    /// The target, as messages name it.
+    pub target: String,
+    /// The index of its destination in `Wanted::destinations`.
+    pub destination: usize,
+    pub key: String,
+    /// The digest of its content: what decides whether it is written.
+    pub content: Digest,
+    /// The digest of its bytes.
+    pub bytes: Digest,
+    /// The digest of how its content was judged; contents are comparable only if these are equal.
+    pub judged: Digest,
+    /// The number of its bytes.
+    pub size: u64,
+    pub headers: Headers,
+    /// Metadata that is carried over for as long as the object's bytes stay.
+    pub uncompared: BTreeMap<String, Text>,
+}
+
+/// One row that should be at a destination.
+#[derive(Clone, Debug)]
+pub struct WantedRow {
+    /// The target, as messages name it.
+    pub target: String,
+    /// The index of its destination in `Wanted::destinations`.
+    pub destination: usize,
+    pub key: RowKey,
+    pub item: Item<Text>,
+    /// Attributes that are carried over for as long as the bytes of the row's object stay;
+    /// for a row without an object, for as long as its item stays.
+    pub uncompared: Item<Text>,
+    /// The index in `Wanted::objects` of the object that it registers.
+    pub object: Option<usize>,
+}
+
+/// A row's key: one or two named attributes (hash, then range), each a text or a number.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RowKey(pub Vec<(String, Attribute)>);
+
+impl fmt::Display for RowKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            match value {
+                Attribute::S(text) | Attribute::N(text) => write!(f, "{comma}{name}={text}")?,
+                other => write!(f, "{comma}{name}={other:?}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the whole declared graph publishes, whatever was selected; tells what is orphaned.
+pub struct Declared<'a> {
+    /// Whether a target that is not absent publishes an object under this key there.
+    pub object: &'a (dyn Fn(&Destination, &str) -> bool + Sync),
+    /// Whether a target that is not absent publishes a row under this key there.
+    pub row: &'a (dyn Fn(&Destination, &RowKey) -> bool + Sync),
+}

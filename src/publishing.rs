@@ -1,0 +1,455 @@
+//! From plots to what a publish wants: keys, headers and items, filled in for the selected targets.
+//!
+//! Knows the graph and the records; what is at a destination, and what is written, is `publish`'s.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use crate::content::{Document, Pointer};
+use crate::error::{Error, Result};
+use crate::event::PlannedPublish;
+use crate::graph::{self, Graph, Publish, Slot, Target, Text};
+use crate::objects::Objects;
+use crate::plan::{self, Board, Verdict};
+use crate::publish::{
+    self, Action, Attribute, Declared, Destination, Drift, Headers, Item, Piece, Place,
+    PublishPlan, RowKey, There, Wanted, WantedObject, WantedRow,
+};
+use crate::records::Made;
+use crate::selection::Selection;
+
+/// What a publish is made from.
+pub struct Source<'a> {
+    pub graph: &'a Graph,
+    pub selection: &'a Selection,
+    pub board: &'a Board,
+    pub objects: &'a Objects,
+    pub root: &'a Path,
+    /// What `{now}` stands for.
+    pub now: String,
+}
+
+/// One publish with what it wants, what is there, and what would be done.
+pub struct Prepared {
+    pub name: String,
+    pub wanted: Wanted,
+    pub places: Vec<Place>,
+    pub there: Vec<There>,
+    pub plan: PublishPlan,
+    /// Objects and rows of targets whose content is not known yet.
+    pub undecided: usize,
+}
+
+/// Which destinations are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those on this machine, which `build` may write.
+    Local,
+    All,
+}
+
+impl Source<'_> {
+    /// Prepares a publish: looks at its destinations and plans; writes nothing.
+    ///
+    /// None if all of its destinations are out of reach.
+    pub fn prepare(&self, publish: &Publish, reach: Reach) -> Result<Option<Prepared>> {
+        let (wanted, undecided) = self.wanted(publish, reach)?;
+        if wanted.destinations.is_empty() {
+            return Ok(None);
+        }
+        let places = publish::open(self.root, &wanted.destinations)?;
+        let there = publish::look(&wanted, &places)?;
+        let declared = self.declared();
+        let object =
+            |d: &Destination, key: &str| declared.objects.contains(&(d.clone(), key.to_owned()));
+        let row =
+            |d: &Destination, key: &RowKey| declared.rows.contains(&(d.clone(), key.to_string()));
+        let declared = Declared { object: &object, row: &row };
+        let plan = publish::plan(&wanted, &there, &declared);
+        let name = publish.name.clone();
+        Ok(Some(Prepared { name, wanted, places, there, plan, undecided }))
+    }
+
+    /// Carries a prepared publish out.
+    pub fn apply(
+        &self,
+        prepared: &Prepared,
+        on_event: &mut dyn FnMut(publish::Event<'_>),
+    ) -> Result<publish::Done> {
+        let source = |object: &WantedObject| {
+            self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
+                Error::environment(format!("{} is no longer in the cache", object.target))
+                    .hint("run `jheem build` again: it will be made anew")
+            })
+        };
+        publish::apply(
+            &prepared.wanted,
+            &prepared.places,
+            &prepared.there,
+            &prepared.plan,
+            &source,
+            on_event,
+        )
+    }
+
+    /// Compares all destinations of a publish with their manifests.
+    pub fn verify(&self, publish: &Publish) -> Result<Vec<Drift>> {
+        let (wanted, _) = self.wanted(publish, Reach::All)?;
+        let places = publish::open(self.root, &wanted.destinations)?;
+        let declared = self.declared();
+        let object =
+            |d: &Destination, key: &str| declared.objects.contains(&(d.clone(), key.to_owned()));
+        let row =
+            |d: &Destination, key: &RowKey| declared.rows.contains(&(d.clone(), key.to_string()));
+        let declared = Declared { object: &object, row: &row };
+        let mut drift = Vec::new();
+        for (destination, place) in wanted.destinations.iter().zip(&places) {
+            drift.extend(publish::verify(&self.graph.project, destination, place, &declared)?);
+        }
+        Ok(drift)
+    }
+
+    /// What the selected targets of a publish should be at its destinations, and how much is undecided.
+    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<(Wanted, usize)> {
+        let graph = self.graph;
+        let rule = graph.rule(publish.of);
+        let mut wanted = Wanted {
+            owner: graph.project.clone(),
+            publish: publish.name.clone(),
+            now: self.now.clone(),
+            destinations: Vec::new(),
+            objects: Vec::new(),
+            rows: Vec::new(),
+        };
+        let mut places = Places { wanted: &mut wanted, reach };
+        let object_places: Vec<Option<usize>> =
+            publish.objects.iter().map(|o| places.index(&o.to, "")).collect::<Result<_>>()?;
+        let row_places: Vec<Option<usize>> = publish
+            .rows
+            .iter()
+            .map(|r| places.index(&r.to, &rule.outputs[r.output].name))
+            .collect::<Result<_>>()?;
+        let mut undecided = 0;
+        for cell in 0..rule.space.cells() {
+            let target = Target { rule: publish.of, cell };
+            if !self.selection.goals[publish.of.0][cell] || rule.declared_absent(cell) {
+                continue;
+            }
+            let mut published: BTreeMap<usize, usize> = BTreeMap::new();
+            let mut values = Values { source: self, target, read: BTreeMap::new() };
+            for (index, object) in publish.objects.iter().enumerate() {
+                let Some(destination) = object_places[index] else { continue };
+                let made = match self.made(target, object.output) {
+                    Known::Made(made) => made,
+                    Known::Nothing => continue,
+                    Known::Undecided => {
+                        undecided += 1;
+                        continue;
+                    }
+                };
+                let group = rule.outputs[object.output].group;
+                let Some(output) = plan::output_of(graph, target, group, object.output, made)
+                else {
+                    continue;
+                };
+                let mut metadata = BTreeMap::new();
+                for (name, text) in &object.metadata {
+                    metadata.insert(name.clone(), values.plain(text, object.output)?);
+                }
+                let mut uncompared = BTreeMap::new();
+                for (name, text) in &object.uncompared {
+                    uncompared.insert(name.clone(), values.pieces(text, object.output)?);
+                }
+                published.insert(index, wanted.objects.len());
+                wanted.objects.push(WantedObject {
+                    target: graph.label(target),
+                    destination,
+                    key: values.plain(&object.key, object.output)?,
+                    content: output.content,
+                    bytes: output.bytes,
+                    judged: made.judged,
+                    size: output.size,
+                    headers: Headers {
+                        content_type: object.content_type.clone(),
+                        content_encoding: object.content_encoding.clone(),
+                        cache_control: object.cache_control.clone(),
+                        metadata,
+                    },
+                    uncompared,
+                });
+            }
+            for (index, row) in publish.rows.iter().enumerate() {
+                let Some(destination) = row_places[index] else { continue };
+                match self.made(target, row.output) {
+                    Known::Made(_) => {}
+                    Known::Nothing => continue,
+                    Known::Undecided => {
+                        undecided += 1;
+                        continue;
+                    }
+                }
+                let mut key = Vec::new();
+                for (name, attribute) in [Some(&row.hash), row.range.as_ref()].into_iter().flatten()
+                {
+                    let attribute = values.attribute(attribute, row.output)?;
+                    let plain =
+                        attribute.render(&|pieces| plain_pieces(pieces)).map_err(|what| {
+                            Error::user(format!(
+                                "the key of {} is wrong: {what}",
+                                graph.label(target)
+                            ))
+                        })?;
+                    key.push((name.clone(), plain));
+                }
+                wanted.rows.push(WantedRow {
+                    target: graph.label(target),
+                    destination,
+                    key: RowKey(key),
+                    item: values.item(&row.item, row.output)?,
+                    uncompared: values.item(&row.uncompared, row.output)?,
+                    object: row.object.and_then(|o| published.get(&o).copied()),
+                });
+            }
+        }
+        Ok((wanted, undecided))
+    }
+
+    fn made(&self, target: Target, output: usize) -> Known<'_> {
+        let group = self.graph.rule(target.rule).outputs[output].group;
+        // An output of an option that was not asked for is not published now, nor orphaned.
+        if group != 0 && self.selection.wants(target) & (1 << group) == 0 {
+            return Known::Nothing;
+        }
+        match self.board.get(self.graph, target, group) {
+            Some(judgement) => match (&judgement.verdict, &judgement.made) {
+                (Verdict::Fresh | Verdict::Restorable(_), Some(made)) => Known::Made(made),
+                (Verdict::Absent(_), _) => Known::Nothing,
+                _ => Known::Undecided,
+            },
+            None => Known::Nothing,
+        }
+    }
+
+    /// All keys that the whole declared graph publishes, whatever was selected.
+    fn declared(&self) -> DeclaredKeys {
+        let graph = self.graph;
+        let mut keys = DeclaredKeys { objects: HashSet::new(), rows: HashSet::new() };
+        for publish in &graph.publishes {
+            let rule = graph.rule(publish.of);
+            for cell in 0..rule.space.cells() {
+                let target = Target { rule: publish.of, cell };
+                let absent = rule.declared_absent(cell)
+                    || self
+                        .board
+                        .get(graph, target, 0)
+                        .is_some_and(|j| matches!(j.verdict, Verdict::Absent(_)));
+                if absent {
+                    continue;
+                }
+                let values = Values { source: self, target, read: BTreeMap::new() };
+                for object in &publish.objects {
+                    if let Ok(destination) = publish::parse_destination(&object.to) {
+                        let key = values.fixed(&object.key, object.output);
+                        keys.objects.insert((destination, key));
+                    }
+                }
+                for row in &publish.rows {
+                    let table = &rule.outputs[row.output].name;
+                    let Ok(destination) = publish::parse_destination(&row.to) else { continue };
+                    let parts = [Some(&row.hash), row.range.as_ref()].into_iter().flatten();
+                    let key = parts
+                        .map(|(name, attribute)| {
+                            (name.clone(), values.fixed_attribute(attribute, row.output))
+                        })
+                        .collect();
+                    keys.rows.insert((destination.with_table(table), RowKey(key).to_string()));
+                }
+            }
+        }
+        keys
+    }
+}
+
+struct DeclaredKeys {
+    objects: HashSet<(Destination, String)>,
+    rows: HashSet<(Destination, String)>,
+}
+
+enum Known<'a> {
+    Made(&'a Made),
+    Nothing,
+    Undecided,
+}
+
+/// The destinations of a publish, each once.
+struct Places<'a> {
+    wanted: &'a mut Wanted,
+    reach: Reach,
+}
+
+impl Places<'_> {
+    fn index(&mut self, url: &str, table: &str) -> Result<Option<usize>> {
+        let mut destination = publish::parse_destination(url).map_err(Error::user)?;
+        if !table.is_empty() {
+            destination = destination.with_table(table);
+        }
+        if self.reach == Reach::Local && !destination.is_local() {
+            return Ok(None);
+        }
+        let known = self.wanted.destinations.iter().position(|d| *d == destination);
+        Ok(Some(known.unwrap_or_else(|| {
+            self.wanted.destinations.push(destination);
+            self.wanted.destinations.len() - 1
+        })))
+    }
+}
+
+/// Fills in texts for one target; what its outputs hold is read once.
+struct Values<'a> {
+    source: &'a Source<'a>,
+    target: Target,
+    read: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Values<'_> {
+    fn pieces(&mut self, text: &Text, output: usize) -> Result<publish::Text> {
+        let graph = self.source.graph;
+        let rule = graph.rule(self.target.rule);
+        let mut pieces: publish::Text = Vec::new();
+        let mut push = |piece: Piece| match (pieces.last_mut(), piece) {
+            (Some(Piece::Text(before)), Piece::Text(text)) => before.push_str(&text),
+            (_, piece) => pieces.push(piece),
+        };
+        for slot in &text.slots {
+            push(match slot {
+                Slot::Now => Piece::Now,
+                Slot::ObjectKey => Piece::ObjectKey,
+                Slot::ObjectSize => Piece::ObjectSize,
+                Slot::ObjectUrl => Piece::ObjectUrl,
+                Slot::Preset => Piece::Text(self.source.selection.presets.join(",")),
+                Slot::Path => Piece::Text(graph.output_path(self.target, output)),
+                Slot::File => {
+                    let path = graph.output_path(self.target, output);
+                    Piece::Text(path.rsplit('/').next().unwrap_or(&path).to_owned())
+                }
+                Slot::Pointed { output, pointer } => Piece::Text(self.pointed(*output, pointer)?),
+                plain => {
+                    let text = Text { slots: vec![plain.clone()] };
+                    Piece::Text(graph.render(&text, &rule.space, self.target.cell))
+                }
+            });
+        }
+        Ok(pieces)
+    }
+
+    fn plain(&mut self, text: &Text, output: usize) -> Result<String> {
+        Ok(plain_pieces(&self.pieces(text, output)?))
+    }
+
+    /// A text that needs nothing but the cell.
+    fn fixed(&self, text: &Text, output: usize) -> String {
+        let mut values = Values { source: self.source, target: self.target, read: BTreeMap::new() };
+        values.plain(text, output).unwrap_or_default()
+    }
+
+    fn fixed_attribute(&self, attribute: &graph::Attribute, output: usize) -> Attribute {
+        match attribute {
+            graph::Attribute::N(text) => Attribute::N(self.fixed(text, output)),
+            graph::Attribute::S(text) => Attribute::S(self.fixed(text, output)),
+            _ => Attribute::Null,
+        }
+    }
+
+    fn attribute(
+        &mut self,
+        attribute: &graph::Attribute,
+        output: usize,
+    ) -> Result<Attribute<publish::Text>> {
+        Ok(match attribute {
+            graph::Attribute::S(text) => Attribute::S(self.pieces(text, output)?),
+            graph::Attribute::N(text) => Attribute::N(self.pieces(text, output)?),
+            graph::Attribute::Bool(value) => Attribute::Bool(*value),
+            graph::Attribute::Null => Attribute::Null,
+            graph::Attribute::L(items) => {
+                let mut list = Vec::new();
+                for item in items {
+                    list.push(self.attribute(item, output)?);
+                }
+                Attribute::L(list)
+            }
+            graph::Attribute::M(items) => Attribute::M(self.item(items, output)?),
+        })
+    }
+
+    fn item(
+        &mut self,
+        item: &BTreeMap<String, graph::Attribute>,
+        output: usize,
+    ) -> Result<Item<publish::Text>> {
+        let mut filled = BTreeMap::new();
+        for (name, attribute) in item {
+            filled.insert(name.clone(), self.attribute(attribute, output)?);
+        }
+        Ok(filled)
+    }
+
+    /// The value at a pointer of another output of the target.
+    fn pointed(&mut self, output: usize, pointer: &Pointer) -> Result<String> {
+        let graph = self.source.graph;
+        let declared = &graph.rule(self.target.rule).outputs[output];
+        let path = graph.output_path(self.target, output);
+        let missing = || {
+            Error::environment(format!("`{path}` has no single value at `{pointer}`"))
+                .hint("publish another value, or mend what makes it")
+        };
+        if !self.read.contains_key(&output) {
+            let Known::Made(made) = self.source.made(self.target, output) else {
+                return Err(missing());
+            };
+            let found = plan::output_of(graph, self.target, declared.group, output, made);
+            let bytes = match found {
+                Some(found) => self.source.objects.read(&found.bytes)?,
+                None => None,
+            };
+            self.read.insert(output, bytes.ok_or_else(missing)?);
+        }
+        let document = Document::parse(&self.read[&output], declared.kind)
+            .map_err(|error| missing().because(error))?;
+        document.text_at(pointer).ok_or_else(missing)
+    }
+}
+
+fn plain_pieces(pieces: &publish::Text) -> String {
+    pieces
+        .iter()
+        .filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect()
+}
+
+impl Prepared {
+    /// What would be done, in objects and rows.
+    pub fn counts(&self) -> PlannedPublish {
+        let mut counts = PlannedPublish {
+            undecided: self.undecided,
+            orphaned: self.plan.orphans.len(),
+            ..PlannedPublish::default()
+        };
+        let actions = self
+            .plan
+            .objects
+            .iter()
+            .map(|p| &p.action)
+            .chain(self.plan.rows.iter().map(|p| &p.action));
+        for action in actions {
+            match action {
+                Action::Create => counts.create += 1,
+                Action::Update(_) => counts.update += 1,
+                Action::Note | Action::Unchanged | Action::Refused => counts.unchanged += 1,
+            }
+        }
+        counts
+    }
+}

@@ -1,0 +1,311 @@
+//! What was asked for: goals, `--where`, presets and options, as marks on the cells of the graph.
+//!
+//! Selection chooses goals, never members of a join: what a goal needs, it needs whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use globset::Glob;
+
+use crate::error::Error;
+use crate::graph::{From, Graph, RuleId, Start, Target};
+use crate::pattern;
+
+/// What the command line asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Names of rules and publishes, output paths, or globs of output paths.
+    pub goals: Vec<String>,
+    /// `axis=pattern`, several for one axis are a union.
+    pub filters: Vec<String>,
+    pub presets: Vec<String>,
+    /// Options that are asked for beside the presets' own.
+    pub with: Vec<String>,
+}
+
+/// The marks: for each cell of each rule, a bit for each group of outputs that is wanted.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// By rule and cell; bit 0 is the unconditional outputs; 0 means not wanted.
+    pub wanted: Vec<Vec<u32>>,
+    /// The cells that were asked for themselves, not only needed by others.
+    pub goals: Vec<Vec<bool>>,
+    /// Publishes that are asked for.
+    pub publishes: Vec<bool>,
+    /// Presets in force, for fields that name them.
+    pub presets: Vec<String>,
+}
+
+impl Selection {
+    pub fn wants(&self, target: Target) -> u32 {
+        self.wanted[target.rule.0][target.cell]
+    }
+
+    /// All wanted targets in topological order.
+    pub fn targets(&self) -> impl Iterator<Item = Target> + '_ {
+        self.wanted.iter().enumerate().flat_map(|(rule, cells)| {
+            cells
+                .iter()
+                .enumerate()
+                .filter(|(_, groups)| **groups != 0)
+                .map(move |(cell, _)| Target { rule: RuleId(rule), cell })
+        })
+    }
+}
+
+/// Marks what a request asks for and everything that it needs.
+pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>> {
+    let mut errors = Vec::new();
+    let filters = filters(graph, request, &mut errors);
+    let options = options(graph, request, &mut errors);
+    let mut goals: Vec<String> = request.goals.clone();
+    let mut named: BTreeSet<RuleId> = BTreeSet::new();
+    if goals.is_empty() {
+        for preset in request.presets.iter().filter_map(|p| graph.presets.get(p)) {
+            goals.extend(preset.goals.iter().cloned());
+        }
+    }
+    let explicit = !request.goals.is_empty();
+    if goals.is_empty() {
+        goals = graph.default.clone();
+    }
+    let mut cells: Vec<Vec<bool>> =
+        graph.rules.iter().map(|r| vec![false; r.space.cells()]).collect();
+    let mut publishes = vec![false; graph.publishes.len()];
+    if goals.is_empty() {
+        for rule in &mut cells {
+            rule.fill(true);
+        }
+        publishes.fill(true);
+    }
+    for goal in &goals {
+        if let Some(id) = graph.rule_named(goal) {
+            cells[id.0].fill(true);
+            if explicit {
+                named.insert(id);
+            }
+        } else if let Some(at) =
+            graph.publishes.iter().position(|p| format!("publish.{}", p.name) == *goal)
+        {
+            publishes[at] = true;
+            cells[graph.publishes[at].of.0].fill(true);
+        } else if let Err(error) = mark_paths(graph, goal, &mut cells, &mut named) {
+            errors.push(error);
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    for id in graph.rule_ids() {
+        let rule = graph.rule(id);
+        // A summary made from a part of its members is the accident that must not happen.
+        let narrowed = rule.joined.iter().any(|axis| filters.contains_key(axis));
+        if narrowed && !named.contains(&id) {
+            cells[id.0].fill(false);
+            continue;
+        }
+        for (axis, mask) in &filters {
+            if let Some(position) = rule.space.position(*axis) {
+                for (cell, marked) in cells[id.0].iter_mut().enumerate() {
+                    *marked &= mask[rule.space.coordinate(cell, position)];
+                }
+            }
+        }
+    }
+    let wanted = needed(graph, &cells, &publishes, &options);
+    Ok(Selection { wanted, goals: cells, publishes, presets: request.presets.clone() })
+}
+
+fn filters(
+    graph: &Graph,
+    request: &Request,
+    errors: &mut Vec<Error>,
+) -> BTreeMap<usize, Vec<bool>> {
+    let mut filters: BTreeMap<usize, Vec<bool>> = BTreeMap::new();
+    for name in &request.presets {
+        let Some(preset) = graph.presets.get(name) else {
+            let error = Error::user(format!("no preset is called `{name}`"))
+                .suggest(name, graph.presets.keys().map(String::as_str));
+            errors.push(list_hint(error, graph.presets.keys().map(String::as_str), "presets"));
+            continue;
+        };
+        for (&axis, mask) in &preset.axes {
+            let all = filters.entry(axis).or_insert_with(|| vec![true; mask.len()]);
+            for (all, mask) in all.iter_mut().zip(mask) {
+                *all &= mask;
+            }
+        }
+    }
+    let mut written: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+    for filter in &request.filters {
+        let Some((name, pattern)) = filter.split_once('=') else {
+            let error = Error::user(format!("`--where {filter}` names no value"));
+            errors.push(error.hint("write it as `--where axis=value`"));
+            continue;
+        };
+        match graph.axis_named(name.trim()) {
+            Some(axis) => written.entry(axis).or_default().push(pattern.trim()),
+            None => {
+                let known = || graph.axes.iter().map(|a| a.name.as_str());
+                let error = Error::user(format!("no axis is called `{}`", name.trim()))
+                    .suggest(name.trim(), known());
+                errors.push(list_hint(error, known(), "axes"));
+            }
+        }
+    }
+    for (axis, patterns) in written {
+        // A comma separates values, as in the container's own arguments.
+        let patterns: Vec<&str> = patterns.iter().flat_map(|p| p.split(',')).collect();
+        match pattern::mask(&graph.axes[axis], &patterns) {
+            Ok(mask) => {
+                let all = filters.entry(axis).or_insert_with(|| vec![true; mask.len()]);
+                for (all, mask) in all.iter_mut().zip(&mask) {
+                    *all &= mask;
+                }
+            }
+            Err(refused) => errors.extend(refused.into_iter().map(|(_, error)| error)),
+        }
+    }
+    filters
+}
+
+fn list_hint<'a>(error: Error, known: impl Iterator<Item = &'a str>, what: &str) -> Error {
+    if !error.hints.is_empty() {
+        return error;
+    }
+    let names: Vec<String> = known.map(|n| format!("`{n}`")).collect();
+    if names.is_empty() {
+        error.hint(format!("the Jheemfile declares no {what}"))
+    } else {
+        error.hint(format!("{what} are {}", names.join(", ")))
+    }
+}
+
+fn options(graph: &Graph, request: &Request, errors: &mut Vec<Error>) -> BTreeSet<String> {
+    let known: BTreeSet<&str> = graph
+        .rules
+        .iter()
+        .flat_map(|r| r.groups.iter().filter_map(|g| g.option.as_deref()))
+        .collect();
+    let mut options: BTreeSet<String> = BTreeSet::new();
+    for preset in request.presets.iter().filter_map(|p| graph.presets.get(p)) {
+        options.extend(preset.with.iter().cloned());
+    }
+    for option in &request.with {
+        if known.contains(option.as_str()) {
+            options.insert(option.clone());
+        } else {
+            let error = Error::user(format!("no output is made by an option `{option}`"))
+                .suggest(option, known.iter().copied());
+            errors.push(list_hint(error, known.iter().copied(), "options"));
+        }
+    }
+    options
+}
+
+/// Marks the targets whose outputs have this path, or match this glob.
+fn mark_paths(
+    graph: &Graph,
+    goal: &str,
+    cells: &mut [Vec<bool>],
+    named: &mut BTreeSet<RuleId>,
+) -> Result<(), Error> {
+    let path = goal.strip_prefix("./").unwrap_or(goal);
+    let matcher = match Glob::new(path) {
+        Ok(glob) => glob.compile_matcher(),
+        Err(problem) => {
+            return Err(
+                Error::user(format!("`{goal}` is neither a name nor a glob")).because(problem)
+            );
+        }
+    };
+    let exact = !path.contains(['*', '?', '[', '{']);
+    let mut found = false;
+    let mut rendered = String::new();
+    for id in graph.rule_ids() {
+        let rule = graph.rule(id);
+        for output in &rule.outputs {
+            for (cell, marked) in cells[id.0].iter_mut().enumerate() {
+                rendered.clear();
+                graph.render_into(&output.path, &rule.space, cell, &mut rendered);
+                if (exact && rendered == path) || (!exact && matcher.is_match(&rendered)) {
+                    *marked = true;
+                    found = true;
+                    named.insert(id);
+                }
+            }
+        }
+    }
+    if found {
+        return Ok(());
+    }
+    let names: Vec<String> = graph
+        .rules
+        .iter()
+        .map(|r| r.name.to_string())
+        .chain(graph.publishes.iter().map(|p| format!("publish.{}", p.name)))
+        .collect();
+    let error = Error::user(format!("`{goal}` is no rule, no publish and no output of a target"))
+        .suggest(goal, names.iter().map(String::as_str));
+    Err(list_hint(error, names.iter().map(String::as_str), "goals"))
+}
+
+/// From goals to everything that they need, with the options that readers imply.
+fn needed(
+    graph: &Graph,
+    goals: &[Vec<bool>],
+    publishes: &[bool],
+    options: &BTreeSet<String>,
+) -> Vec<Vec<u32>> {
+    let mut wanted: Vec<Vec<u32>> = goals
+        .iter()
+        .zip(&graph.rules)
+        .map(|(cells, rule)| {
+            let mut groups = 1;
+            for (index, group) in rule.groups.iter().enumerate() {
+                if group.option.as_ref().is_some_and(|o| options.contains(o)) {
+                    groups |= 1 << index;
+                }
+            }
+            cells.iter().map(|marked| if *marked { groups } else { 0 }).collect()
+        })
+        .collect();
+    for (publish, asked) in graph.publishes.iter().zip(publishes) {
+        // An object of an optional output is published where that output is asked for.
+        if !asked {
+            continue;
+        }
+        for object in &publish.objects {
+            let group = graph.rule(publish.of).outputs[object.output].group;
+            if group == 0 {
+                for (cell, marked) in goals[publish.of.0].iter().enumerate() {
+                    if *marked {
+                        wanted[publish.of.0][cell] |= 1;
+                    }
+                }
+            }
+        }
+    }
+    for id in graph.rule_ids().rev() {
+        let rule = graph.rule(id);
+        let built = match &graph.runner_of(id).start {
+            Start::Built { rule, output, .. } => Some((*rule, *output)),
+            _ => None,
+        };
+        for cell in 0..rule.space.cells() {
+            if wanted[id.0][cell] == 0 || rule.declared_absent(cell) {
+                continue;
+            }
+            for read in &rule.reads {
+                let From::Output { rule: upstream, output } = read.from else { continue };
+                let group = graph.rule(upstream).outputs[output].group;
+                for needed in read.cells(&rule.space, cell) {
+                    wanted[upstream.0][needed] |= 1 | 1 << group;
+                }
+            }
+            if let Some((rule, output)) = built {
+                wanted[rule.0][0] |= 1 | 1 << graph.rule(rule).outputs[output].group;
+            }
+        }
+    }
+    wanted
+}

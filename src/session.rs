@@ -1,0 +1,105 @@
+//! Everything that a command works with, put together in the one order in which it is known:
+//! project, records, selection, facts, verdicts.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use crate::error::{Error, Result};
+use crate::execute::container::Containers;
+use crate::execute::daemon;
+use crate::execute::process::Processes;
+use crate::facts::{self, Images, Observe, Snapshot};
+use crate::graph::Graph;
+use crate::job::Executor;
+use crate::memo::RealDisk;
+use crate::objects::Objects;
+use crate::plan::{Board, Facts, Judge, Shelf};
+use crate::project::Project;
+use crate::records::{Key, Record, Records};
+use crate::selection::Selection;
+use crate::shelf::Stored;
+
+/// Whoever carries runs out on this machine; a daemon is looked for when it is first needed.
+#[derive(Default)]
+pub struct World {
+    pub programs: Processes,
+    containers: OnceLock<std::result::Result<Containers, Error>>,
+}
+
+impl World {
+    pub fn new() -> World {
+        World { programs: Processes, containers: OnceLock::new() }
+    }
+
+    /// The daemon, or why there is none.
+    pub fn containers(&self) -> std::result::Result<&Containers, Error> {
+        let found = self
+            .containers
+            .get_or_init(|| Containers::connect(&daemon::Options::from_environment()));
+        found.as_ref().map_err(Clone::clone)
+    }
+
+    /// The daemon as an executor; asked only where the graph has images.
+    pub fn executor(&self, graph: &Graph) -> std::result::Result<&dyn Executor, Error> {
+        if !graph.runners.iter().any(|r| r.is_image()) {
+            return Err(Error::environment("no runner needs a daemon"));
+        }
+        self.containers().map(|c| c as &dyn Executor)
+    }
+}
+
+impl Images for World {
+    fn id(&self, name: &str, platform: Option<&str>) -> Result<Option<String>> {
+        self.containers()?.image_id(name, platform)
+    }
+}
+
+/// What is known before anything is done.
+pub struct Session<'a> {
+    pub project: &'a Project,
+    pub selection: Selection,
+    pub last: HashMap<Key, Record>,
+    pub facts: Facts,
+    pub snapshot: Snapshot,
+    pub board: Board,
+}
+
+/// Looks and judges. `records` is what was opened for reading or for writing; none before the first build.
+pub fn look<'a>(
+    project: &'a Project,
+    selection: Selection,
+    records: Option<&Records>,
+    objects: Option<&Objects>,
+    images: &dyn Images,
+) -> Result<Session<'a>> {
+    let graph = &project.graph;
+    let last = match records {
+        Some(records) => records.all()?,
+        None => HashMap::new(),
+    };
+    let (facts, snapshot) = facts::observe(&Observe {
+        graph,
+        places: &project.places,
+        selection: &selection,
+        last: &last,
+        records,
+        images,
+        disk: &RealDisk,
+    })?;
+    let shelf = Stored { objects };
+    let judge = Judge { graph, facts: &facts, last: &last, shelf: &shelf };
+    let board = judge.board(&selection, records)?;
+    Ok(Session { project, selection, last, facts, snapshot, board })
+}
+
+impl Session<'_> {
+    pub fn judge<'s>(&'s self, shelf: &'s dyn Shelf) -> Judge<'s> {
+        Judge { graph: &self.project.graph, facts: &self.facts, last: &self.last, shelf }
+    }
+}
+
+/// The objects of a cache folder that exists; none before the first build.
+pub fn objects_there(cache: &Path) -> Option<Objects> {
+    cache.join("objects").is_dir().then(|| Objects::read_only(cache))
+}

@@ -1,0 +1,303 @@
+//! Reasons in words: for one target in full, and for many folded by axis.
+//!
+//! Says only what the plan decided; decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::error::Result;
+use crate::fingerprint::{self, Change};
+use crate::graph::{From, Graph, RuleId, Target};
+use crate::plan::{self, Absence, Board, Judge, Reason, RunnerFact, Verdict};
+use crate::records::Records;
+use crate::request;
+use crate::selection::Selection;
+
+/// The changes that made a target stale, between its last record and now.
+pub fn changes(
+    judge: &Judge<'_>,
+    board: &Board,
+    records: Option<&Records>,
+    target: Target,
+    group: usize,
+) -> Result<Vec<Change>> {
+    let Some(record) = judge.last.get(&plan::record_key(judge.graph, target, group)) else {
+        return Ok(Vec::new());
+    };
+    let (Some(records), Some(now)) = (records, judge.lines(board, target, group)) else {
+        return Ok(Vec::new());
+    };
+    Ok(fingerprint::changes(&records.lines(record)?, &now))
+}
+
+/// What a label of a fingerprint is called in the Jheemfile: the input's own name, where it has one.
+fn named(graph: &Graph, target: Target, label: &str) -> String {
+    let Some(path) = label.strip_prefix("reads ") else {
+        return label.to_owned();
+    };
+    let rule = graph.rule(target.rule);
+    for read in &rule.reads {
+        for cell in read.cells(&rule.space, target.cell) {
+            if request::read_inside(graph, target, read, cell) == path {
+                let project_path = match read.from {
+                    From::Input(input) => graph.input_path(input, cell),
+                    From::Output { rule, output } => {
+                        graph.output_path(Target { rule, cell }, output)
+                    }
+                };
+                return format!("{} ({project_path})", read.name);
+            }
+        }
+    }
+    path.to_owned()
+}
+
+/// The short class of a change, by which targets are folded together: `prerun changed`.
+fn class(graph: &Graph, target: Target, change: &Change) -> String {
+    let label = named(graph, target, &change.label);
+    let label = label.split(" (").next().unwrap_or(&label).to_owned();
+    let (noun, verb) = match label.as_str() {
+        "argument" => ("command".to_owned(), "changed"),
+        "makes" => ("path in the container".to_owned(), "changed"),
+        "format" => ("jheem's fingerprint format".to_owned(), "changed"),
+        _ => {
+            let verb = match (&change.before, &change.now) {
+                (None, _) => "is new",
+                (_, None) => "is gone",
+                _ => "changed",
+            };
+            (label, verb)
+        }
+    };
+    format!("{noun} {verb}")
+}
+
+/// The class of a verdict, for folding; `None` for what needs no words.
+pub fn reason_class(
+    judge: &Judge<'_>,
+    board: &Board,
+    records: Option<&Records>,
+    target: Target,
+    group: usize,
+) -> Result<Option<(&'static str, String)>> {
+    let graph = judge.graph;
+    let Some(judgement) = board.get(graph, target, group) else { return Ok(None) };
+    Ok(Some(match &judgement.verdict {
+        Verdict::Fresh => return Ok(None),
+        Verdict::Absent(Absence::Declared) => return Ok(None),
+        Verdict::Absent(Absence::Learned(_)) => {
+            ("absent", "the container said that it cannot exist".into())
+        }
+        Verdict::Absent(Absence::Upstream(_)) => ("absent", "what it reads is absent".into()),
+        Verdict::Blocked(what) => ("blocked", format!("`{what}` is missing")),
+        Verdict::Pending(_) => match pending_class(judge, target) {
+            Some(reason) => ("pending", reason),
+            None => ("pending", "waits for what it reads".into()),
+        },
+        Verdict::Restorable(reason) => ("restorable", short(reason)),
+        Verdict::Stale(Reason::Changed) => {
+            let classes: BTreeSet<String> = changes(judge, board, records, target, group)?
+                .iter()
+                .map(|change| class(graph, target, change))
+                .collect();
+            let classes: Vec<String> = classes.into_iter().collect();
+            ("stale", if classes.is_empty() { "changed".into() } else { classes.join(", ") })
+        }
+        Verdict::Stale(reason) => ("stale", short(reason)),
+    }))
+}
+
+fn pending_class(judge: &Judge<'_>, target: Target) -> Option<String> {
+    let runner = judge.graph.rule(target.rule).runner;
+    match &judge.facts.runners[runner] {
+        RunnerFact::Unresolved(reason) => Some(reason.clone()),
+        _ => None,
+    }
+}
+
+fn short(reason: &Reason) -> String {
+    match reason {
+        Reason::NeverMade => "never made".into(),
+        Reason::Changed => "changed".into(),
+        Reason::OutputMissing(_) => "output missing".into(),
+        Reason::OutputEdited(_) => "output edited by hand".into(),
+        Reason::MadeBefore => "made before from the same request".into(),
+        Reason::Lost(_) => "the cache lost its objects".into(),
+        Reason::FailedBefore(_) => "failed before".into(),
+        Reason::RefusedBefore(_) => "refused by the audit before".into(),
+        Reason::FailsNewAudit(_) => "does not pass the new audit".into(),
+    }
+}
+
+/// One line of a folded plan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fold {
+    pub rule: RuleId,
+    pub verdict: &'static str,
+    pub reason: String,
+    pub targets: usize,
+    /// Axes by which these targets are narrower than their rule: `city=C.12580`.
+    pub narrowed: Vec<String>,
+}
+
+impl Fold {
+    /// `477 plots stale: city=C.12580, scenario=cessation: prerun changed`
+    pub fn words(&self, graph: &Graph) -> String {
+        let rule = graph.rule(self.rule);
+        let noun = match rule.name.kind {
+            crate::manifest::RuleKind::Step => "step",
+            crate::manifest::RuleKind::Plot => "plot",
+        };
+        let narrowed =
+            if self.narrowed.is_empty() { rule.name.to_string() } else { self.narrowed.join(", ") };
+        format!(
+            "{} {}: {narrowed}: {}",
+            crate::build::numbered(self.targets, noun),
+            self.verdict,
+            self.reason
+        )
+    }
+}
+
+/// Folds all that is not fresh by rule, verdict and reason, and says by which axes it is narrower.
+pub fn fold(
+    judge: &Judge<'_>,
+    board: &Board,
+    records: Option<&Records>,
+    selection: &Selection,
+) -> Result<Vec<Fold>> {
+    let graph = judge.graph;
+    let mut folded: BTreeMap<(RuleId, &'static str, String), Vec<usize>> = BTreeMap::new();
+    for target in selection.targets() {
+        let wanted = selection.wants(target);
+        for group in (0..graph.rule(target.rule).groups.len()).filter(|g| wanted & (1 << g) != 0) {
+            if let Some((verdict, reason)) = reason_class(judge, board, records, target, group)? {
+                let reason = match &graph.rule(target.rule).groups[group].option {
+                    Some(option) => format!("{reason} (with {option})"),
+                    None => reason,
+                };
+                folded.entry((target.rule, verdict, reason)).or_default().push(target.cell);
+                break;
+            }
+        }
+    }
+    let order = ["stale", "pending", "blocked", "restorable", "absent"];
+    let mut folds: Vec<Fold> = folded
+        .into_iter()
+        .map(|((rule, verdict, reason), cells)| Fold {
+            rule,
+            verdict,
+            reason,
+            targets: cells.len(),
+            narrowed: narrowed(graph, rule, &cells),
+        })
+        .collect();
+    folds.sort_by_key(|f| {
+        (order.iter().position(|v| *v == f.verdict), f.rule, std::cmp::Reverse(f.targets))
+    });
+    Ok(folds)
+}
+
+/// The axes by which cells are narrower than their rule: few values of many.
+fn narrowed(graph: &Graph, rule: RuleId, cells: &[usize]) -> Vec<String> {
+    const MOST: usize = 3;
+    let space = &graph.rule(rule).space;
+    let mut words = Vec::new();
+    for (position, &axis) in space.axes.iter().enumerate() {
+        let values: BTreeSet<usize> =
+            cells.iter().map(|&c| space.coordinate(c, position)).collect();
+        if values.len() < space.sizes[position] && values.len() <= MOST {
+            let names: Vec<&str> =
+                values.iter().map(|&v| graph.axes[axis].values[v].as_str()).collect();
+            words.push(format!("{}={}", graph.axes[axis].name, names.join(",")));
+        }
+    }
+    words
+}
+
+/// Everything that `jheem why` says of one group of outputs of a target, as lines.
+pub fn explain(
+    judge: &Judge<'_>,
+    board: &Board,
+    records: Option<&Records>,
+    target: Target,
+    group: usize,
+) -> Result<Vec<String>> {
+    let graph = judge.graph;
+    let Some(judgement) = board.get(graph, target, group) else {
+        return Ok(vec!["not selected".into()]);
+    };
+    let mut lines = Vec::new();
+    let record = judge.last.get(&plan::record_key(graph, target, group));
+    match &judgement.verdict {
+        Verdict::Fresh => {
+            lines.push("fresh: nothing that it depends on has changed".into());
+        }
+        Verdict::Restorable(reason) => {
+            lines.push(format!("restorable from the cache: {}", long(reason)));
+        }
+        Verdict::Stale(Reason::Changed) => {
+            lines.push("stale: something that it depends on changed".into());
+            for change in changes(judge, board, records, target, group)? {
+                lines.push(format!("  {}", change_words(graph, target, &change)));
+            }
+        }
+        Verdict::Stale(reason) => lines.push(format!("stale: {}", long(reason))),
+        Verdict::Pending(what) => {
+            lines.push(format!("pending: waits for {what}"));
+        }
+        Verdict::Blocked(what) => lines.push(format!("blocked: the input `{what}` is missing")),
+        Verdict::Absent(Absence::Declared) => {
+            lines.push("absent: the Jheemfile declares that it cannot exist".into());
+        }
+        Verdict::Absent(Absence::Learned(line)) => {
+            lines.push(format!("absent: the container said that it cannot exist: {line}"));
+        }
+        Verdict::Absent(Absence::Upstream(what)) => {
+            lines.push(format!("absent: what it reads is absent: {what}"));
+        }
+    }
+    if let RunnerFact::Known { note: Some(note), .. } =
+        &judge.facts.runners[graph.rule(target.rule).runner]
+    {
+        lines.push(format!("  note: {note}"));
+    }
+    if let Some(fingerprint) = judgement.fingerprint {
+        lines.push(format!("fingerprint {fingerprint}"));
+    }
+    if let Some(record) = record {
+        lines.push(format!(
+            "last attempt in run {} at {}",
+            record.run,
+            crate::clock::rfc3339(record.at)
+        ));
+    }
+    Ok(lines)
+}
+
+fn long(reason: &Reason) -> String {
+    match reason {
+        Reason::OutputMissing(path) => format!("`{path}` is missing"),
+        Reason::OutputEdited(path) => format!("`{path}` was edited by hand"),
+        Reason::MadeBefore => "the same request was made before".into(),
+        Reason::Lost(path) => format!("`{path}` must be put back, and the cache lost it"),
+        Reason::FailedBefore(message) => format!("failed before: {message}"),
+        Reason::RefusedBefore(findings) => {
+            format!("refused by the audit before: {}", findings.join("; "))
+        }
+        Reason::FailsNewAudit(findings) => {
+            format!("what was made does not pass the new audit: {}", findings.join("; "))
+        }
+        reason => short(reason),
+    }
+}
+
+/// One change in words: `prerun (simulations/…): blake3:… -> blake3:…`.
+pub fn change_words(graph: &Graph, target: Target, change: &Change) -> String {
+    let label = named(graph, target, &change.label);
+    match (&change.before, &change.now) {
+        (Some(before), Some(now)) => format!("{label}: {before} -> {now}"),
+        (None, Some(now)) => format!("{label}: new: {now}"),
+        (Some(before), None) => format!("{label}: gone: {before}"),
+        (None, None) => label,
+    }
+}

@@ -1,0 +1,15 @@
+//! What jheem does for its users, through the real binary in a real folder.
+//!
+//! One binary for all of these tests, so that they link once. Each file is about one feature.
+
+mod project;
+
+mod audits;
+mod batches;
+mod containers;
+mod examples;
+mod kills;
+mod mistakes;
+mod publishing;
+mod sharing;
+mod staleness;
