@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::build::{self, Build, Executors, Options, Places};
+use crate::build;
 use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish, PublishedCounts};
@@ -16,6 +16,7 @@ use crate::graph::{Graph, RuleId, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
 use crate::objects::Objects;
+use crate::places::Places;
 use crate::plan::{self, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publishing::{Reach, Source};
@@ -23,6 +24,7 @@ use crate::records::{Holding, Outcome, Records};
 use crate::report::Report;
 use crate::selection::{self, Selection};
 use crate::session::{self, Session, World};
+use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
 use crate::{clock, why};
 
@@ -57,7 +59,14 @@ impl Reading {
     fn look(&self, select: &Select, world: &World) -> Result<Session<'_>, Vec<Error>> {
         let selection = selection::select(&self.project.graph, &select.request())?;
         let (records, objects) = (self.records.as_ref(), self.objects.as_ref());
-        session::look(&self.project, selection, records, objects, world).map_err(one)
+        session::look(&self.project, selection, records, objects, world).map_err(|error| {
+            one(match records.and_then(Records::damage) {
+                Some(problem) => error
+                    .because(problem)
+                    .hint("run `jheem build`: it sets damaged records aside and begins anew"),
+                None => error,
+            })
+        })
     }
 }
 
@@ -92,8 +101,20 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         report.event(&Event::Note { message });
     }
     sweep(&project, &world, &objects, report).map_err(one)?;
-    let session =
-        session::look(&project, selection, Some(&records), Some(&objects), &world).map_err(one)?;
+    let looked = session::look(&project, selection.clone(), Some(&records), Some(&objects), &world);
+    let session = match looked {
+        Ok(session) => session,
+        // A database may turn out damaged only where it is read.
+        Err(error) => match records.replaced().map_err(one)? {
+            Ok((anew, told)) => {
+                records = anew;
+                report.event(&Event::Note { message: told });
+                session::look(&project, selection, Some(&records), Some(&objects), &world)
+                    .map_err(one)?
+            }
+            Err(_) => return Err(one(error)),
+        },
+    };
     let graph = &project.graph;
     remember(&session, &mut records, &world).map_err(one)?;
     for note in notes(&session) {
@@ -130,7 +151,18 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         board,
         &mut |event| report.event(&event),
     );
-    let done = built.map_err(one)?;
+    let done = match built {
+        Ok(done) => done,
+        Err(error) => {
+            return Err(one(match records.replaced().map_err(one)? {
+                Ok((_, told)) => {
+                    report.event(&Event::Note { message: told });
+                    error.hint("run `jheem build` again: it begins with new records")
+                }
+                Err(_) => error,
+            }));
+        }
+    };
     let mut published = PublishedCounts::default();
     let mut problems = done.problems;
     if !done.stopped {
@@ -700,7 +732,7 @@ pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes
             report.listed(&graph.label(target));
         }
     }
-    report.say(&format!("{} accepted as absent", build::numbered(accepted, "target")));
+    report.say(&format!("{} accepted as absent", crate::error::numbered(accepted, "target")));
     Ok(WELL)
 }
 

@@ -131,17 +131,43 @@ impl Records {
         match Records::try_open(&path) {
             Ok(records) => Ok((records, None)),
             Err(problem) if is_damage(&problem) => {
-                let aside = set_aside(&path)?;
-                let records = Records::try_open(&path).map_err(|e| failed(&path, &e))?;
-                let told = format!(
-                    "the records in `{}` could not be read ({problem}); they were set aside as `{}`",
-                    path.display(),
-                    aside.display()
-                );
+                let (records, told) = Records::anew(&path, &problem.to_string())?;
                 Ok((records, Some(told)))
             }
             Err(problem) => Err(failed(&path, &problem)),
         }
+    }
+
+    /// Sets a damaged database aside and begins anew; says so.
+    fn anew(path: &Path, problem: &str) -> Result<(Records, String)> {
+        let aside = set_aside(path)?;
+        let records = Records::try_open(path).map_err(|e| failed(path, &e))?;
+        let told = format!(
+            "the records in `{}` could not be read ({problem}); they were set aside as `{}`",
+            path.display(),
+            aside.display()
+        );
+        Ok((records, told))
+    }
+
+    /// What is wrong with the database as a whole, if anything is. Reads all of it, so it is asked
+    /// only after something failed.
+    pub fn damage(&self) -> Option<String> {
+        let checked: rusqlite::Result<String> =
+            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        match checked {
+            Ok(word) if word == "ok" => None,
+            Ok(found) => Some(found),
+            Err(problem) => Some(problem.to_string()),
+        }
+    }
+
+    /// Sets these records aside if they are damaged; returns new ones and what to say of it.
+    pub fn replaced(self) -> Result<std::result::Result<(Records, String), Records>> {
+        let Some(problem) = self.damage() else { return Ok(Err(self)) };
+        let path = self.path.clone();
+        drop(self);
+        Records::anew(&path, &problem).map(Ok)
     }
 
     fn try_open(path: &Path) -> rusqlite::Result<Records> {
@@ -169,8 +195,7 @@ impl Records {
             return Ok(None);
         }
         let open = |name: &Path, flags: OpenFlags| {
-            let flags =
-                flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(name, flags)?;
             connection.busy_timeout(std::time::Duration::from_secs(20))?;
             let version: i64 =

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use super::{Build, Loop};
+use super::Loop;
 use crate::content::Document;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::graph::{Graph, Target};
 use crate::memo;
 use crate::plan::{self, Board, FileFact, Reason, Verdict};
 use crate::records::{Key, MadeOutput, Outcome, Record};
+use crate::setup::Build;
 
 impl<'a> Loop<'a, '_> {
     /// Whether the record of a fresh target speaks of another fingerprint, or remembers no files.

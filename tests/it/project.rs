@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// A folder with a Jheemfile; removed at the end, unless `JHEEM_TEST_KEEP` is set.
 pub struct Project {
@@ -324,26 +325,6 @@ impl Project {
     }
 }
 
-/// The example model, `rw-model`; built once in each test process, into a folder that is kept.
-pub fn rw_model() -> PathBuf {
-    static MODEL: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let build = || {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let target = root.join("target/model");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
-            .arg(&target)
-            .arg("--manifest-path")
-            .arg(root.join("examples/ryan-white/model/Cargo.toml"))
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success(), "the example model does not build\n{told}");
-        target.join("release/rw-model")
-    };
-    MODEL.get_or_init(build).clone()
-}
-
 /// The cities and scenarios for which `ryan_white` has simulations.
 pub const CITIES_SIMULATED: [&str; 3] = ["C.12580", "C.12940", "C.14460"];
 pub const SCENARIOS_SIMULATED: [&str; 2] = ["cessation", "brief_interruption"];
@@ -460,139 +441,46 @@ output = "plot"
 contains = [{ at = "/data/[meta=mean]/x", from = 2010, to = 2035, step = 1 }]
 "#;
 
-/// A chain of three rules over `CHAIN_MODEL`: `step.trim` (a city's first line), `plot.p` (a plot for
-/// city and outcome, a page with `--with html`), `plot.sum` (all plots of an outcome in one file).
-pub fn chain() -> Project {
-    let project = Project::new()
-        .program("model.sh", CHAIN_MODEL)
-        .file("data/A.txt", "1\nsecond line\n")
-        .file("data/B.txt", "2\nsecond line\n")
-        .jheemfile(CHAIN);
-    let counter = project.root().parent().unwrap().join("made").to_string_lossy().into_owned();
-    project.env("COUNTER", &counter)
+/// The example model as a program of this machine, built once a process.
+pub fn rw_model() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build_rw_model(None)).clone()
 }
 
-/// `FAIL=CITY/OUTCOME` fails that plot, `ABSENT=…` says that it cannot exist, and `REPLACE=FILE`
-/// replaces a file while a trim runs.
-const CHAIN_MODEL: &str = r#"#!/bin/sh
-set -e
-mode=$1; shift
-code=0
-case $mode in
-trim)
-    head -n 1 "$1" > "$2"
-    if [ -n "$REPLACE" ]; then echo replaced > "$REPLACE.new"; mv "$REPLACE.new" "$REPLACE"; fi
-    echo "trim/$(basename "$1" .txt)" >> "$COUNTER" ;;
-plot)
-    out=$1; city=$2; outcomes=$3; text=$4; html=$5
-    mkdir -p "$out/$city"
-    for outcome in $(echo "$outcomes" | tr , ' '); do
-        echo "GENERATING: $city/$outcome"
-        case " $FAIL " in *" $city/$outcome "*) echo "ERROR: too few simulations"; code=1; continue ;; esac
-        case " $ABSENT " in *" $city/$outcome "*) echo "ERROR: cannot exist"; code=1; continue ;; esac
-        printf '{"city": "%s", "outcome": "%s", "value": "%s%s", "note": "%s",\n"generation_time": "%s"}\n' \
-            "$city" "$outcome" "$(cat trimmed/$city.txt)" "$text" "$NOTE" "$(date +%s.%N)" > "$out/$city/$outcome.json"
-        if [ "$html" = html ]; then echo "<p>$city $outcome" > "$out/$city/$outcome.html"; fi
-        echo "$city/$outcome" >> "$COUNTER"
-        echo "SUCCESS: $outcome.json"
-    done ;;
-sum)
-    outcome=$1; out=$2; shift 2
-    cat "$@" | grep -v generation_time > "$out"
-    echo "sum/$outcome" >> "$COUNTER" ;;
-esac
-exit $code
-"#;
+/// The example model linked statically, as an image `FROM scratch` needs it.
+pub fn rw_model_static() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    BUILT.get_or_init(|| build_rw_model(Some(&musl))).clone()
+}
 
-pub const CHAIN: &str = r#"
-[project]
-name = "chain"
-[axis.city]
-values = ["A", "B"]
-[axis.outcome]
-values = ["x", "y"]
-[preset.small]
-axes = { city = ["A"] }
-[input.data]
-path = "data/{city}.txt"
-[runner.model]
-program = "./model.sh"
-pass_env = ["PATH", "COUNTER", "FAIL", "ABSENT", "REPLACE", "NOTE"]
-exit = { partial = [1] }
-[runner.model.log]
-target = 'GENERATING: (?<city>[^/]+)/(?<outcome>\S+)'
-success = "SUCCESS: "
-failure = "too few"
-absent = ["cannot exist"]
-
-[step.trim]
-over = ["city"]
-runner = "model"
-inputs = { data = "input.data" }
-command = ["trim", "{input.data}", "{output.text}"]
-[step.trim.output.text]
-path = "trimmed/{city}.txt"
-
-[plot.p]
-over = ["city", "outcome"]
-runner = "model"
-inputs = { text = "step.trim.text" }
-command = ["plot", "{dir:plots}", "{city}", "{list:outcome}", "-"]
-batch = { by = ["city"] }
-[plot.p.output.plot]
-path = "plots/{city}/{outcome}.json"
-as = "json"
-volatile = ["/generation_time"]
-[plot.p.output.page]
-path = "plots/{city}/{outcome}.html"
-when = { option = "html", arguments = ["html"] }
-[[plot.p.audit]]
-output = "plot"
-equals = { "/city" = "{city}", "/outcome" = "{outcome}" }
-
-[plot.sum]
-over = ["outcome"]
-runner = "model"
-joins = { plots = "plot.p.plot" }
-command = ["sum", "{outcome}", "{output.sum}", "{join.plots}"]
-[plot.sum.output.sum]
-path = "sums/{outcome}.txt"
-"#;
-
-impl Project {
-    /// The reasons of `plan`, as people read them: `3 plots stale: city=A: data changed`; sorted.
-    #[track_caller]
-    pub fn reasons(&self, arguments: &str) -> Vec<String> {
-        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
-        let plan = self.plan(arguments).success();
-        let mut reasons: Vec<String> = plan
-            .events()
-            .iter()
-            .filter(|e| e["event"] == "reason")
-            .map(|e| {
-                let rule = text(&e["rule"]);
-                let noun = rule.split('.').next().unwrap().to_owned();
-                let targets = e["targets"].as_u64().unwrap();
-                let noun = if targets == 1 { noun } else { format!("{noun}s") };
-                let narrowed: Vec<String> =
-                    e["narrowed"].as_array().unwrap().iter().map(text).collect();
-                let narrowed = if narrowed.is_empty() { rule } else { narrowed.join(", ") };
-                format!(
-                    "{targets} {noun} {}: {narrowed}: {}",
-                    text(&e["verdict"]),
-                    text(&e["reason"])
-                )
-            })
-            .collect();
-        reasons.sort();
-        reasons
+/// Builds it in `target/model`; for a target that is not installed, statically for this one.
+fn build_rw_model(target: Option<&str>) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target/model");
+    let installed = |target: &str| {
+        let asked = ["--print", "target-libdir", "--target", target];
+        let printed = Command::new("rustc").args(asked).output().unwrap().stdout;
+        Path::new(String::from_utf8(printed).unwrap().trim()).is_dir()
+    };
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    cargo.arg(root.join("examples/ryan-white/model/Cargo.toml")).arg("--target-dir");
+    let built = match target {
+        None => folder.join("release"),
+        Some(target) if installed(target) => {
+            cargo.args([folder.to_str().unwrap(), "--target", target]);
+            folder.join(target).join("release")
+        }
+        Some(_) => {
+            cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+            folder.join("static/release")
+        }
+    };
+    if !cargo.get_args().any(|a| a == "--target") {
+        cargo.arg(built.parent().unwrap());
     }
-
-    /// The verdict that `why` gives on a target, and all that it says of it, in one text.
-    #[track_caller]
-    pub fn why(&self, target: &str) -> (String, String) {
-        let told = self.jheem(&format!("why --format json {target}")).success();
-        let first = &told.events()[0];
-        (first["verdict"].as_str().unwrap_or_default().to_owned(), first.to_string())
-    }
+    let done = cargo.output().unwrap();
+    assert!(done.status.success(), "the model does not build: {done:?}");
+    built.join("rw-model")
 }

@@ -1,5 +1,6 @@
 //! What makes a target stale, and what does not.
 
+pub mod chain;
 mod cutoff;
 mod elsewhere;
 mod grammar;
@@ -8,7 +9,8 @@ mod joins;
 mod outputs;
 mod selection;
 
-use super::project::{Project, chain, cities};
+use super::project::{Project, cities};
+use chain::chain;
 
 /// What follows from a change: the counts and reasons of the plan, what `why` says of a target, the
 /// counts of the build, and what the model was made to make.

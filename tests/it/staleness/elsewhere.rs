@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::super::project::{CHAIN, Project, Ran};
+use super::super::project::{Project, Ran};
+use super::chain::CHAIN;
 use super::{built, nothing_follows};
 
 /// Copies a whole project beside itself, with `cp` and these options.

@@ -1,6 +1,7 @@
 //! What reads many: joins over axes, members that cannot exist, and members that failed.
 
-use super::super::project::{Project, chain};
+use super::super::project::Project;
+use super::chain::chain;
 use super::{Follows, follows};
 
 /// The chain with a page for each plot, one to one.

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::super::project::{Ran, chain};
+use super::super::project::Ran;
+use super::chain::chain;
 use super::{built, total};
 
 fn all(ran: &Ran) -> u64 {
