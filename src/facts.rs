@@ -273,6 +273,13 @@ fn outputs(observe: &Observe<'_>, facts: &mut Facts, snapshot: &mut Snapshot) ->
                 files[at] = match looked {
                     Looked::Missing => FileFact::Missing,
                     Looked::NotAFile(kind) => FileFact::Wrong(kind.to_owned()),
+                    // It is put in place again, as what it should be.
+                    Looked::File { entry, .. }
+                        if rule.outputs[at % outputs].executable
+                            && entry.stat.mode & 0o111 == 0 =>
+                    {
+                        FileFact::Wrong("a file that nobody may run".to_owned())
+                    }
                     Looked::File { entry, .. } => {
                         let fact = FileFact::There(entry.digest);
                         entries[at] = Some(entry);
