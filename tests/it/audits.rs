@@ -43,17 +43,15 @@ fn refused_alone(project: &Project, ran: Ran, outcome: &str, facet: &str, words:
     let part = if facet == "none" { "unfaceted" } else { "facet_sex" };
     let bad = plot(&format!("{outcome}_mean.and.interval_{part}"));
     assert!(!project.exists(&bad), "a refused plot was put in place");
-    for good in ["incidence_mean.and.interval_facet_sex", "adap.proportion_mean.and.interval_facet_sex"]
+    for good in
+        ["incidence_mean.and.interval_facet_sex", "adap.proportion_mean.and.interval_facet_sex"]
     {
         assert!(project.exists(&plot(good)), "a good plot of the same batch was lost: {good}");
     }
     // The good ones stay, the bad one is tried again, and comes out well.
     project.made();
     project.build(CITY).success().targets("fresh=5 built=1");
-    assert_eq!(
-        project.made(),
-        [format!("C.12580/cessation/{outcome}/mean.and.interval/{facet}")]
-    );
+    assert_eq!(project.made(), [format!("C.12580/cessation/{outcome}/mean.and.interval/{facet}")]);
 }
 
 /// The third plot of the batch is wrong: testing by sex.
@@ -216,7 +214,10 @@ fn a_value_outside_its_declared_range_is_refused() {
 #[test]
 fn a_proportion_above_one_is_refused() {
     let project = ryan_white();
-    project.change("range = [{ at = \"/data/*/y\", min = 0 }]", "range = [{ at = \"/data/*/y\", max = 1 }]");
+    project.change(
+        "range = [{ at = \"/data/*/y\", min = 0 }]",
+        "range = [{ at = \"/data/*/y\", max = 1 }]",
+    );
     project.change("\"incidence\", \"testing\", ", "\"suppression\", ");
     project.build(&format!("{CITY} --where outcome=suppression --where facet=none")).success();
     let ran = project.build_with_fault("out-of-range:2", CITY);
@@ -256,7 +257,9 @@ fn a_container_that_ignores_its_arguments_fails_although_everything_is_green() {
     let ran = ran.code(1).targets("fresh=1 built=1 failed=4");
     assert_eq!(
         ran.ended("built"),
-        ["plot.rw[city=C.12580, scenario=cessation, outcome=testing, statistic=mean.and.interval, facet=sex]"]
+        [
+            "plot.rw[city=C.12580, scenario=cessation, outcome=testing, statistic=mean.and.interval, facet=sex]"
+        ]
     );
     let ran = ran.says("was not made").says("nobody asked for");
     assert!(!ran.ended("failed").is_empty());
@@ -282,7 +285,8 @@ fn what_ignores_its_arguments_passes_where_nothing_is_expected_of_it() {
 
 #[test]
 fn two_plots_with_the_same_content_are_refused_where_that_cannot_be() {
-    let unique = |project: &Project| project.change("as = \"plotly\"", "as = \"plotly\"\nunique = true");
+    let unique =
+        |project: &Project| project.change("as = \"plotly\"", "as = \"plotly\"\nunique = true");
     let project = ryan_white();
     unique(&project);
     known(&project);
@@ -298,7 +302,8 @@ fn two_plots_with_the_same_content_are_refused_where_that_cannot_be() {
         ]
     );
     project.build(CITY).success().targets("fresh=1 built=5");
-    let project = goes_through("same-content", "as = \"plotly\"\n", "as = \"plotly\"\nunique = false\n");
+    let project =
+        goes_through("same-content", "as = \"plotly\"\n", "as = \"plotly\"\nunique = false\n");
     assert_eq!(
         project.read(&plot("testing_mean.and.interval_unfaceted")),
         project.read(&plot("incidence_mean.and.interval_facet_sex"))
