@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// A folder with a Jheemfile; removed at the end, unless `JHEEM_TEST_KEEP` is set.
 pub struct Project {
@@ -326,26 +327,6 @@ impl Project {
     }
 }
 
-/// The example model, `rw-model`; built once in each test process, into a folder that is kept.
-pub fn rw_model() -> PathBuf {
-    static MODEL: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let build = || {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let target = root.join("target/model");
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--locked", "--quiet", "--target-dir"])
-            .arg(&target)
-            .arg("--manifest-path")
-            .arg(root.join("examples/ryan-white/model/Cargo.toml"))
-            .output()
-            .unwrap();
-        let told = String::from_utf8_lossy(&built.stderr);
-        assert!(built.status.success(), "the example model does not build\n{told}");
-        target.join("release/rw-model")
-    };
-    MODEL.get_or_init(build).clone()
-}
-
 /// The cities and scenarios for which `ryan_white` has simulations.
 pub const CITIES_SIMULATED: [&str; 3] = ["C.12580", "C.12940", "C.14460"];
 pub const SCENARIOS_SIMULATED: [&str; 2] = ["cessation", "brief_interruption"];
@@ -461,3 +442,47 @@ ordered = [{ lower = "/data/[meta=lower]/y", upper = "/data/[meta=upper]/y" }]
 output = "plot"
 contains = [{ at = "/data/[meta=mean]/x", from = 2010, to = 2035, step = 1 }]
 "#;
+
+/// The example model as a program of this machine, built once a process.
+pub fn rw_model() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build_rw_model(None)).clone()
+}
+
+/// The example model linked statically, as an image `FROM scratch` needs it.
+pub fn rw_model_static() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    BUILT.get_or_init(|| build_rw_model(Some(&musl))).clone()
+}
+
+/// Builds it in `target/model`; for a target that is not installed, statically for this one.
+fn build_rw_model(target: Option<&str>) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target/model");
+    let installed = |target: &str| {
+        let asked = ["--print", "target-libdir", "--target", target];
+        let printed = Command::new("rustc").args(asked).output().unwrap().stdout;
+        Path::new(String::from_utf8(printed).unwrap().trim()).is_dir()
+    };
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    cargo.arg(root.join("examples/ryan-white/model/Cargo.toml")).arg("--target-dir");
+    let built = match target {
+        None => folder.join("release"),
+        Some(target) if installed(target) => {
+            cargo.args([folder.to_str().unwrap(), "--target", target]);
+            folder.join(target).join("release")
+        }
+        Some(_) => {
+            cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+            folder.join("static/release")
+        }
+    };
+    if !cargo.get_args().any(|a| a == "--target") {
+        cargo.arg(built.parent().unwrap());
+    }
+    let done = cargo.output().unwrap();
+    assert!(done.status.success(), "the model does not build: {done:?}");
+    built.join("rw-model")
+}
