@@ -53,6 +53,13 @@ pub struct Executors<'a> {
     pub containers: std::result::Result<&'a dyn Executor, Error>,
 }
 
+impl<'a> Executors<'a> {
+    /// Who carries out the runs of a rule.
+    pub fn of(&self, graph: &Graph, rule: RuleId) -> Result<&'a dyn Executor> {
+        if graph.runner_of(rule).is_image() { self.containers.clone() } else { Ok(self.programs) }
+    }
+}
+
 /// The folders of a project.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -229,7 +236,7 @@ pub fn build(
 }
 
 /// A name for this build's runs that no earlier run has: two builds may begin in one second.
-fn free_stamp(places: &Places, now: u64) -> String {
+pub fn free_stamp(places: &Places, now: u64) -> String {
     let stamp = crate::clock::stamp(now);
     let taken = |name: &str| {
         places.logs().join(format!("{name}-1.log")).exists()
@@ -583,16 +590,9 @@ impl<'a> Loop<'a, '_> {
             Ok(prepared) => prepared,
             Err(error) => return self.could_not_start(&batch, &error),
         };
-        let executor = if graph.runner_of(batch.rule).is_image() {
-            match &build.executors.containers {
-                Ok(executor) => *executor,
-                Err(error) => {
-                    let error = error.clone();
-                    return self.could_not_start(&batch, &error);
-                }
-            }
-        } else {
-            build.executors.programs
+        let executor = match build.executors.of(graph, batch.rule) {
+            Ok(executor) => executor,
+            Err(error) => return self.could_not_start(&batch, &error),
         };
         self.tell(Event::RunStarted {
             run: id.clone(),

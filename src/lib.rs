@@ -4,6 +4,7 @@ pub mod audit;
 pub mod axis_values;
 pub mod batch;
 pub mod build;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod collect;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::check::Compared;
 use crate::cli::{Format, Global, When};
 use crate::error::Error;
 use crate::event::{Ending, Event};
@@ -370,6 +371,37 @@ impl Report {
             self.say("all is there as it was published");
         } else {
             self.say(&numbered(found, "difference"));
+        }
+    }
+
+    /// One target of `check`.
+    pub fn compared(&mut self, target: &str, compared: &Compared) {
+        let differences: &[String] = match compared {
+            Compared::Same => &[],
+            Compared::Differs(differences) => differences,
+        };
+        if self.is_json() {
+            self.object(&Answer::Compared { target, differences });
+            self.out.flush();
+        } else if differences.is_empty() {
+            self.say(&format!("{target}: the same alone as recorded"));
+        } else {
+            let message = format!("{target} does not come out alone as it is recorded");
+            self.speak(&words::problem(&message, differences, self.err.paint));
+        }
+    }
+
+    /// The end of `check`.
+    pub fn checked(&mut self, targets: usize, differing: usize) {
+        if self.is_json() {
+            self.object(&Answer::Checked { targets, differing });
+        } else if differing == 0 {
+            self.say(&format!("{} made alone, and all as recorded", numbered(targets, "target")));
+        } else {
+            self.say(&format!(
+                "{differing} of {} differ: either the model is not deterministic, or what it makes depends on the rest of the batch",
+                numbered(targets, "target")
+            ));
         }
     }
 
