@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 
 use crate::batch::Batch;
-use crate::build::{Build, exit_words};
+use crate::build::exit_words;
 use crate::collect::Collected;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -18,15 +18,8 @@ use crate::prepare::{Prepared, prepare};
 use crate::records::{Key, Made};
 use crate::request::Product;
 use crate::selection::Selection;
+use crate::setup::Build;
 use crate::work::{self, Report};
-
-/// What making a target alone gave, beside what is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Compared {
-    Same,
-    /// What differs, in words.
-    Differs(Vec<String>),
-}
 
 /// Targets that are made and can be compared: so many of the goals, chosen by the seed alone.
 ///
@@ -74,14 +67,16 @@ fn made<'b>(
         .collect()
 }
 
-/// Makes one target alone and compares it; what it makes is kept nowhere, its log under the run's name.
+/// Makes one target alone; what differs from its record, in words. Empty if nothing does.
+///
+/// What it makes is kept nowhere, its log under the run's name.
 pub fn compare(
     build: &Build<'_>,
     judge: &Judge<'_>,
     board: &Board,
     target: Target,
     run: &str,
-) -> Result<Compared> {
+) -> Result<Vec<String>> {
     let graph = build.graph;
     let recorded = made(graph, build.selection, board, target);
     let groups = recorded.iter().fold(0, |bits, (group, _)| bits | 1 << group);
@@ -99,7 +94,7 @@ pub fn compare(
     let _left = std::fs::remove_dir_all(&scratch);
     Ok(match outcome? {
         Ok(groups) => differences(graph, target, &recorded, &groups),
-        Err(why) => Compared::Differs(vec![why]),
+        Err(why) => vec![why],
     })
 }
 
@@ -145,7 +140,7 @@ fn differences(
     target: Target,
     recorded: &[(usize, &Made)],
     groups: &[(usize, Collected)],
-) -> Compared {
+) -> Vec<String> {
     let mut told = Vec::new();
     for &(group, recorded) in recorded {
         let collected = groups.iter().find(|(g, _)| *g == group).map(|(_, collected)| collected);
@@ -179,5 +174,5 @@ fn differences(
             }
         }
     }
-    if told.is_empty() { Compared::Same } else { Compared::Differs(told) }
+    told
 }

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::check::Compared;
 use crate::cli::{Format, Global, When};
 use crate::error::Error;
 use crate::event::{Ending, Event};
@@ -374,12 +373,8 @@ impl Report {
         }
     }
 
-    /// One target of `check`.
-    pub fn compared(&mut self, target: &str, compared: &Compared) {
-        let differences: &[String] = match compared {
-            Compared::Same => &[],
-            Compared::Differs(differences) => differences,
-        };
+    /// One target of `check`, and in what it differs from its record when it is made alone.
+    pub fn compared(&mut self, target: &str, differences: &[String]) {
         if self.is_json() {
             self.object(&Answer::Compared { target, differences });
             self.out.flush();

@@ -738,9 +738,14 @@ fn runs_are_listed_and_their_logs_are_kept() {
 fn the_lines_of_a_plan_work_when_they_are_run_by_hand() {
     let project = with_retries(0);
     let folder = project.root().parent().unwrap().join("by hand");
-    let mut command = project.command("plan --where city=C.12580 --where scenario=cessation");
-    let ran = command.arg("--write-batches").arg(&folder).output().unwrap();
-    let ran = Ran::new("plan --write-batches", ran).success();
+    let plan = || {
+        let mut command = project.command(&format!("plan {CITY}"));
+        let ran = command.arg("--write-batches").arg(&folder).output().unwrap();
+        Ran::new("plan --write-batches", ran).success()
+    };
+    // It may be asked for twice.
+    plan();
+    let ran = plan();
     let script = folder.join("run-1.sh");
     assert!(ran.stdout.contains(script.to_str().unwrap()), "{ran}");
     assert!(!project.exists("plots/C.12580/cessation/testing_mean.and.interval_unfaceted.json"));
@@ -757,8 +762,4 @@ fn the_lines_of_a_plan_work_when_they_are_run_by_hand() {
         std::fs::read_to_string(plots.join(name)).unwrap(),
         project.read(&format!("plots/C.12580/cessation/{name}"))
     );
-    // The plan can be written a second time to the same place.
-    let mut command = project.command("plan --where city=C.12940");
-    let ran = command.arg("--write-batches").arg(&folder).output().unwrap();
-    Ran::new("plan --write-batches", ran).success();
 }
