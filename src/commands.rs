@@ -26,7 +26,7 @@ use crate::selection::{self, Selection};
 use crate::session::{self, Session, World};
 use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
-use crate::{clock, why};
+use crate::{check, clock, why};
 
 type Outcomes = Result<u8, Vec<Error>>;
 
@@ -741,13 +741,62 @@ pub fn log(global: &Global, run: Option<&str>, report: &mut Report) -> Outcomes 
 }
 
 pub fn check(
-    _global: &Global,
-    _select: &Select,
-    _sample: usize,
-    _seed: u64,
-    _report: &mut Report,
+    global: &Global,
+    select: &Select,
+    sample: usize,
+    seed: u64,
+    report: &mut Report,
 ) -> Outcomes {
-    Err(one(Error::unsupported("`check` is not built yet")))
+    let project = open(global)?;
+    let graph = &project.graph;
+    let selection = selection::select(graph, &select.request())?;
+    let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
+        .map_err(one)?;
+    let stop = stop_on_signals().map_err(one)?;
+    let world = World::new();
+    let objects = Objects::open(&project.places.cache).map_err(one)?;
+    sweep(&project, &world, &objects, report).map_err(one)?;
+    let records = Records::read(&project.places.cache).map_err(one)?;
+    let session = session::look(&project, selection, records.as_ref(), Some(&objects), &world)
+        .map_err(one)?;
+    let targets = check::sample(graph, &session.selection, &session.board, sample, seed);
+    if targets.is_empty() {
+        return Err(one(Error::user(
+            "nothing that is selected is made, so nothing can be checked",
+        )
+        .hint("run `jheem build` first")));
+    }
+    let shelf = Stored { objects: Some(&objects) };
+    let judge = session.judge(&shelf);
+    let options = options(&BuildArgs::default());
+    let build = Build {
+        graph,
+        places: &project.places,
+        facts: &session.facts,
+        snapshot: &session.snapshot,
+        selection: &session.selection,
+        last: &session.last,
+        shelf: &shelf,
+        objects: &objects,
+        executors: Executors { programs: &world.programs, containers: world.executor(graph) },
+        stop: &stop,
+        options: &options,
+        now: &clock::now,
+    };
+    let stamp = build::free_stamp(&project.places, clock::now());
+    let mut differing = 0;
+    for (index, &target) in targets.iter().enumerate() {
+        let run = format!("{stamp}-{}", index + 1);
+        let differences =
+            check::compare(&build, &judge, &session.board, target, &run).map_err(one)?;
+        if stop.is_raised() {
+            return Ok(130);
+        }
+        differing += usize::from(!differences.is_empty());
+        report.compared(&graph.label(target), &differences);
+    }
+    report.checked(targets.len(), differing);
+    Ok(if differing == 0 { WELL } else { FAILED })
 }
 
 pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outcomes {

@@ -495,7 +495,40 @@ impl Judge<'_> {
             };
             board.rules[id.0][at] = Some(judgement);
         }
+        self.doubles(board, id);
         Ok(())
+    }
+
+    /// Cells of a unique output with the same content are made once more; the build refuses them then.
+    ///
+    /// That happens when `unique` was declared after they were made.
+    fn doubles(&self, board: &mut Board, id: RuleId) {
+        let rule = self.graph.rule(id);
+        let groups = rule.groups.len();
+        for (index, output) in rule.outputs.iter().enumerate().filter(|(_, o)| o.unique) {
+            let mut by_content: HashMap<Digest, Vec<usize>> = HashMap::new();
+            for cell in 0..rule.space.cells() {
+                let judgement = board.rules[id.0][cell * groups + output.group].as_ref();
+                let made = judgement.and_then(|j| j.made.as_ref());
+                let target = Target { rule: id, cell };
+                let found =
+                    made.and_then(|m| output_of(self.graph, target, output.group, index, m));
+                if let Some(found) = found {
+                    by_content.entry(found.content).or_default().push(cell);
+                }
+            }
+            for cells in by_content.into_values().filter(|cells| cells.len() > 1) {
+                for (at, &cell) in cells.iter().enumerate() {
+                    let other = Target { rule: id, cell: cells[usize::from(at == 0)] };
+                    let finding = double_finding(self.graph, &output.name, other);
+                    let at = cell * groups + output.group;
+                    if let Some(judgement) = &mut board.rules[id.0][at] {
+                        judgement.verdict = Verdict::Stale(Reason::FailsNewAudit(vec![finding]));
+                        judgement.made = None;
+                    }
+                }
+            }
+        }
     }
 
     /// What can be told without the database: nearly everything when nothing has changed.
@@ -668,6 +701,11 @@ struct Asked {
     fingerprint: Digest,
     by_bytes: Digest,
     absence: Digest,
+}
+
+/// What is found of a unique output whose content another target has as well.
+pub fn double_finding(graph: &Graph, output: &str, other: Target) -> String {
+    format!("its `{output}` has the same content as {}", graph.label(other))
 }
 
 /// Whether a declared pattern still matches the line that taught an absence.

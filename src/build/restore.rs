@@ -129,6 +129,34 @@ impl<'a> Loop<'a, '_> {
     }
 }
 
+impl Loop<'_, '_> {
+    /// Takes the outputs of a withdrawn target out of their places, and puts back what was there.
+    pub(super) fn take_back(&self, target: Target, group: usize) -> Result<()> {
+        let build = self.build;
+        let graph = build.graph;
+        let rule = graph.rule(target.rule);
+        let before = self.content_before(target, group);
+        for (at, (output, _)) in graph.outputs_in_order(target, group).into_iter().enumerate() {
+            let path = build.places.root.join(graph.output_path(target, output));
+            let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];
+            let before = before.and_then(|outputs| outputs.get(at)?.as_ref());
+            let mode = if rule.outputs[output].executable { 0o555 } else { 0o444 };
+            if let Some(before) = before.filter(|b| *fact == FileFact::There(b.bytes))
+                && build.objects.place(&before.bytes, &path, mode)?.is_some()
+            {
+                continue;
+            }
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path, &e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A record in the making.
 pub(super) struct Write {
     pub(super) key: Key,
