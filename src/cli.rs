@@ -65,7 +65,7 @@ pub struct Select {
     #[arg(value_name = "GOAL")]
     pub goals: Vec<String>,
     /// Narrow to values of an axis: `city=C.12580`, `facet=age*`, `outcome=!new`, `city=@test`
-    #[arg(short, long = "where", value_name = "AXIS=VALUE")]
+    #[arg(short = 'w', long = "where", value_name = "AXIS=VALUE")]
     pub filters: Vec<String>,
     /// Narrow to a preset of the Jheemfile
     #[arg(short, long = "preset", value_name = "NAME")]

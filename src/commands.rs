@@ -485,7 +485,7 @@ fn write_batches_with(
     };
     for (index, batch) in batches.iter().enumerate() {
         let id = format!("run-{}", index + 1);
-        let prepared = build::prepare(&build, &session.board, judge, batch, &id)?;
+        let prepared = crate::prepare::prepare(&build, &session.board, judge, batch, &id)?;
         let script = folder.join(format!("{id}.sh"));
         std::fs::write(&script, format!("#!/bin/sh\n{}\n", prepared.command))
             .map_err(|e| Error::io("write", &script, &e))?;

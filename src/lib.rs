@@ -28,6 +28,7 @@ pub mod memo;
 pub mod objects;
 pub mod pattern;
 pub mod plan;
+pub mod prepare;
 pub mod project;
 pub mod publish;
 pub mod publishing;

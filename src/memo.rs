@@ -165,7 +165,6 @@ impl Disk for RealDisk {
 
 #[cfg(test)]
 mod tests {
-    use std::cell::RefCell;
     use std::sync::Mutex;
 
     use super::*;
@@ -173,21 +172,21 @@ mod tests {
     /// A file system with one file and a clock that is turned by hand and ticks coarsely.
     struct Coarse {
         tick: Nanos,
-        state: Mutex<RefCell<(Nanos, Stat, Vec<u8>, usize)>>,
+        state: Mutex<State>,
     }
+
+    /// The clock, the file's stat and bytes, and how often it was hashed.
+    type State = (Nanos, Stat, Vec<u8>, usize);
 
     impl Coarse {
         fn new(tick: Nanos) -> Coarse {
             let stat =
                 Stat { device: 1, inode: 1, size: 1, mode: 0o100_644, modified: 0, changed: 0 };
-            Coarse {
-                tick,
-                state: Mutex::new(RefCell::new((1_000_000_000_000, stat, vec![b'a'], 0))),
-            }
+            Coarse { tick, state: Mutex::new((1_000_000_000_000, stat, vec![b'a'], 0)) }
         }
 
-        fn with<T>(&self, f: impl FnOnce(&mut (Nanos, Stat, Vec<u8>, usize)) -> T) -> T {
-            f(&mut self.state.lock().unwrap().borrow_mut())
+        fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+            f(&mut self.state.lock().unwrap())
         }
 
         fn pass(&self, nanos: Nanos) {

@@ -455,7 +455,7 @@ impl Judge<'_> {
         group: usize,
     ) -> Result<Judgement> {
         match self.quick(board, target, group) {
-            Quick::Settled(judgement) => Ok(judgement),
+            Quick::Settled(judgement) => Ok(*judgement),
             Quick::Ask(asked) => self.ask(records, target, group, *asked),
         }
     }
@@ -490,7 +490,7 @@ impl Judge<'_> {
         for (at, quick) in quick {
             let target = Target { rule: id, cell: at / groups };
             let judgement = match quick {
-                Quick::Settled(judgement) => judgement,
+                Quick::Settled(judgement) => *judgement,
                 Quick::Ask(asked) => self.ask(records, target, at % groups, *asked)?,
             };
             board.rules[id.0][at] = Some(judgement);
@@ -503,11 +503,11 @@ impl Judge<'_> {
         let graph = self.graph;
         let rule = graph.rule(target.rule);
         if rule.declared_absent(target.cell) {
-            return Quick::Settled(Judgement::of(Verdict::Absent(Absence::Declared)));
+            return Quick::Settled(Box::new(Judgement::of(Verdict::Absent(Absence::Declared))));
         }
         let (readings, identity, overlays) = match self.resolve(target, board) {
             Resolved::Ready { readings, identity, overlays } => (readings, identity, overlays),
-            Resolved::Not(verdict) => return Quick::Settled(Judgement::of(verdict)),
+            Resolved::Not(verdict) => return Quick::Settled(Box::new(Judgement::of(verdict))),
         };
         let parts =
             Parts { target, group, identity: &identity, overlays: &overlays, readings: &readings };
@@ -520,7 +520,7 @@ impl Judge<'_> {
         {
             let judgement =
                 self.place(target, group, fingerprint, by_bytes, made.clone(), false, None);
-            return Quick::Settled(judgement);
+            return Quick::Settled(Box::new(judgement));
         }
         let absence = self.absence_key_of(rule, &parts);
         Quick::Ask(Box::new(Asked { fingerprint, by_bytes, absence }))
@@ -660,7 +660,7 @@ impl Judge<'_> {
 }
 
 enum Quick {
-    Settled(Judgement),
+    Settled(Box<Judgement>),
     Ask(Box<Asked>),
 }
 

@@ -239,7 +239,7 @@ impl<'a> Watch<'a> {
         let open: Vec<usize> = self
             .cells
             .iter()
-            .filter(|(_, state)| !state.done && !state.failed && !(broken && state.began))
+            .filter(|(_, state)| !(state.done || state.failed || broken && state.began))
             .map(|(&cell, _)| cell)
             .collect();
         // What no line spoke of may be there all the same: the log may tell nothing at all.

@@ -1,0 +1,192 @@
+//! Which targets can be judged and run, as those that they read come to rest.
+//!
+//! Everything is told by counting: a target waits for so many upstreams, a group for so many targets.
+
+use std::collections::BTreeSet;
+
+use super::{End, Loop, Status};
+use crate::error::Result;
+use crate::event::Ending;
+use crate::graph::{From, RuleId, Start, Target};
+use crate::plan::Verdict;
+
+impl<'a> Loop<'a, '_> {
+    /// The targets that this one reads, each once.
+    pub(super) fn upstreams(&self, target: Target) -> Vec<Target> {
+        let graph = self.build.graph;
+        let rule = graph.rule(target.rule);
+        let mut upstreams = BTreeSet::new();
+        for read in &rule.reads {
+            if let From::Output { rule: upstream, .. } = read.from {
+                for cell in read.cells(&rule.space, target.cell) {
+                    upstreams.insert(Target { rule: upstream, cell });
+                }
+            }
+        }
+        if let Start::Built { rule: step, .. } = graph.runner_of(target.rule).start {
+            upstreams.insert(Target { rule: step, cell: 0 });
+        }
+        upstreams.into_iter().collect()
+    }
+
+    /// The targets that read this one, each once.
+    pub(super) fn readers(&self, target: Target) -> Vec<Target> {
+        let graph = self.build.graph;
+        let mut readers = BTreeSet::new();
+        for id in graph.rule_ids() {
+            let rule = graph.rule(id);
+            for read in &rule.reads {
+                let From::Output { rule: upstream, .. } = read.from else { continue };
+                if upstream != target.rule {
+                    continue;
+                }
+                let at = read.space.coordinates(target.cell);
+                let mut cells = vec![0];
+                for (position, &size) in rule.space.sizes.iter().enumerate() {
+                    let fixed = read.positions.iter().position(|p| *p == Some(position));
+                    cells = match fixed {
+                        Some(axis) => cells.iter().map(|c| c * size + at[axis]).collect(),
+                        None => cells
+                            .iter()
+                            .flat_map(|c| (0..size).map(move |v| c * size + v))
+                            .collect(),
+                    };
+                }
+                readers.extend(cells.into_iter().map(|cell| Target { rule: id, cell }));
+            }
+            if let Start::Built { rule: step, .. } = graph.runner_of(id).start
+                && step == target.rule
+            {
+                readers.extend((0..rule.space.cells()).map(|cell| Target { rule: id, cell }));
+            }
+        }
+        readers.into_iter().collect()
+    }
+
+    pub(super) fn gather_key(&self, target: Target) -> (RuleId, Vec<usize>) {
+        let rule = self.build.graph.rule(target.rule);
+        let fixed = match &rule.batch {
+            Some(batch) => {
+                batch.by.iter().map(|&p| rule.space.coordinate(target.cell, p)).collect()
+            }
+            None => vec![target.cell],
+        };
+        (target.rule, fixed)
+    }
+
+    /// All upstreams of a target are settled: judges it, and takes the next step.
+    pub(super) fn ready(&mut self, first: Target) -> Result<()> {
+        let graph = self.build.graph;
+        let mut work = vec![first];
+        while let Some(target) = work.pop() {
+            let failed = self.upstreams(target).into_iter().find(|u| {
+                matches!(self.status[u.rule.0][u.cell], Status::Settled(End::Failed | End::Skipped))
+            });
+            let key = self.gather_key(target);
+            let gather = self.gathers.entry(key.clone()).or_default();
+            gather.waiting = gather.waiting.saturating_sub(1);
+            let end = match failed {
+                Some(failed) => {
+                    let message = format!("it needs {}, which was not made", graph.label(failed));
+                    self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
+                    Some(End::Skipped)
+                }
+                None => self.rejudge(target)?,
+            };
+            match end {
+                Some(end) => work.extend(self.settle(target, end)),
+                None => {
+                    self.status[target.rule.0][target.cell] = Status::Ready;
+                    let lacking = self.lacking(target);
+                    self.gathers.entry(key).or_default().ready.push((target.cell, lacking));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a target whose upstreams are settled; none if it must be run.
+    pub(super) fn rejudge(&mut self, target: Target) -> Result<Option<End>> {
+        let build = self.build;
+        let graph = build.graph;
+        let mut restore = Vec::new();
+        let mut rekeyed = Vec::new();
+        for group in self.groups(target) {
+            let judgement = self.judge().judge(&self.board, Some(self.records), target, group)?;
+            match &judgement.verdict {
+                Verdict::Restorable(_) => restore.push((target, group)),
+                Verdict::Fresh if judgement.rekey => rekeyed.push((target, group)),
+                _ => {}
+            }
+            self.board.set(graph, target, group, judgement);
+        }
+        self.rekey(&rekeyed)?;
+        if !restore.is_empty() {
+            self.restore(&restore)?;
+        }
+        let end = match self.board.verdict(graph, build.selection, target) {
+            Verdict::Fresh => Some(End::Fresh),
+            Verdict::Restorable(_) => Some(End::Restored),
+            Verdict::Absent(_) => Some(End::Absent),
+            Verdict::Stale(_) => None,
+            Verdict::Blocked(what) | Verdict::Pending(what) => {
+                let message = what.clone();
+                self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
+                Some(End::Skipped)
+            }
+        };
+        Ok(end)
+    }
+
+    /// The groups that must be made, as bits.
+    pub(super) fn lacking(&self, target: Target) -> u32 {
+        let graph = self.build.graph;
+        self.groups(target)
+            .into_iter()
+            .filter(|&group| {
+                self.board
+                    .get(graph, target, group)
+                    .is_some_and(|j| matches!(j.verdict, Verdict::Stale(_)))
+            })
+            .fold(0, |bits, group| bits | 1 << group)
+    }
+
+    pub(super) fn count(&mut self, end: End) {
+        match end {
+            End::Fresh => self.ended.fresh += 1,
+            End::Restored => self.ended.restored += 1,
+            End::Built => self.ended.built += 1,
+            End::Absent => self.ended.absent += 1,
+            End::Failed => self.ended.failed += 1,
+            End::Skipped => self.ended.skipped += 1,
+        }
+    }
+
+    /// A target came to rest; returns the readers that this makes ready.
+    pub(super) fn settle(&mut self, target: Target, end: End) -> Vec<Target> {
+        self.count(end);
+        self.status[target.rule.0][target.cell] = Status::Settled(end);
+        if end == End::Failed && !self.build.options.keep_going {
+            self.draining = true;
+        }
+        let mut ready = Vec::new();
+        for reader in self.readers(target) {
+            if let Status::Waiting(count) = &mut self.status[reader.rule.0][reader.cell] {
+                *count = count.saturating_sub(1);
+                if *count == 0 {
+                    ready.push(reader);
+                }
+            }
+        }
+        ready
+    }
+
+    pub(super) fn settle_all(&mut self, ends: Vec<(Target, End)>) -> Result<()> {
+        for (target, end) in ends {
+            for reader in self.settle(target, end) {
+                self.ready(reader)?;
+            }
+        }
+        Ok(())
+    }
+}

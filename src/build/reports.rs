@@ -1,0 +1,313 @@
+//! What runs report while they go on: a target begun, collected, or told absent.
+//!
+//! The record is written before the output is placed, so that a kill in between loses neither.
+
+use super::restore::{Placement, Write, place};
+use super::{End, Loop};
+use crate::collect::{Collected, Expected};
+use crate::error::Result;
+use crate::event::{Ending, Event};
+use crate::facts::{self};
+use crate::graph::{From, Target};
+use crate::plan::{self, Verdict};
+use crate::records::{self, Made, Outcome};
+use crate::work::Report;
+
+impl<'a> Loop<'a, '_> {
+    pub(super) fn report(&mut self, report: Report) -> Result<()> {
+        match report {
+            Report::Began { run, cell } => {
+                let Some(running) = self.running.get(&run) else { return Ok(()) };
+                let target = Target { rule: running.batch.rule, cell };
+                let target = self.build.graph.label(target);
+                self.tell(Event::TargetBegan { run, target });
+                Ok(())
+            }
+            Report::Collected { run, cell, groups } => self.collected(&run, cell, groups),
+            Report::Absent { run, cell, line, pattern } => self.absent(&run, cell, line, pattern),
+            Report::Ended(ended) => self.run_ended(*ended),
+        }
+    }
+
+    pub(super) fn collected(
+        &mut self,
+        run: &str,
+        cell: usize,
+        groups: Vec<(usize, Collected)>,
+    ) -> Result<()> {
+        let Some(running) = self.running.get(run) else { return Ok(()) };
+        let target = Target { rule: running.batch.rule, cell };
+        let asked = running.batch.groups;
+        if let Some(moved) = self.moved(target) {
+            let message =
+                format!("`{moved}` changed while the run went on, so nothing was recorded");
+            self.fail(target, asked, message, Vec::new())?;
+            self.end_cell(run, cell, End::Failed);
+            return Ok(());
+        }
+        let findings: Vec<String> = groups
+            .iter()
+            .flat_map(|(_, collected)| match collected {
+                Collected::Refused { findings, .. } => findings.clone(),
+                _ => Vec::new(),
+            })
+            .collect();
+        let mut end = End::Built;
+        let mut same = true;
+        let mut writes = Vec::new();
+        let mut readers_keys = Vec::new();
+        for (group, collected) in groups {
+            let Some(running) = self.running.get(run) else { return Ok(()) };
+            let expected =
+                running.expected.iter().find(|e| e.target == target && e.group == group).cloned();
+            let Some(expected) = expected else { continue };
+            let lines = running.lines_of.get(&target).cloned().unwrap_or_default();
+            let key = plan::record_key(self.build.graph, target, group);
+            match collected {
+                Collected::Made(made) if findings.is_empty() => {
+                    self.nondeterminism(target, &expected, &made)?;
+                    same &= self.content_before(target, group).is_some_and(|before| {
+                        before.len() == made.outputs.len()
+                            && before.iter().zip(&made.outputs).all(|(b, m)| {
+                                b.as_ref().map(|o| o.content) == m.as_ref().map(|o| o.content)
+                            })
+                    });
+                    let judgement = plan::Judgement {
+                        verdict: Verdict::Fresh,
+                        fingerprint: Some(expected.fingerprint),
+                        by_bytes: Some(expected.by_bytes),
+                        made: Some(made.clone()),
+                        rekey: false,
+                    };
+                    let absence = self.judge().absence_key(&self.board, target, group);
+                    readers_keys.extend(absence);
+                    self.board.set(self.build.graph, target, group, judgement);
+                    // The record first: an object is stored, so the record is true before the file is there.
+                    writes.push(Write {
+                        key,
+                        fingerprint: expected.fingerprint,
+                        outcome: Outcome::Made(made.clone()),
+                        lines,
+                        memo: vec![None; made.outputs.len()],
+                        ever_made: true,
+                    });
+                    if let Some(running) = self.running.get_mut(run) {
+                        running.made.push((target, group, made));
+                    }
+                }
+                Collected::Made(made) | Collected::Refused { made, .. } => {
+                    end = End::Failed;
+                    writes.push(Write {
+                        key,
+                        fingerprint: expected.fingerprint,
+                        outcome: Outcome::Refused { made, findings: findings.clone() },
+                        lines,
+                        memo: Vec::new(),
+                        ever_made: self.ever_made(target, group),
+                    });
+                }
+                Collected::Missing(_) | Collected::Unfit(_) => {}
+            }
+        }
+        self.write(&writes)?;
+        if end == End::Failed {
+            let message = format!("refused by the audit: {}", findings.join("; "));
+            self.tell_target(target, Ending::Failed, Some(message), Vec::new());
+            self.end_cell(run, cell, End::Failed);
+            return Ok(());
+        }
+        if !self.build.graph.runner_of(target.rule).log.absent.is_empty() {
+            self.records.commit(|w| readers_keys.iter().try_for_each(|key| w.possible(key)))?;
+        }
+        let mut memos = Vec::new();
+        for group in (0..32).filter(|g| asked & (1 << g) != 0) {
+            match place(self.build, &self.board, target, group)? {
+                Placement::Placed { memo, notes } => {
+                    for message in notes {
+                        self.tell(Event::Note { message });
+                    }
+                    memos.extend(self.record_of(target, group, memo));
+                }
+                Placement::Lost(path) => {
+                    let message =
+                        format!("`{path}` was stored and read back damaged; is the disk failing?");
+                    self.fail(target, asked, message, Vec::new())?;
+                    self.end_cell(run, cell, End::Failed);
+                    return Ok(());
+                }
+            }
+        }
+        self.write(&memos)?;
+        let ending = if same { Ending::Same } else { Ending::Built };
+        self.tell_target(target, ending, None, Vec::new());
+        self.end_cell(run, cell, End::Built);
+        Ok(())
+    }
+
+    pub(super) fn end_cell(&mut self, run: &str, cell: usize, end: End) {
+        if let Some(running) = self.running.get_mut(run) {
+            running.ends.insert(cell, end);
+        }
+    }
+
+    /// The contents that the last record of a group speaks of.
+    pub(super) fn content_before(
+        &self,
+        target: Target,
+        group: usize,
+    ) -> Option<&'a Vec<Option<records::MadeOutput>>> {
+        let key = plan::record_key(self.build.graph, target, group);
+        match &self.build.last.get(&key)?.outcome {
+            Outcome::Made(made) => Some(&made.outputs),
+            _ => None,
+        }
+    }
+
+    /// One request that gives two contents is told: the model is not deterministic.
+    pub(super) fn nondeterminism(
+        &mut self,
+        target: Target,
+        expected: &Expected,
+        made: &Made,
+    ) -> Result<()> {
+        let Some(before) = self.records.made(&expected.fingerprint)? else { return Ok(()) };
+        let differs = before.judged == made.judged
+            && before
+                .outputs
+                .iter()
+                .zip(&made.outputs)
+                .any(|(b, m)| b.as_ref().map(|o| o.content) != m.as_ref().map(|o| o.content));
+        if differs {
+            let label = self.build.graph.label(target);
+            let message = format!(
+                "{label} was made again from the same request, and its content differs: the model is not deterministic"
+            );
+            self.tell(Event::Note { message });
+        }
+        Ok(())
+    }
+
+    pub(super) fn ever_made(&self, target: Target, group: usize) -> bool {
+        let key = plan::record_key(self.build.graph, target, group);
+        self.build.last.get(&key).is_some_and(|record| record.ever_made)
+    }
+
+    /// An input of the target that is no longer what it was when the run began.
+    pub(super) fn moved(&self, target: Target) -> Option<String> {
+        let graph = self.build.graph;
+        let rule = graph.rule(target.rule);
+        for read in &rule.reads {
+            if let From::Input(input) = read.from {
+                for cell in read.cells(&rule.space, target.cell) {
+                    if facts::input_moved(
+                        graph,
+                        self.build.places,
+                        self.build.snapshot,
+                        input,
+                        cell,
+                    ) {
+                        return Some(graph.input_path(input, cell));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    pub(super) fn absent(
+        &mut self,
+        run: &str,
+        cell: usize,
+        line: String,
+        pattern: usize,
+    ) -> Result<()> {
+        let Some(running) = self.running.get(run) else { return Ok(()) };
+        let target = Target { rule: running.batch.rule, cell };
+        let asked = running.batch.groups;
+        let graph = self.build.graph;
+        let pattern =
+            graph.runner_of(target.rule).log.absent.get(pattern).cloned().unwrap_or_default();
+        let existed = self.groups(target).into_iter().any(|group| self.ever_made(target, group));
+        if existed {
+            let message = format!(
+                "it was made before, and now the container says that it cannot exist; `jheem accept` agrees to that: {line}"
+            );
+            self.fail(target, asked, message, vec![line])?;
+            self.end_cell(run, cell, End::Failed);
+            return Ok(());
+        }
+        let mut writes = Vec::new();
+        let mut learned = Vec::new();
+        for group in (0..32).filter(|g| asked & (1 << g) != 0) {
+            let Some(judgement) = self.board.get(graph, target, group) else { continue };
+            let (fingerprint, by_bytes) = (judgement.fingerprint, judgement.by_bytes);
+            let Some(fingerprint) = fingerprint else { continue };
+            if let Some(key) = self.judge().absence_key(&self.board, target, group)
+                && !self.records.possible(&key)?
+            {
+                learned.push(key);
+            }
+            writes.push(Write {
+                key: plan::record_key(graph, target, group),
+                fingerprint,
+                outcome: Outcome::Absent { line: line.clone(), pattern: pattern.clone() },
+                lines: self.judge().lines(&self.board, target, group).unwrap_or_default(),
+                memo: Vec::new(),
+                ever_made: false,
+            });
+            let judgement = plan::Judgement {
+                verdict: Verdict::Absent(plan::Absence::Learned(line.clone())),
+                fingerprint: Some(fingerprint),
+                by_bytes,
+                made: None,
+                rekey: false,
+            };
+            self.board.set(graph, target, group, judgement);
+        }
+        self.write(&writes)?;
+        let absence = records::Absence { line: line.clone(), pattern };
+        self.records.commit(|w| learned.iter().try_for_each(|key| w.absence(key, &absence)))?;
+        self.tell_target(target, Ending::Absent, Some(line), Vec::new());
+        self.end_cell(run, cell, End::Absent);
+        Ok(())
+    }
+
+    /// Records and tells that a target failed.
+    pub(super) fn fail(
+        &mut self,
+        target: Target,
+        groups: u32,
+        message: String,
+        lines: Vec<String>,
+    ) -> Result<()> {
+        let graph = self.build.graph;
+        let mut writes = Vec::new();
+        for group in (0..graph.rule(target.rule).groups.len()).filter(|g| groups & (1 << g) != 0) {
+            let Some(judgement) = self.board.get(graph, target, group) else { continue };
+            let Some(fingerprint) = judgement.fingerprint else { continue };
+            writes.push(Write {
+                key: plan::record_key(graph, target, group),
+                fingerprint,
+                outcome: Outcome::Failed { message: message.clone(), lines: lines.clone() },
+                lines: self.judge().lines(&self.board, target, group).unwrap_or_default(),
+                memo: Vec::new(),
+                ever_made: self.ever_made(target, group),
+            });
+        }
+        self.write(&writes)?;
+        self.tell_target(target, Ending::Failed, Some(message), lines);
+        Ok(())
+    }
+
+    pub(super) fn tell_target(
+        &mut self,
+        target: Target,
+        ending: Ending,
+        message: Option<String>,
+        lines: Vec<String>,
+    ) {
+        let graph = self.build.graph;
+        let path = graph.output_path(target, graph.rule(target.rule).primary());
+        self.tell(Event::Target { target: graph.label(target), path, ending, message, lines });
+    }
+}

@@ -1,0 +1,190 @@
+//! What needs no run: records that only need another name, and outputs put in place from the cache.
+//!
+//! Knows nothing of batches or runs.
+
+use rayon::prelude::*;
+
+use super::{Build, Loop};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::graph::Target;
+use crate::memo;
+use crate::plan::{self, Board, FileFact, Reason, Verdict};
+use crate::records::{Key, Outcome, Record};
+
+impl<'a> Loop<'a, '_> {
+    /// Whether the record of a fresh target speaks of another fingerprint, or remembers no files.
+    pub(super) fn unrecorded(&self, target: Target, group: usize) -> bool {
+        let graph = self.build.graph;
+        let record = self.build.last.get(&plan::record_key(graph, target, group));
+        let Some(judgement) = self.board.get(graph, target, group) else { return false };
+        match record {
+            Some(record) => {
+                judgement.fingerprint != Some(record.fingerprint)
+                    || self.build.snapshot.moved(graph, target, group, &record.memo)
+            }
+            None => true,
+        }
+    }
+
+    pub(super) fn rekey(&mut self, targets: &[(Target, usize)]) -> Result<()> {
+        let build = self.build;
+        let mut writes = Vec::new();
+        for &(target, group) in targets {
+            let memo = build.snapshot.memo(build.graph, target, group);
+            writes.extend(self.record_of(target, group, memo));
+        }
+        self.write(&writes)
+    }
+
+    /// The record of a group that is made, as it will be written.
+    pub(super) fn record_of(
+        &self,
+        target: Target,
+        group: usize,
+        memo: Vec<Option<memo::Entry>>,
+    ) -> Option<Write> {
+        let graph = self.build.graph;
+        let judgement = self.board.get(graph, target, group)?;
+        let made = judgement.made.clone()?;
+        let lines = self.judge().lines(&self.board, target, group).unwrap_or_default();
+        Some(Write {
+            key: plan::record_key(graph, target, group),
+            fingerprint: judgement.fingerprint?,
+            outcome: Outcome::Made(made),
+            lines,
+            memo,
+            ever_made: true,
+        })
+    }
+
+    pub(super) fn write(&mut self, writes: &[Write]) -> Result<()> {
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let at = (self.build.now)();
+        let run = self.stamp.clone();
+        self.records.commit(|w| {
+            for write in writes {
+                let lines = w.number(&write.lines)?;
+                let run = match &write.outcome {
+                    Outcome::Made(made) | Outcome::Refused { made, .. } => made.run.clone(),
+                    _ => run.clone(),
+                };
+                let record = Record {
+                    fingerprint: write.fingerprint,
+                    outcome: write.outcome.clone(),
+                    lines,
+                    memo: write.memo.clone(),
+                    run,
+                    ever_made: write.ever_made,
+                    at,
+                };
+                w.record(&write.key, &record)?;
+                if let Outcome::Made(made) = &write.outcome {
+                    w.made(&write.fingerprint, made, at)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Puts outputs in place from the cache, many at once.
+    pub(super) fn restore(&mut self, targets: &[(Target, usize)]) -> Result<()> {
+        let (build, board) = (self.build, &self.board);
+        let placed: Vec<((Target, usize), Result<Placement>)> = targets
+            .par_iter()
+            .map(|&(target, group)| ((target, group), place(build, board, target, group)))
+            .collect();
+        let mut writes = Vec::new();
+        let mut restored = 0;
+        for ((target, group), placement) in placed {
+            match placement {
+                Ok(Placement::Placed { memo, notes }) => {
+                    for message in notes {
+                        self.tell(Event::Note { message });
+                    }
+                    writes.extend(self.record_of(target, group, memo));
+                    restored += 1;
+                }
+                Ok(Placement::Lost(path)) => {
+                    // The object turned out bad when it was read, so it must be made again.
+                    if let Some(judgement) = self.board.get(self.build.graph, target, group) {
+                        let mut judgement = judgement.clone();
+                        judgement.verdict = Verdict::Stale(Reason::Lost(path));
+                        judgement.made = None;
+                        self.board.set(self.build.graph, target, group, judgement);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.write(&writes)?;
+        if restored > 0 {
+            self.tell(Event::Restored { targets: restored });
+        }
+        Ok(())
+    }
+}
+
+/// A record in the making.
+pub(super) struct Write {
+    pub(super) key: Key,
+    pub(super) fingerprint: Digest,
+    pub(super) outcome: Outcome,
+    pub(super) lines: Vec<String>,
+    pub(super) memo: Vec<Option<memo::Entry>>,
+    pub(super) ever_made: bool,
+}
+
+pub(super) enum Placement {
+    Placed {
+        memo: Vec<Option<memo::Entry>>,
+        notes: Vec<String>,
+    },
+    /// An object is gone or bad; the path that it was for.
+    Lost(String),
+}
+
+/// Puts the outputs of a group in place; what somebody edited is kept aside first.
+pub(super) fn place(
+    build: &Build<'_>,
+    board: &Board,
+    target: Target,
+    group: usize,
+) -> Result<Placement> {
+    let graph = build.graph;
+    let Some(made) = board.get(graph, target, group).and_then(|j| j.made.as_ref()) else {
+        return Err(Error::bug(format!("nothing is known to place of {}", graph.label(target))));
+    };
+    let rule = graph.rule(target.rule);
+    let mut memo = Vec::new();
+    let mut notes = Vec::new();
+    for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+        let Some(made) = made else {
+            memo.push(None);
+            continue;
+        };
+        let project_path = graph.output_path(target, *output);
+        let path = build.places.root.join(&project_path);
+        let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];
+        if let FileFact::There(there) = fact
+            && *there != made.bytes
+            && !build.objects.has(there)
+            && path.exists()
+        {
+            let kept = build.objects.keep_edited(&path, &project_path)?;
+            notes.push(format!(
+                "`{project_path}` was edited by hand; it was put back, and the edited file kept as `{}`",
+                kept.display()
+            ));
+        }
+        let mode = if rule.outputs[*output].executable { 0o555 } else { 0o444 };
+        match build.objects.place(&made.bytes, &path, mode)? {
+            Some(placed) => memo.push(Some(memo::Entry::of(placed.stat, made.bytes))),
+            None => return Ok(Placement::Lost(project_path)),
+        }
+    }
+    Ok(Placement::Placed { memo, notes })
+}

@@ -1,0 +1,208 @@
+//! Publishes: keys, metadata and items.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::names::hole_span;
+use super::{Expansion, Scope};
+use crate::content::Pointer;
+use crate::error::Error;
+use crate::graph::{Attribute, Publish, PublishObject, PublishRow, Rule, RuleId, Slot, Text};
+use crate::manifest::{self, At, RuleName};
+use crate::template::Template;
+
+impl Expansion<'_> {
+    pub(super) fn publish(
+        &mut self,
+        written: &manifest::Publish,
+        rules: &[Rule],
+        ids: &HashMap<RuleName, RuleId>,
+    ) -> Option<Publish> {
+        let Some(&of) = ids.get(&written.of.value) else {
+            let names: Vec<String> = ids.keys().map(RuleName::to_string).collect();
+            let error = Error::user(format!("no rule is called `{}`", written.of.value))
+                .suggest(&written.of.value.to_string(), names.iter().map(String::as_str));
+            self.error(&written.of.span, error);
+            return None;
+        };
+        let rule = &rules[of.0];
+        let mut objects: Vec<PublishObject> = Vec::new();
+        for object in written.objects.values() {
+            let Some(output) = self.published_output(&object.output, rule) else { continue };
+            let scope =
+                |uncompared| Scope::Published { outputs: &rule.outputs, row: false, uncompared };
+            let key = self.compile(&object.key, &rule.space, &scope(false));
+            if let Some(Slot::Pointed { .. }) =
+                key.slots.iter().find(|s| matches!(s, Slot::Pointed { .. }))
+            {
+                let error = Error::user("a key comes from the cell, not from what was made")
+                    .hint("use the axes");
+                self.error(&object.key.span, error);
+            }
+            self.check_volatile_fields(&object.metadata, rule);
+            objects.push(PublishObject {
+                output,
+                to: object.to.value.clone(),
+                key,
+                content_type: object.content_type.as_ref().map(|c| c.value.clone()),
+                content_encoding: object.content_encoding.as_ref().map(|c| c.value.clone()),
+                cache_control: object.cache_control.as_ref().map(|c| c.value.clone()),
+                metadata: self.texts(&object.metadata, &rule.space, &scope(false)),
+                uncompared: self.texts(&object.uncompared, &rule.space, &scope(true)),
+                span: object.output.span.clone(),
+            });
+        }
+        let mut rows = Vec::new();
+        for row in written.rows.values() {
+            let Some(output) = self.published_output(&row.output, rule) else { continue };
+            let object = objects.iter().position(|o| o.output == output);
+            let hash = (row.hash.0.clone(), self.attribute(&row.hash.1, rule, false, true));
+            let range = row
+                .range
+                .as_ref()
+                .map(|(name, value)| (name.clone(), self.attribute(value, rule, false, true)));
+            let mut item = BTreeMap::new();
+            for (name, value) in &row.item {
+                item.insert(name.clone(), self.attribute(value, rule, false, false));
+            }
+            let mut uncompared = BTreeMap::new();
+            for (name, value) in &row.uncompared {
+                uncompared.insert(name.clone(), self.attribute(value, rule, true, false));
+            }
+            let all = [&hash.1].into_iter().chain(item.values()).chain(uncompared.values());
+            let speaks = all.into_iter().any(Attribute::speaks_of_object);
+            if object.is_none() && speaks {
+                let error = Error::user(format!(
+                    "this row speaks of an object, and output `{}` has none here",
+                    row.output.value
+                ))
+                .hint(format!(
+                    "add `[publish.{}.object.{}]`",
+                    written.name.value, row.output.value
+                ));
+                self.error(&row.output.span, error);
+            }
+            rows.push(PublishRow {
+                output,
+                to: row.to.value.clone(),
+                object,
+                hash,
+                range,
+                item,
+                uncompared,
+                span: row.output.span.clone(),
+            });
+        }
+        let span = written.name.span.clone();
+        Some(Publish { name: written.name.value.clone(), of, objects, rows, span })
+    }
+
+    pub(super) fn published_output(&mut self, name: &At<String>, rule: &Rule) -> Option<usize> {
+        let found = rule.outputs.iter().position(|o| o.name == name.value);
+        if found.is_none() {
+            let error = Error::user(format!("`{}` has no output `{}`", rule.name, name.value))
+                .suggest(name, rule.outputs.iter().map(|o| o.name.as_str()));
+            self.error(&name.span, error);
+        }
+        found
+    }
+
+    /// What is compared may not come from what is volatile: it would differ on every run.
+    pub(super) fn check_volatile_fields(
+        &mut self,
+        fields: &BTreeMap<String, At<Template>>,
+        rule: &Rule,
+    ) {
+        for template in fields.values() {
+            for (hole, at) in template.holes() {
+                let Some((output, pointer)) = hole.split_once(':') else { continue };
+                let Some(output) = rule.outputs.iter().find(|o| o.name == output) else { continue };
+                let Ok(pointer) = Pointer::parse(pointer) else { continue };
+                if output.volatile.iter().any(|v| v.covers(&pointer)) {
+                    let span = hole_span(&self.manifest.source.text, template, &at);
+                    let error = Error::user(format!(
+                        "`{{{hole}}}` is volatile, and this field is compared"
+                    ))
+                    .hint("move the field to `uncompared`")
+                    .at(&self.manifest.source, span);
+                    self.errors.push(error);
+                }
+            }
+        }
+    }
+
+    pub(super) fn attribute(
+        &mut self,
+        written: &At<manifest::Attribute>,
+        rule: &Rule,
+        uncompared: bool,
+        key: bool,
+    ) -> Attribute {
+        let scope = Scope::Published { outputs: &rule.outputs, row: true, uncompared };
+        let mut text = |template: &Template| {
+            let template = At { value: template.clone(), span: written.span.clone() };
+            if !uncompared {
+                let fields = BTreeMap::from([(String::new(), template.clone())]);
+                self.check_volatile_fields(&fields, rule);
+            }
+            let text = self.compile(&template, &rule.space, &scope);
+            if key
+                && !text.slots.iter().all(|s| {
+                    matches!(
+                        s,
+                        Slot::Text(_)
+                            | Slot::Value(_)
+                            | Slot::Label { .. }
+                            | Slot::File
+                            | Slot::Path
+                    )
+                })
+            {
+                let error = Error::user("a row's key comes from the cell, not from what was made")
+                    .hint("use the axes");
+                self.error(&template.span, error);
+            }
+            text
+        };
+        match &written.value {
+            manifest::Attribute::S(template) => Attribute::S(text(template)),
+            manifest::Attribute::N(template) => Attribute::N(text(template)),
+            manifest::Attribute::Bool(value) => Attribute::Bool(*value),
+            manifest::Attribute::Null => Attribute::Null,
+            manifest::Attribute::L(items) => Attribute::L(
+                items
+                    .iter()
+                    .map(|item| {
+                        let item = At { value: item.clone(), span: written.span.clone() };
+                        self.attribute(&item, rule, uncompared, key)
+                    })
+                    .collect(),
+            ),
+            manifest::Attribute::M(items) => Attribute::M(
+                items
+                    .iter()
+                    .map(|(name, item)| {
+                        let item = At { value: item.clone(), span: written.span.clone() };
+                        (name.clone(), self.attribute(&item, rule, uncompared, key))
+                    })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+impl Attribute {
+    /// Whether it needs the object that its row registers.
+    pub fn speaks_of_object(&self) -> bool {
+        let in_text = |text: &Text| {
+            text.slots
+                .iter()
+                .any(|s| matches!(s, Slot::ObjectKey | Slot::ObjectSize | Slot::ObjectUrl))
+        };
+        match self {
+            Attribute::S(text) | Attribute::N(text) => in_text(text),
+            Attribute::Bool(_) | Attribute::Null => false,
+            Attribute::L(items) => items.iter().any(Attribute::speaks_of_object),
+            Attribute::M(items) => items.values().any(Attribute::speaks_of_object),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Inputs and runners.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::names::{bad_path, rule_name};
+use super::{Expansion, Scope};
+use crate::error::Error;
+use crate::graph::{Input, Log, RuleId, Runner, Slot, Space, Start};
+use crate::manifest::{self, At, InputPlace, Reference, RuleName};
+
+impl Expansion<'_> {
+    pub(super) fn input(&mut self, input: &manifest::Input) -> Input {
+        let (template, exclude) = match &input.place {
+            InputPlace::File(path) => (path, None),
+            InputPlace::Folder { folder, exclude } => (folder, Some(exclude)),
+        };
+        let space = self.space_of(template);
+        let path = self.path(template, &space);
+        let folder = exclude.map(|globs| self.globs(globs));
+        let source =
+            input.source.as_ref().map(|source| self.compile(source, &space, &Scope::Plain));
+        let span = input.name.span.clone();
+        Input { name: input.name.value.clone(), space, path, folder, source, span }
+    }
+
+    pub(super) fn input_index(&mut self, reference: &At<Reference>) -> Option<usize> {
+        let Reference::Input(name) = &reference.value else {
+            let error = Error::user(format!("`{}` is not an input", reference.value))
+                .hint("name an input: `input.NAME`");
+            self.error(&reference.span, error);
+            return None;
+        };
+        let known = &self.manifest.inputs;
+        let found = known.keys().position(|n| n == name);
+        if found.is_none() {
+            let error = Error::user(format!("no input is called `{name}`"))
+                .suggest(name, known.keys().map(String::as_str));
+            let error = if error.hints.is_empty() {
+                error.hint(format!("declare it: `[input.{name}]`"))
+            } else {
+                error
+            };
+            self.error(&reference.span, error);
+        }
+        found
+    }
+
+    pub(super) fn runner(
+        &mut self,
+        runner: &manifest::Runner,
+        inputs: &[Input],
+        ids: &HashMap<RuleName, RuleId>,
+    ) -> Runner {
+        let start = match &runner.start {
+            manifest::Start::Image(name) => Start::Image(name.value.clone()),
+            manifest::Start::Program(name) => Start::Program(name.value.clone()),
+            manifest::Start::Built { output, known_by } => match self.output_index(output, ids) {
+                Some((rule, at)) => {
+                    let made_by = &self.manifest.rules.get(&rule_name(output));
+                    if made_by.is_some_and(|r| !r.over.is_empty()) {
+                        let error = Error::user("a built program comes from a step without axes")
+                            .hint("take `over` out of the step that builds it");
+                        self.error(&output.span, error);
+                    }
+                    Start::Built { rule, output: at, known_by: *known_by }
+                }
+                None => Start::Program(String::new()),
+            },
+        };
+        let mut dirs = Vec::new();
+        let mut batch_dir = None;
+        for (inside, folder) in &runner.dirs {
+            self.inside_path(inside, matches!(start, Start::Image(_)));
+            if folder.value == "{batch}" {
+                batch_dir = Some(inside.value.clone());
+                continue;
+            }
+            if folder.value != "."
+                && let Some(problem) = bad_path(folder)
+            {
+                self.error(&folder.span, problem);
+            }
+            dirs.push((inside.value.clone(), folder.value.clone()));
+        }
+        if matches!(start, Start::Image(_)) {
+            if runner.dirs.is_empty() {
+                let message = format!("runner `{}` shows its image no folder", runner.name.value);
+                let error = Error::user(message)
+                    .hint("add `dirs`: folder in the container = folder of the project");
+                self.error(&runner.name.span, error);
+            }
+        } else if dirs.is_empty() {
+            dirs.push((".".into(), ".".into()));
+        }
+        if batch_dir.is_none() && !matches!(start, Start::Image(_)) {
+            batch_dir = Some("batch".into());
+        }
+        let mut overlays = Vec::new();
+        for (inside, reference) in &runner.overlays {
+            self.inside_path(inside, true);
+            if let Some(input) = self.input_index(reference) {
+                if inputs[input].folder.is_none() || !inputs[input].space.axes.is_empty() {
+                    let error =
+                        Error::user("an overlay is an input that is one folder, without axes")
+                            .hint("declare the input with `folder`");
+                    self.error(&reference.span, error);
+                }
+                overlays.push((inside.value.clone(), input));
+            }
+        }
+        let mut env = BTreeMap::new();
+        for (name, template) in &runner.env {
+            let text = self.compile(template, &Space::default(), &Scope::Plain);
+            let mut rendered = String::new();
+            for slot in &text.slots {
+                if let Slot::Text(text) = slot {
+                    rendered.push_str(text);
+                }
+            }
+            env.insert(name.clone(), rendered);
+        }
+        if let Some(axes) = &runner.log.absent_depends_on {
+            for axis in axes {
+                self.axis_index(axis);
+            }
+        }
+        let list = |values: &[At<String>]| values.iter().map(|v| v.value.clone()).collect();
+        let text = |value: &Option<At<String>>| value.as_ref().map(|v| v.value.clone());
+        Runner {
+            name: runner.name.value.clone(),
+            start,
+            platform: text(&runner.platform),
+            entrypoint: runner.entrypoint.as_ref().map(|e| list(e)),
+            dirs,
+            batch_dir,
+            env,
+            pass_env: list(&runner.pass_env),
+            workdir: text(&runner.workdir),
+            user: text(&runner.user),
+            network: text(&runner.network),
+            read_only: runner.read_only,
+            drop_capabilities: list(&runner.drop_capabilities),
+            add_capabilities: list(&runner.add_capabilities),
+            overlays,
+            memory: runner.memory.as_ref().map(|m| m.value),
+            cpus: runner.cpus.as_ref().map(|c| c.value),
+            max_runs: runner.max_runs.as_ref().map(|m| m.value),
+            timeout: runner.timeout.clone(),
+            exit: runner.exit.clone(),
+            retries: runner.retries,
+            log: Log {
+                target: text(&runner.log.target),
+                success: text(&runner.log.success),
+                failure: text(&runner.log.failure),
+                absent: list(&runner.log.absent),
+                absent_depends_on: runner.log.absent_depends_on.as_ref().map(|axes| list(axes)),
+            },
+            span: runner.name.span.clone(),
+        }
+    }
+
+    pub(super) fn inside_path(&mut self, inside: &At<String>, image: bool) {
+        let problem = if image {
+            let whole = inside.starts_with('/') && !inside.split('/').any(|s| s == "..");
+            (!whole).then(|| {
+                Error::user(format!(
+                    "`{}` is not an absolute path inside the container",
+                    inside.value
+                ))
+                .hint("write it from the root, such as `/app/plots`")
+            })
+        } else if inside.value == "." {
+            None
+        } else {
+            bad_path(inside)
+        };
+        if let Some(problem) = problem {
+            self.error(&inside.span, problem);
+        }
+    }
+}
