@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::memo;
 
 /// The format of everything in the database; another version is set aside and begun anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Names a target and a group of its outputs across builds, whatever the order of the Jheemfile.
 pub type Key = [u8; 16];
@@ -101,6 +101,20 @@ pub struct Run {
 pub struct Absence {
     pub line: String,
     pub pattern: String,
+}
+
+/// A publish that needed nothing when it was last looked at whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The digest of all that it was asked to publish.
+    pub asked: Digest,
+    /// Objects and rows, all of which stood there.
+    pub unchanged: usize,
+    pub orphaned: usize,
+    /// Files and folders, none where nothing stood, that cannot stay the same when the destination changes.
+    pub watched: Vec<(String, Option<memo::Stat>)>,
+    /// When they were looked at, which was before the destination was read.
+    pub seen: memo::Nanos,
 }
 
 /// What runs of one runner cost, learned from those that were made.
@@ -309,6 +323,18 @@ impl Records {
         self.fail(read())
     }
 
+    /// What is known of a publish that needed nothing.
+    pub fn settled(&self, publish: &str) -> Result<Option<Settled>> {
+        let read = || -> rusqlite::Result<Option<Vec<u8>>> {
+            self.connection
+                .query_row("SELECT settled FROM publish WHERE name = ?1", params![publish], |row| {
+                    row.get(0)
+                })
+                .optional()
+        };
+        Ok(self.fail(read())?.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
+    }
+
     /// Runner identities that have made something, so that a new one is tried on one target first.
     pub fn known_runner(&self, identity: &str) -> Result<bool> {
         let read = || {
@@ -513,6 +539,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    pub fn settled(&mut self, publish: &str, settled: &Settled) -> rusqlite::Result<()> {
+        self.connection.execute(
+            "INSERT INTO publish (name, settled) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET settled = excluded.settled",
+            params![publish, packed(settled)?],
+        )?;
+        Ok(())
+    }
+
     /// Learns from one more run; later runs weigh as much as all before them together, at most.
     pub fn cost(&mut self, identity: &str, startup: f64, each: f64) -> rusqlite::Result<()> {
         self.connection.execute(
@@ -557,6 +592,7 @@ CREATE TABLE possible (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE image (name TEXT, platform TEXT, id TEXT NOT NULL, PRIMARY KEY (name, platform)) WITHOUT ROWID;
 CREATE TABLE input (path TEXT PRIMARY KEY, memo BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE cost (identity TEXT PRIMARY KEY, startup REAL NOT NULL, each REAL NOT NULL, runs INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE publish (name TEXT PRIMARY KEY, settled BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE run (id TEXT PRIMARY KEY, rule TEXT NOT NULL, command TEXT NOT NULL, targets INTEGER NOT NULL, started INTEGER NOT NULL, milliseconds INTEGER NOT NULL, exit TEXT NOT NULL);
 COMMIT;
 ";
