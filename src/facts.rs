@@ -35,9 +35,9 @@ impl Snapshot {
     pub fn memo(&self, graph: &Graph, target: Target, group: usize) -> Vec<Option<Entry>> {
         let outputs = graph.rule(target.rule).outputs.len();
         graph
-            .outputs_in_order(target, group)
+            .order(target, group)
             .iter()
-            .map(|(output, _)| {
+            .map(|output| {
                 self.files[target.rule.0].get(target.cell * outputs + output).cloned().flatten()
             })
             .collect()
@@ -52,9 +52,9 @@ impl Snapshot {
         known: &[Option<Entry>],
     ) -> bool {
         let outputs = graph.rule(target.rule).outputs.len();
-        let in_order = graph.outputs_in_order(target, group);
-        in_order.len() != known.len()
-            || in_order.iter().zip(known).any(|((output, _), known)| {
+        let order = graph.order(target, group);
+        order.len() != known.len()
+            || order.iter().zip(known).any(|(output, known)| {
                 let seen = &self.files[target.rule.0][target.cell * outputs + output];
                 seen.is_some() && seen != known
             })
@@ -252,9 +252,7 @@ fn outputs(observe: &Observe<'_>, facts: &mut Facts, snapshot: &mut Snapshot) ->
                 let mut seen = Vec::new();
                 for group in (0..rule.groups.len()).filter(|g| wanted[cell] & (1 << g) != 0) {
                     let record = last.get(&plan::record_key(graph, target, group));
-                    for (at, (output, _)) in
-                        graph.outputs_in_order(target, group).iter().enumerate()
-                    {
+                    for (at, output) in graph.order(target, group).iter().enumerate() {
                         let known = record.and_then(|r| r.memo.get(at)).and_then(Option::as_ref);
                         let path = root.join(graph.output_path(target, *output));
                         let looked = memo::look(disk, known, &path)?;

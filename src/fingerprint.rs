@@ -77,6 +77,14 @@ pub fn fingerprint(graph: &Graph, parts: &Parts<'_>, by: By) -> Digest {
     Digest::blake3(hasher.finalize())
 }
 
+/// The twin of a fingerprint by the bytes of what is read; nearly always they are the contents.
+pub fn by_bytes(graph: &Graph, parts: &Parts<'_>, fingerprint: Digest) -> Digest {
+    if parts.readings.iter().all(|reading| reading.bytes == reading.content) {
+        return fingerprint;
+    }
+    self::fingerprint(graph, parts, By::Bytes)
+}
+
 /// The lines of a fingerprint, `label\tvalue`, for records and for `why`.
 pub fn lines(graph: &Graph, parts: &Parts<'_>) -> Vec<String> {
     let mut lines = Vec::new();

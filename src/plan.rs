@@ -239,13 +239,17 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
 pub fn judged_by(graph: &Graph, target: Target, group: usize) -> Digest {
     let rule = graph.rule(target.rule);
     let mut hasher = blake3::Hasher::new();
-    for (output, inside) in graph.outputs_in_order(target, group) {
-        let rules = audit_rules(graph, target, output);
-        let made = &rule.outputs[output];
-        let digest = audit::digest_of_rules(made.kind, &made.volatile, &rules);
-        hasher.update(inside.as_bytes());
-        hasher.update(&digest.bytes);
-        hasher.update(&[u8::from(made.optional)]);
+    let mut rendered = String::new();
+    for &output in graph.order(target, group).iter() {
+        let output = &rule.outputs[output];
+        hasher.update(&output.judging.fixed.bytes);
+        hasher.update(&[u8::from(output.optional)]);
+        for text in &output.judging.texts {
+            rendered.clear();
+            graph.render_into(text, &rule.space, target.cell, &mut rendered);
+            hasher.update(&(rendered.len() as u64).to_le_bytes());
+            hasher.update(rendered.as_bytes());
+        }
     }
     Digest::blake3(hasher.finalize())
 }
@@ -512,7 +516,7 @@ impl Judge<'_> {
         let parts =
             Parts { target, group, identity: &identity, overlays: &overlays, readings: &readings };
         let fingerprint = fingerprint::fingerprint(graph, &parts, By::Content);
-        let by_bytes = fingerprint::fingerprint(graph, &parts, By::Bytes);
+        let by_bytes = fingerprint::by_bytes(graph, &parts, fingerprint);
         let record = self.last.get(&record_key(graph, target, group));
         let same = record.filter(|r| r.fingerprint == fingerprint);
         if let Some(Outcome::Made(made)) = same.map(|r| &r.outcome)
@@ -573,9 +577,9 @@ impl Judge<'_> {
                 Rejudged::Refused(findings) => refused = Some(Reason::FailsNewAudit(findings)),
                 Rejudged::Lost => {
                     let path = graph
-                        .outputs_in_order(target, group)
+                        .order(target, group)
                         .first()
-                        .map(|(output, _)| graph.output_path(target, *output));
+                        .map(|output| graph.output_path(target, *output));
                     refused = Some(Reason::Lost(path.unwrap_or_default()));
                 }
             }
@@ -633,7 +637,7 @@ impl Judge<'_> {
         let outputs = graph.rule(target.rule).outputs.len();
         let mut reason = None;
         let mut lost = None;
-        for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+        for (output, made) in graph.order(target, group).iter().zip(&made.outputs) {
             let Some(made) = made else { continue };
             let fact = &self.facts.files[target.rule.0][target.cell * outputs + output];
             if *fact == FileFact::There(made.bytes) {
@@ -686,7 +690,7 @@ pub fn output_of<'a>(
     let at = if graph.rule(target.rule).groups[group].outputs.len() == 1 {
         0
     } else {
-        graph.outputs_in_order(target, group).iter().position(|(o, _)| *o == output)?
+        graph.order(target, group).iter().position(|o| *o == output)?
     };
     made.outputs.get(at)?.as_ref()
 }

@@ -161,7 +161,7 @@ pub(super) fn place(
     let rule = graph.rule(target.rule);
     let mut memo = Vec::new();
     let mut notes = Vec::new();
-    for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+    for (output, made) in graph.order(target, group).iter().zip(&made.outputs) {
         let Some(made) = made else {
             memo.push(None);
             continue;
