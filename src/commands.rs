@@ -8,13 +8,15 @@ use std::time::Instant;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::build::{self, Build, Executors, Options, Places};
+use crate::build;
 use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish, PublishedCounts};
 use crate::graph::{Graph, Publish, RuleId, Target};
 use crate::job::{Executor as _, Stop};
+use crate::manifest::RuleKind;
 use crate::objects::Objects;
+use crate::places::Places;
 use crate::plan::{self, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publish::Done;
@@ -23,6 +25,7 @@ use crate::records::{Holding, Outcome, Records};
 use crate::report::Report;
 use crate::selection::{self, Selection};
 use crate::session::{self, Session, World};
+use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
 use crate::{clock, why};
 
@@ -107,7 +110,8 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         folds.iter().map(|fold| fold.words(graph)).collect()
     };
     let targets = build::count(graph, &session.selection, &session.board);
-    report.event(&Event::Started { targets, reasons });
+    let (steps, plots) = kinds(&session);
+    report.event(&Event::Started { targets, steps, plots, reasons });
     let options = options(args);
     let Session { selection, last, facts, snapshot, board, .. } = session;
     let built = build::build(
@@ -156,6 +160,23 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         (true, false) => WELL,
         (false, false) => FAILED,
     })
+}
+
+/// How many steps and how many plots can exist.
+fn kinds(session: &Session<'_>) -> (usize, usize) {
+    let graph = &session.project.graph;
+    let (mut steps, mut plots) = (0, 0);
+    for target in session.selection.targets() {
+        match (
+            session.board.verdict(graph, &session.selection, target),
+            graph.rule(target.rule).name.kind,
+        ) {
+            (Verdict::Absent(_), _) => {}
+            (_, RuleKind::Step) => steps += 1,
+            (_, RuleKind::Plot) => plots += 1,
+        }
+    }
+    (steps, plots)
 }
 
 /// Publishes everything that was asked for; returns how many publishes failed.
@@ -352,11 +373,11 @@ pub fn plan(
     let folds = why::fold(&judge, &session.board, reading.records.as_ref(), &session.selection)
         .map_err(one)?;
     let targets = build::count(graph, &session.selection, &session.board);
-    report.plan(&folds.iter().map(|f| f.words(graph)).collect::<Vec<_>>());
+    report.plan(graph, &folds);
     if each {
         for target in session.selection.targets() {
             let verdict = session.board.verdict(graph, &session.selection, target);
-            report.planned_target(&graph.label(target), verdict_word(verdict));
+            report.planned_target(&graph.label(target), why::word(verdict));
         }
     }
     let batches = batches(&session, &judge, reading.records.as_ref()).map_err(one)?;
@@ -366,17 +387,6 @@ pub fn plan(
     let publish = planned_publish(&reading, &session).map_err(one)?;
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(WELL)
-}
-
-fn verdict_word(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Fresh => "fresh",
-        Verdict::Restorable(_) => "restorable",
-        Verdict::Stale(_) => "stale",
-        Verdict::Pending(_) => "pending",
-        Verdict::Blocked(_) => "blocked",
-        Verdict::Absent(_) => "absent",
-    }
 }
 
 fn planned_publish(reading: &Reading, session: &Session<'_>) -> Result<PlannedPublish> {
@@ -519,7 +529,7 @@ fn write_batches_with(
         let script = folder.join(format!("{id}.sh"));
         std::fs::write(&script, format!("#!/bin/sh\n{}\n", prepared.command))
             .map_err(|e| Error::io("write", &script, &e))?;
-        report.data(&script.display().to_string());
+        report.path(&script.display().to_string());
     }
     Ok(())
 }
@@ -542,11 +552,13 @@ pub fn why(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     for &target in asked.iter().take(MOST) {
         let wanted = session.selection.wants(target);
         for group in (0..graph.rule(target.rule).groups.len()).filter(|g| wanted & (1 << g) != 0) {
-            let lines =
+            let told =
                 why::explain(&judge, &session.board, reading.records.as_ref(), target, group)
                     .map_err(one)?;
             let option = graph.rule(target.rule).groups[group].option.as_deref();
-            report.explained(&graph.label(target), option, &lines);
+            if let Some(told) = told {
+                report.explained(&graph.label(target), option, &told);
+            }
         }
     }
     if asked.len() > MOST {
@@ -591,13 +603,13 @@ pub fn list(
             continue;
         }
         if !paths {
-            report.data(&graph.label(target));
+            report.listed(&graph.label(target));
             continue;
         }
         let wanted = selection.wants(target);
         for (output, made) in rule.outputs.iter().enumerate() {
             if wanted & (1 << made.group) != 0 {
-                report.data(&graph.output_path(target, output));
+                report.path(&graph.output_path(target, output));
             }
         }
     }
@@ -607,22 +619,22 @@ pub fn list(
 pub fn graph(global: &Global, report: &mut Report) -> Outcomes {
     let project = open(global)?;
     let order = &project.graph.order;
-    report.data("digraph jheem {");
-    report.data("  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\"];");
+    report.document("digraph jheem {");
+    report.document("  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\"];");
     for name in order.node_weights() {
         let cells = project
             .graph
             .rule_named(name)
             .map(|id| format!("\\n{} cells", project.graph.rule(id).space.cells()))
             .unwrap_or_default();
-        report.data(&format!("  \"{name}\" [label=\"{name}{cells}\"];"));
+        report.document(&format!("  \"{name}\" [label=\"{name}{cells}\"];"));
     }
     for edge in order.edge_indices() {
         if let Some((from, to)) = order.edge_endpoints(edge) {
-            report.data(&format!("  \"{}\" -> \"{}\";", order[from], order[to]));
+            report.document(&format!("  \"{}\" -> \"{}\";", order[from], order[to]));
         }
     }
-    report.data("}");
+    report.document("}");
     Ok(WELL)
 }
 
@@ -717,10 +729,10 @@ pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes
         }
         if told {
             accepted += 1;
-            report.data(&graph.label(target));
+            report.listed(&graph.label(target));
         }
     }
-    report.say(&format!("{} accepted as absent", build::numbered(accepted, "target")));
+    report.say(&format!("{} accepted as absent", crate::error::numbered(accepted, "target")));
     Ok(WELL)
 }
 
@@ -821,21 +833,21 @@ pub fn init(folder: &Path, report: &mut Report) -> Outcomes {
     }
     let text = crate::init::propose(folder).map_err(one)?;
     std::fs::write(&path, text).map_err(|e| one(Error::io("write", &path, &e)))?;
-    report.data(&path.display().to_string());
+    report.path(&path.display().to_string());
     Ok(WELL)
 }
 
 pub fn schema(report: &mut Report) -> Outcomes {
     let schema = serde_json::to_string_pretty(&crate::schema::json_schema())
         .map_err(|e| one(Error::bug(e.to_string())))?;
-    report.data(&schema);
+    report.document(&schema);
     Ok(WELL)
 }
 
 pub fn completions(shell: Shell, report: &mut Report) -> Outcomes {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "jheem", &mut text);
-    report.data(String::from_utf8_lossy(&text).trim_end());
+    report.document(String::from_utf8_lossy(&text).trim_end());
     Ok(WELL)
 }
 
@@ -844,6 +856,6 @@ pub fn man(report: &mut Report) -> Outcomes {
     clap_mangen::Man::new(Cli::command())
         .render(&mut text)
         .map_err(|e| one(Error::bug(e.to_string())))?;
-    report.data(String::from_utf8_lossy(&text).trim_end());
+    report.document(String::from_utf8_lossy(&text).trim_end());
     Ok(WELL)
 }

@@ -77,6 +77,9 @@ pub enum Event {
     /// What will be done, after everything was judged.
     Started {
         targets: PlannedTargets,
+        /// How many of the targets are steps and how many are plots, less those that are absent.
+        steps: usize,
+        plots: usize,
         reasons: Vec<String>,
     },
     /// A run began.

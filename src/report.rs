@@ -1,21 +1,113 @@
-//! What the user sees: draws events, plans and errors. The only file that prints.
+//! What the user sees: draws events, plans, answers and errors. The only file that prints.
+//!
+//! stdout is data and stderr is talk. With `--format json` stdout holds one object a line and
+//! nothing else. Nobody listening any more is neither an error nor a reason to stop.
 
-use std::io::Write as _;
+use std::io::{BufWriter, IsTerminal as _, Write};
+use std::time::{Duration, Instant};
 
-use crate::cli::{Format, Global};
+use serde::Serialize;
+
+use crate::cli::{Format, Global, When};
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Ending, Event};
+use crate::figures::{bytes, numbered, thousands};
+use crate::graph::Graph;
+use crate::objects::{Freed, Usage};
+use crate::progress::Progress;
+use crate::publish::Drift;
+use crate::records::Run;
+use crate::why::{Explanation, Fold};
+
+use answer::Answer;
+use bars::Bars;
+use paint::Paint;
+use words::PlanRow;
+
+pub mod answer;
+mod bars;
+mod paint;
+mod table;
+mod words;
+
+/// So many failures, and as many notes, are told in full; later ones are counted.
+const MOST_TOLD: usize = 25;
+/// So many failures with one message are told in full.
+const MOST_ALIKE: usize = 3;
+/// So many runs are listed for people.
+const MOST_RUNS: usize = 40;
 
 /// Prints for people or for programs.
 pub struct Report {
     format: Format,
     quiet: bool,
-    color: bool,
+    out: Sink,
+    err: Sink,
+    /// Whether bars can be drawn on stderr.
+    screen: bool,
+    bars: Option<Bars>,
+    progress: Progress,
+    failures_told: usize,
+    begun: Instant,
+}
+
+/// A stream, whether it shows colours, and whether its reader went away.
+struct Sink {
+    stream: Box<dyn Write>,
+    paint: Paint,
+    gone: bool,
+}
+
+impl Sink {
+    fn line(&mut self, line: &str) {
+        if !self.gone {
+            self.gone = writeln!(self.stream, "{line}").is_err();
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.gone {
+            self.gone = self.stream.flush().is_err();
+        }
+    }
 }
 
 impl Report {
+    /// Prints to this process's streams, as the command line asks.
     pub fn new(global: &Global) -> Report {
-        Report { format: global.format, quiet: global.quiet, color: false }
+        match global.color {
+            When::Auto => anstream::ColorChoice::Auto,
+            When::Always => anstream::ColorChoice::Always,
+            When::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        let stdout = anstream::stdout();
+        let stderr = anstream::stderr();
+        let paint_out = Paint { on: stdout.current_choice() != anstream::ColorChoice::Never };
+        let paint_err = Paint { on: stderr.current_choice() != anstream::ColorChoice::Never };
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let shared = global.format == Format::Json && std::io::stdout().is_terminal();
+        let screen = std::io::stderr().is_terminal() && !dumb && !shared && !global.quiet;
+        Report::to(
+            global,
+            Sink { stream: Box::new(BufWriter::new(stdout)), paint: paint_out, gone: false },
+            Sink { stream: Box::new(stderr), paint: paint_err, gone: false },
+            screen,
+        )
+    }
+
+    fn to(global: &Global, out: Sink, err: Sink, screen: bool) -> Report {
+        Report {
+            format: global.format,
+            quiet: global.quiet,
+            out,
+            err,
+            screen,
+            bars: None,
+            progress: Progress::default(),
+            failures_told: 0,
+            begun: Instant::now(),
+        }
     }
 
     pub fn is_json(&self) -> bool {
@@ -24,90 +116,326 @@ impl Report {
 
     /// One thing that happened.
     pub fn event(&mut self, event: &Event) {
+        self.progress.take(event);
+        self.draw(event);
         if self.is_json() {
-            if let Ok(line) = serde_json::to_string(event) {
-                self.data(&line);
+            self.object(event);
+            self.out.flush();
+        } else {
+            self.tell(event);
+        }
+    }
+
+    /// Brings the bars up to date; they are there from the first work to the end of it.
+    fn draw(&mut self, event: &Event) {
+        match event {
+            Event::Started { .. } if self.screen && self.progress.to_do > 0 => {
+                let target = indicatif::ProgressDrawTarget::stderr();
+                self.bars = Some(Bars::new(target, self.err.paint));
             }
-        } else if !self.quiet {
-            let _gone = writeln!(anstream::stderr(), "{event:?}");
+            Event::Finished { .. } => self.bars = None,
+            _ => {}
+        }
+        if let Some(bars) = &mut self.bars {
+            bars.draw(&self.progress, matches!(event, Event::Restored { .. }));
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let paint = self.err.paint;
+        match event {
+            Event::Started { targets, reasons, .. } => {
+                self.talk(&words::started(targets, reasons, paint));
+            }
+            Event::Target { target, ending: Ending::Failed, message, lines, .. } => {
+                let message = message.as_deref().unwrap_or("no reason is known");
+                let alike = self.progress.failures.get(message).copied().unwrap_or(0);
+                if alike <= MOST_ALIKE && self.failures_told < MOST_TOLD {
+                    self.failures_told += 1;
+                    self.speak(&words::failed(target, message, lines, paint));
+                }
+            }
+            Event::Problem { message, lines } => {
+                self.speak(&words::problem(message, lines, paint));
+            }
+            Event::RunEnded { .. } if self.screen => {}
+            Event::Note { .. } if self.progress.notes > MOST_TOLD => {}
+            Event::Published { .. } => {}
+            Event::Planned { targets, publish, runs } => {
+                for line in words::planned(targets, publish, *runs, self.out.paint) {
+                    self.out.line(&line);
+                }
+            }
+            Event::Finished { ok, targets, published, runs, seconds } => {
+                let more = self.progress.notes.saturating_sub(MOST_TOLD);
+                if more > 0 {
+                    let more = numbered(more, "note");
+                    self.talk(&[format!("… and {more} more; `--format json` has them all")]);
+                }
+                let ending = words::finished(
+                    *ok,
+                    targets,
+                    published,
+                    *runs,
+                    *seconds,
+                    &self.progress,
+                    paint,
+                );
+                match ok {
+                    true => self.talk(&ending),
+                    false => self.speak(&ending),
+                }
+            }
+            event => {
+                if let Some(line) = words::passing(event, paint) {
+                    self.talk(&[line]);
+                }
+            }
+        }
+        self.tell_progress();
+    }
+
+    /// Where there are no bars, a line now and then.
+    fn tell_progress(&mut self) {
+        if self.screen || self.quiet {
+            return;
+        }
+        let elapsed: Duration = self.begun.elapsed();
+        if let Some(line) = self.progress.line_due(elapsed) {
+            self.talk(&[line]);
         }
     }
 
     /// A line of data, on stdout.
     pub fn data(&mut self, line: &str) {
-        let _gone = writeln!(anstream::stdout(), "{line}");
+        if self.is_json() {
+            self.object(&Answer::Line { text: line });
+        } else {
+            self.out.line(line);
+        }
+    }
+
+    /// A text in a format of its own, such as a schema, whatever `--format` says.
+    pub fn document(&mut self, text: &str) {
+        self.out.line(text);
     }
 
     /// A line of talk, on stderr.
     pub fn say(&mut self, line: &str) {
+        self.talk(&[line.to_owned()]);
+    }
+
+    /// What `--quiet` keeps back.
+    fn talk(&mut self, lines: &[String]) {
         if !self.quiet {
-            let _gone = writeln!(anstream::stderr(), "{line}");
+            self.speak(lines);
         }
+    }
+
+    /// What must be said.
+    fn speak(&mut self, lines: &[String]) {
+        // On a terminal both streams meet, so that data written before must stand before.
+        self.out.flush();
+        let err = &mut self.err;
+        let mut write = || lines.iter().for_each(|line| err.line(line));
+        match &self.bars {
+            Some(bars) if !lines.is_empty() => bars.suspend(write),
+            _ => write(),
+        }
+    }
+
+    fn object(&mut self, object: &impl Serialize) {
+        let line = serde_json::to_string(object).expect("events and answers have string keys");
+        self.out.line(&line);
     }
 
     pub fn errors(&mut self, errors: &[Error]) {
-        for error in errors {
-            let _gone = writeln!(anstream::stderr(), "{}\n", error.render(self.color));
+        self.bars = None;
+        if self.is_json() {
+            for error in errors {
+                self.object(&Answer::error(error));
+            }
+        } else if !errors.is_empty() {
+            let text = words::errors(errors, self.err.paint);
+            self.speak(&[text]);
         }
     }
 
-    /// The folded reasons of a plan, one line each.
-    pub fn plan(&mut self, reasons: &[String]) {
-        for reason in reasons {
-            self.data(reason);
+    /// The folded reasons of a plan.
+    pub fn plan(&mut self, graph: &Graph, folds: &[Fold]) {
+        if self.is_json() {
+            for fold in folds {
+                self.object(&Answer::Reason {
+                    rule: &graph.rule(fold.rule).name.to_string(),
+                    verdict: fold.verdict,
+                    targets: fold.targets,
+                    narrowed: &fold.narrowed,
+                    reason: &fold.reason,
+                });
+            }
+            return;
+        }
+        let rows: Vec<PlanRow> = folds
+            .iter()
+            .map(|fold| PlanRow {
+                verdict: fold.verdict,
+                targets: fold.targets,
+                noun: fold.noun(graph),
+                narrowed: match fold.narrowed.is_empty() {
+                    true => graph.rule(fold.rule).name.to_string(),
+                    false => fold.narrowed.join(", "),
+                },
+                reason: fold.reason.clone(),
+            })
+            .collect();
+        for line in words::plan(&rows, self.out.paint) {
+            self.out.line(&line);
         }
     }
 
     /// One target of a plan and its verdict.
     pub fn planned_target(&mut self, target: &str, verdict: &str) {
-        self.data(&format!("{verdict}\t{target}"));
+        if self.is_json() {
+            self.object(&Answer::Verdict { target, verdict });
+        } else {
+            let padded = format!("{verdict:<10}");
+            let line = format!("{} {target}", self.out.paint.verdict(verdict, &padded));
+            self.out.line(&line);
+        }
     }
 
     /// What `why` says of one target; `option` is the option whose outputs it is about.
-    pub fn explained(&mut self, target: &str, option: Option<&str>, lines: &[String]) {
-        match option {
-            Some(option) => self.data(&format!("{target} (with {option})")),
-            None => self.data(target),
+    pub fn explained(&mut self, target: &str, option: Option<&str>, told: &Explanation) {
+        if self.is_json() {
+            self.object(&Answer::why(target, option, told));
+        } else {
+            for line in words::explained(target, option, told, self.out.paint) {
+                self.out.line(&line);
+            }
         }
-        for line in lines {
-            self.data(&format!("  {line}"));
+    }
+
+    /// A target that was asked for.
+    pub fn listed(&mut self, target: &str) {
+        if self.is_json() {
+            self.object(&Answer::Listed { target });
+        } else {
+            self.out.line(target);
+        }
+    }
+
+    /// A path that was asked for, or that was written.
+    pub fn path(&mut self, path: &str) {
+        if self.is_json() {
+            self.object(&Answer::Path { path });
+        } else {
+            self.out.line(path);
         }
     }
 
     /// Rule, cells, and how many of them are declared absent.
     pub fn counts(&mut self, rows: &[(String, usize, usize)]) {
-        for (rule, cells, absent) in rows {
-            self.data(&format!(
-                "{rule}\t{cells} cells\t{absent} absent\t{} to make",
-                cells - absent
-            ));
+        if self.is_json() {
+            for (rule, cells, absent) in rows {
+                let to_make = cells - absent;
+                self.object(&Answer::Count { rule, cells: *cells, absent: *absent, to_make });
+            }
+        } else {
+            for line in words::counts(rows, self.out.paint) {
+                self.out.line(&line);
+            }
         }
     }
 
-    pub fn drift(&mut self, drift: &crate::publish::Drift) {
-        self.data(&format!("{drift:?}"));
+    /// A difference between a destination and what should be there.
+    pub fn drift(&mut self, drift: &Drift) {
+        if self.is_json() {
+            self.object(&Answer::drift(drift));
+            return;
+        }
+        let word = answer::drift_word(&drift.kind);
+        let padded = self.out.paint.warn(&format!("{word:<8}"));
+        self.out.line(&format!("{padded} {} {}", drift.destination, drift.key));
+        if let crate::publish::DriftKind::Changed { published, found } = &drift.kind {
+            self.out.line(&format!("         was published as {published}"));
+            self.out.line(&format!("         and is           {found}"));
+        }
     }
 
+    /// The end of `verify`.
     pub fn verified(&mut self, found: usize) {
-        self.say(&format!("{found} differences"));
+        if self.is_json() {
+            self.object(&Answer::Verified { differences: found });
+        } else if found == 0 {
+            self.say("all is there as it was published");
+        } else {
+            self.say(&numbered(found, "difference"));
+        }
     }
 
-    pub fn runs(&mut self, runs: &[crate::records::Run]) {
-        for run in runs {
-            self.data(&format!("{run:?}"));
+    /// Runs, the latest first.
+    pub fn runs(&mut self, runs: &[Run]) {
+        if self.is_json() {
+            for run in runs {
+                self.object(&Answer::run(run));
+            }
+            return;
+        }
+        let shown = &runs[..runs.len().min(MOST_RUNS)];
+        for line in words::runs(shown, self.out.paint) {
+            self.out.line(&line);
+        }
+        if runs.is_empty() {
+            self.say("nothing was run yet");
+        } else if runs.len() > shown.len() {
+            let more = thousands(runs.len() - shown.len());
+            self.say(&format!("… and {more} earlier; `--format json` lists them"));
         }
     }
 
     /// What the cache holds; `current` objects are what some target is now.
-    pub fn usage(&mut self, usage: &crate::objects::Usage, current: usize) {
-        self.data(&format!("{usage:?} {current}"));
+    pub fn usage(&mut self, usage: &Usage, current: usize) {
+        if self.is_json() {
+            self.object(&Answer::cache(usage, current));
+            return;
+        }
+        let rows = [
+            ("objects", format!("{} ({})", thousands(usage.objects), bytes(usage.bytes))),
+            ("current", format!("{}: what targets are now", thousands(current))),
+            ("edited", format!("{}: outputs edited by hand, put aside", thousands(usage.edited))),
+        ];
+        for (name, words) in rows {
+            let name = self.out.paint.strong(&format!("{name:<8}"));
+            self.out.line(&format!("{name} {words}"));
+        }
     }
 
     /// What a collection freed, under a limit in bytes (`u64::MAX` for none).
-    pub fn freed(&mut self, freed: &crate::objects::Freed, limit: u64) {
-        self.data(&format!("{freed:?} {limit}"));
+    pub fn freed(&mut self, freed: &Freed, limit: u64) {
+        if self.is_json() {
+            self.object(&Answer::freed(freed, limit));
+            return;
+        }
+        let limit = match limit {
+            u64::MAX => String::new(),
+            limit => format!(" (the limit is {})", bytes(limit)),
+        };
+        let removed = thousands(freed.objects);
+        let noun = if freed.objects == 1 { "object" } else { "objects" };
+        self.out.line(&format!(
+            "freed {} in {removed} {noun}; {} are left{limit}",
+            bytes(freed.bytes),
+            bytes(freed.kept)
+        ));
     }
 
     /// Everything is told.
-    pub fn close(&mut self) {}
+    pub fn close(&mut self) {
+        self.bars = None;
+        self.out.flush();
+        self.err.flush();
+    }
 }
+
+#[cfg(test)]
+mod tests;

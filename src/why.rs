@@ -4,6 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::fingerprint::{self, Change};
 use crate::graph::{From, Graph, RuleId, Target};
@@ -140,18 +143,23 @@ pub struct Fold {
 }
 
 impl Fold {
+    /// `plot` or `step`.
+    pub fn noun(&self, graph: &Graph) -> &'static str {
+        match graph.rule(self.rule).name.kind {
+            crate::manifest::RuleKind::Step => "step",
+            crate::manifest::RuleKind::Plot => "plot",
+        }
+    }
+
     /// `477 plots stale: city=C.12580, scenario=cessation: prerun changed`
     pub fn words(&self, graph: &Graph) -> String {
         let rule = graph.rule(self.rule);
-        let noun = match rule.name.kind {
-            crate::manifest::RuleKind::Step => "step",
-            crate::manifest::RuleKind::Plot => "plot",
-        };
+        let noun = self.noun(graph);
         let narrowed =
             if self.narrowed.is_empty() { rule.name.to_string() } else { self.narrowed.join(", ") };
         format!(
             "{} {}: {narrowed}: {}",
-            crate::build::numbered(self.targets, noun),
+            crate::error::numbered(self.targets, noun),
             self.verdict,
             self.reason
         )
@@ -214,64 +222,90 @@ fn narrowed(graph: &Graph, rule: RuleId, cells: &[usize]) -> Vec<String> {
     words
 }
 
-/// Everything that `jheem why` says of one group of outputs of a target, as lines.
+/// A part of the request that differs, as the Jheemfile calls it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Such as `prerun (simulations/…/cessation.Rdata)`.
+    pub what: String,
+    /// As it was recorded; none if it is new.
+    pub before: Option<String>,
+    /// As it is now; none if it is gone.
+    pub now: Option<String>,
+}
+
+/// Everything that `jheem why` says of one group of outputs of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// One word: `stale`.
+    pub verdict: &'static str,
+    pub reason: String,
+    pub differences: Vec<Difference>,
+    pub notes: Vec<String>,
+    /// As it is now, where all that it depends on is known.
+    pub fingerprint: Option<Digest>,
+    /// The run that made the last record, and when, in seconds since 1970.
+    pub last: Option<(String, u64)>,
+}
+
+/// The word for a verdict, in messages and in data.
+pub fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Fresh => "fresh",
+        Verdict::Restorable(_) => "restorable",
+        Verdict::Stale(_) => "stale",
+        Verdict::Pending(_) => "pending",
+        Verdict::Blocked(_) => "blocked",
+        Verdict::Absent(_) => "absent",
+    }
+}
+
+/// Explains the verdict on one group of outputs of a target; none if it was not judged.
 pub fn explain(
     judge: &Judge<'_>,
     board: &Board,
     records: Option<&Records>,
     target: Target,
     group: usize,
-) -> Result<Vec<String>> {
+) -> Result<Option<Explanation>> {
     let graph = judge.graph;
-    let Some(judgement) = board.get(graph, target, group) else {
-        return Ok(vec!["not selected".into()]);
-    };
-    let mut lines = Vec::new();
-    let record = judge.last.get(&plan::record_key(graph, target, group));
-    match &judgement.verdict {
-        Verdict::Fresh => {
-            lines.push("fresh: nothing that it depends on has changed".into());
-        }
-        Verdict::Restorable(reason) => {
-            lines.push(format!("restorable from the cache: {}", long(reason)));
-        }
-        Verdict::Stale(Reason::Changed) => {
-            lines.push("stale: something that it depends on changed".into());
-            for change in changes(judge, board, records, target, group)? {
-                lines.push(format!("  {}", change_words(graph, target, &change)));
-            }
-        }
-        Verdict::Stale(reason) => lines.push(format!("stale: {}", long(reason))),
-        Verdict::Pending(what) => {
-            lines.push(format!("pending: waits for {what}"));
-        }
-        Verdict::Blocked(what) => lines.push(format!("blocked: the input `{what}` is missing")),
-        Verdict::Absent(Absence::Declared) => {
-            lines.push("absent: the Jheemfile declares that it cannot exist".into());
-        }
+    let Some(judgement) = board.get(graph, target, group) else { return Ok(None) };
+    let reason = match &judgement.verdict {
+        Verdict::Fresh => "nothing that it depends on has changed".into(),
+        Verdict::Restorable(reason) => format!("from the cache: {}", long(reason)),
+        Verdict::Stale(Reason::Changed) => "something that it depends on changed".into(),
+        Verdict::Stale(reason) => long(reason),
+        Verdict::Pending(what) => format!("waits for {what}"),
+        Verdict::Blocked(what) => format!("the input `{what}` is missing"),
+        Verdict::Absent(Absence::Declared) => "the Jheemfile declares that it cannot exist".into(),
         Verdict::Absent(Absence::Learned(line)) => {
-            lines.push(format!("absent: the container said that it cannot exist: {line}"));
+            format!("the container said that it cannot exist: {line}")
         }
-        Verdict::Absent(Absence::Upstream(what)) => {
-            lines.push(format!("absent: what it reads is absent: {what}"));
+        Verdict::Absent(Absence::Upstream(what)) => format!("what it reads is absent: {what}"),
+    };
+    let compared = matches!(
+        judgement.verdict,
+        Verdict::Stale(Reason::Changed) | Verdict::Restorable(Reason::MadeBefore)
+    );
+    let mut differences = Vec::new();
+    if compared {
+        for change in changes(judge, board, records, target, group)? {
+            let what = named(graph, target, &change.label);
+            differences.push(Difference { what, before: change.before, now: change.now });
         }
     }
-    if let RunnerFact::Known { note: Some(note), .. } =
-        &judge.facts.runners[graph.rule(target.rule).runner]
-    {
-        lines.push(format!("  note: {note}"));
-    }
-    if let Some(fingerprint) = judgement.fingerprint {
-        lines.push(format!("fingerprint {fingerprint}"));
-    }
-    if let Some(record) = record {
-        lines.push(format!(
-            "last attempt in run {} at {}",
-            record.run,
-            crate::clock::rfc3339(record.at)
-        ));
-    }
-    Ok(lines)
+    let notes = match &judge.facts.runners[graph.rule(target.rule).runner] {
+        RunnerFact::Known { note: Some(note), .. } => vec![note.clone()],
+        _ => Vec::new(),
+    };
+    let record = judge.last.get(&plan::record_key(graph, target, group));
+    Ok(Some(Explanation {
+        verdict: word(&judgement.verdict),
+        reason,
+        differences,
+        notes,
+        fingerprint: judgement.fingerprint,
+        last: record.map(|record| (record.run.clone(), record.at)),
+    }))
 }
 
 fn long(reason: &Reason) -> String {
@@ -288,16 +322,5 @@ fn long(reason: &Reason) -> String {
             format!("what was made does not pass the new audit: {}", findings.join("; "))
         }
         reason => short(reason),
-    }
-}
-
-/// One change in words: `prerun (simulations/…): blake3:… -> blake3:…`.
-pub fn change_words(graph: &Graph, target: Target, change: &Change) -> String {
-    let label = named(graph, target, &change.label);
-    match (&change.before, &change.now) {
-        (Some(before), Some(now)) => format!("{label}: {before} -> {now}"),
-        (None, Some(now)) => format!("{label}: new: {now}"),
-        (Some(before), None) => format!("{label}: gone: {before}"),
-        (None, None) => label,
     }
 }

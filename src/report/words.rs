@@ -1,0 +1,510 @@
+//! What people read: events, plans, explanations and summaries as lines of text.
+//!
+//! Pure: lines come out, nothing is written.
+
+use super::paint::Paint;
+use super::table::{Side, aligned, aligned_cells};
+use crate::error::Error;
+use crate::event::{Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts};
+use crate::figures::{bytes, duration, numbered, thousands};
+use crate::progress::{self, Progress};
+use crate::records::Run;
+use crate::why::{Difference, Explanation};
+
+/// So many reasons, lines of a log, differences and kinds of failures are shown; the rest is counted.
+const MOST: usize = 12;
+/// So many errors are shown.
+const MOST_ERRORS: usize = 100;
+
+/// The reasons for a build, before it begins; none if nothing is to be done.
+///
+/// `reasons` are folds in words, such as `477 plots stale: city=C.12580: prerun changed`.
+pub fn started(targets: &PlannedTargets, reasons: &[String], paint: Paint) -> Vec<String> {
+    if progress::to_do(targets) == 0 {
+        return Vec::new();
+    }
+    let told: Vec<(String, &str, &str)> =
+        reasons.iter().filter_map(|r| counted(r)).filter(|(.., v)| *v != "absent").collect();
+    let widest = told.iter().map(|(count, ..)| count.len()).max().unwrap_or(0);
+    let mut lines: Vec<String> = told
+        .iter()
+        .take(MOST)
+        .map(|(count, rest, verdict)| {
+            let (head, tail) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
+            format!("  {count:>widest$} {}{tail}", paint.verdict(verdict, head))
+        })
+        .collect();
+    if told.len() > MOST {
+        lines.push(paint.faint(&format!(
+            "  … and {} more; `jheem plan` lists them",
+            numbered(told.len() - MOST, "reason")
+        )));
+    }
+    lines
+}
+
+/// The number of a fold, the rest of it, and its verdict.
+fn counted(reason: &str) -> Option<(String, &str, &str)> {
+    let (count, rest) = reason.split_once(' ')?;
+    let verdict = rest.split_once(':')?.0.rsplit(' ').next()?;
+    Some((thousands(count.parse::<u64>().ok()?), rest, verdict))
+}
+
+/// A target that failed, with the lines of the log that belong to it.
+pub fn failed(target: &str, message: &str, lines: &[String], paint: Paint) -> Vec<String> {
+    let mut told = vec![format!("{} {}", paint.bad("failed:"), paint.strong(target))];
+    told.push(format!("  {message}"));
+    told.extend(quoted(lines, paint));
+    told
+}
+
+/// Something of a whole run that fails the build.
+pub fn problem(message: &str, lines: &[String], paint: Paint) -> Vec<String> {
+    let mut told = vec![format!("{} {message}", paint.bad("error:"))];
+    told.extend(quoted(lines, paint));
+    told
+}
+
+/// The last lines of a log, marked as what they are.
+fn quoted(lines: &[String], paint: Paint) -> Vec<String> {
+    let left = lines.len().saturating_sub(MOST);
+    let mut told = Vec::new();
+    if left > 0 {
+        told.push(paint.faint(&format!("  │ … {} before", numbered(left, "line"))));
+    }
+    for line in &lines[left..] {
+        told.push(format!("  {} {}", paint.faint("│"), printable(line)));
+    }
+    told
+}
+
+/// Without the control characters of somebody else's colours and bars.
+fn printable(line: &str) -> String {
+    anstream::adapter::strip_str(line)
+        .to_string()
+        .chars()
+        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
+}
+
+/// A line for the other events of a build; none for those that only move the bars.
+pub fn passing(event: &Event, paint: Paint) -> Option<String> {
+    Some(match event {
+        Event::Note { message } => format!("{} {message}", paint.note("note:")),
+        Event::Retry { rule, targets, reason } => format!(
+            "{} {rule}: {} again, in smaller batches: {reason}",
+            paint.warn("retry:"),
+            numbered(*targets, "target")
+        ),
+        Event::Stopping => {
+            format!("{} runs are asked to end; what is made is kept", paint.warn("stopping:"))
+        }
+        Event::RunEnded { rule, exit, seconds, made, run } => {
+            let exit = if exit == "code 0" { String::new() } else { format!(", {exit}") };
+            format!(
+                "{} {rule}: {} made in {}{exit} ({run})",
+                paint.strong("run:"),
+                thousands(*made),
+                duration(*seconds)
+            )
+        }
+        _ => return None,
+    })
+}
+
+/// The end of a build, to be read at a glance.
+pub fn finished(
+    ok: bool,
+    targets: &FinishedTargets,
+    published: &PublishedCounts,
+    runs: usize,
+    seconds: f64,
+    progress: &Progress,
+    paint: Paint,
+) -> Vec<String> {
+    let nothing = targets.built + targets.restored + targets.failed + targets.skipped == 0
+        && *published == PublishedCounts::default();
+    let took = duration(seconds);
+    if ok && nothing && runs == 0 {
+        return vec![at_rest(targets, &took, progress, paint)];
+    }
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    if targets.built > 0 {
+        let mut words = if progress.built.total() == targets.built {
+            progress.built.words()
+        } else {
+            thousands(targets.built)
+        };
+        if progress.same > 0 {
+            words += &format!(", {} with the content of before", thousands(progress.same));
+        }
+        rows.push(("built", words));
+    }
+    if targets.restored > 0 {
+        rows.push(("restored", format!("{} from the cache", thousands(targets.restored))));
+    }
+    if targets.fresh > 0 {
+        rows.push(("fresh", thousands(targets.fresh)));
+    }
+    if targets.absent > 0 {
+        rows.push(("absent", thousands(targets.absent)));
+    }
+    if targets.failed > 0 {
+        rows.push(("failed", thousands(targets.failed)));
+    }
+    if targets.skipped > 0 {
+        rows.push(("skipped", thousands(targets.skipped)));
+    }
+    if *published != PublishedCounts::default() {
+        rows.push((
+            "published",
+            format!(
+                "{}, {} ({})",
+                numbered(published.objects, "object"),
+                numbered(published.rows, "row"),
+                bytes(published.bytes)
+            ),
+        ));
+    }
+    if runs > 0 {
+        let log = match progress.bad_runs.first() {
+            Some(run) => format!("`jheem log {run}` shows what went wrong"),
+            None => "`jheem log last` shows the last one's log".to_owned(),
+        };
+        rows.push(("runs", format!("{}; {log}", thousands(runs))));
+    }
+    let widest = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut lines: Vec<String> = rows
+        .iter()
+        .map(|(name, words)| {
+            format!("  {} {words}", paint.verdict(name, &format!("{name:>widest$}")))
+        })
+        .collect();
+    lines.extend(folded_failures(progress));
+    lines.push(if progress.stopping {
+        format!("{} after {took}", paint.warn("stopped"))
+    } else if ok {
+        format!("{} in {took}", paint.good("done"))
+    } else {
+        format!("{} {} ({took})", paint.bad("failed:"), what_failed(targets, progress))
+    });
+    lines
+}
+
+/// `everything is fresh: 108 plots, 12 steps (0.04 s)`
+fn at_rest(targets: &FinishedTargets, took: &str, progress: &Progress, paint: Paint) -> String {
+    if targets.total() == 0 {
+        return format!("nothing is selected ({took})");
+    }
+    if targets.fresh == 0 {
+        return format!("nothing to do: {} absent ({took})", thousands(targets.absent));
+    }
+    let words = if progress.selected.total() == targets.fresh {
+        progress.selected.words()
+    } else {
+        numbered(targets.fresh, "target")
+    };
+    let absent = match targets.absent {
+        0 => String::new(),
+        absent => format!(", {} absent", thousands(absent)),
+    };
+    format!("{}: {words}{absent} ({took})", paint.good("everything is fresh"))
+}
+
+/// The messages that many targets failed with, most frequent first.
+fn folded_failures(progress: &Progress) -> Vec<String> {
+    let mut failures: Vec<(&String, &usize)> =
+        progress.failures.iter().filter(|(_, count)| **count > 1).collect();
+    failures.sort_by_key(|(message, count)| (std::cmp::Reverse(**count), *message));
+    failures
+        .into_iter()
+        .take(MOST)
+        .map(|(message, count)| format!("  {} failed so: {message}", thousands(*count)))
+        .collect()
+}
+
+/// `2 plots of 117 targets, 10 skipped`
+fn what_failed(targets: &FinishedTargets, progress: &Progress) -> String {
+    let mut parts = Vec::new();
+    if targets.failed > 0 {
+        let words = if progress.failed.total() == targets.failed {
+            progress.failed.words()
+        } else {
+            thousands(targets.failed)
+        };
+        parts.push(format!("{words} of {}", numbered(targets.total(), "target")));
+    }
+    if targets.skipped > 0 {
+        parts.push(format!("{} skipped", thousands(targets.skipped)));
+    }
+    if progress.problems > 0 {
+        parts.push(numbered(progress.problems, "problem"));
+    }
+    parts.join(", ")
+}
+
+/// One row of a plan: how many targets of a rule share a verdict and its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanRow {
+    pub verdict: &'static str,
+    pub targets: usize,
+    /// `plot` or `step`.
+    pub noun: &'static str,
+    /// The axes that it is narrowed to, or the rule's name.
+    pub narrowed: String,
+    pub reason: String,
+}
+
+/// The folded reasons of a plan, as a table.
+pub fn plan(rows: &[PlanRow], paint: Paint) -> Vec<String> {
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| {
+            let noun =
+                if row.targets == 1 { row.noun.to_owned() } else { format!("{}s", row.noun) };
+            vec![
+                thousands(row.targets),
+                format!("{noun} {}:", row.verdict),
+                format!("{}:", row.narrowed),
+                row.reason.clone(),
+            ]
+        })
+        .collect();
+    aligned_cells(&[Side::Right, Side::Left, Side::Left, Side::Left], &cells)
+        .into_iter()
+        .zip(rows)
+        .map(|(cells, row)| {
+            let kind = paint.verdict(row.verdict, &cells[1]);
+            format!("{} {kind} {} {}", cells[0], cells[2], cells[3]).trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// The totals of a plan.
+pub fn planned(
+    targets: &PlannedTargets,
+    publish: &PlannedPublish,
+    runs: usize,
+    paint: Paint,
+) -> Vec<String> {
+    let PlannedTargets { fresh, restorable, stale, pending, blocked, absent } = *targets;
+    let counts = [
+        ("stale", stale),
+        ("pending", pending),
+        ("blocked", blocked),
+        ("restorable", restorable),
+        ("fresh", fresh),
+        ("absent", absent),
+    ];
+    let mut rows = vec![("targets", counts_in_words(&counts, paint))];
+    let PlannedPublish { create, update, unchanged, undecided, orphaned } = *publish;
+    let counts = [
+        ("to create", create),
+        ("to update", update),
+        ("undecided", undecided),
+        ("unchanged", unchanged),
+        ("orphaned", orphaned),
+    ];
+    if counts.iter().any(|(_, count)| *count > 0) {
+        rows.push(("publish", counts_in_words(&counts, paint)));
+    }
+    let runs = match (runs, pending) {
+        (0, 0) => "none".to_owned(),
+        (runs, 0) => thousands(runs),
+        (runs, _) => format!("at least {}", thousands(runs.max(1))),
+    };
+    rows.push(("runs", runs));
+    rows.into_iter()
+        .map(|(name, words)| format!("{} {words}", paint.strong(&format!("{name:<8}"))))
+        .collect()
+}
+
+/// `477 stale, 12 absent`
+fn counts_in_words(counts: &[(&str, usize)], paint: Paint) -> String {
+    let told: Vec<String> = counts
+        .iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(word, count)| paint.verdict(word, &format!("{} {word}", thousands(*count))))
+        .collect();
+    if told.is_empty() { "none".into() } else { told.join(", ") }
+}
+
+/// What `why` says of one target.
+pub fn explained(
+    target: &str,
+    option: Option<&str>,
+    told: &Explanation,
+    paint: Paint,
+) -> Vec<String> {
+    let shorten = Shortened::of(told);
+    let with = option.map(|option| format!(" (with {option})")).unwrap_or_default();
+    let mut lines = vec![format!("{}{with}", paint.strong(target))];
+    let verdict = paint.verdict(told.verdict, told.verdict);
+    lines.push(format!("  {verdict}: {}", shorten.digests(&told.reason)));
+    for Difference { what, before, now } in told.differences.iter().take(MOST) {
+        lines.push(format!("    {}", shorten.digests(what)));
+        for (word, value) in [("was", before), ("now", now)] {
+            let value = match value {
+                Some(value) => shorten.digests(value),
+                None => paint.faint("nothing"),
+            };
+            lines.push(format!("      {} {value}", paint.faint(word)));
+        }
+    }
+    if told.differences.len() > MOST {
+        lines.push(paint.faint(&format!(
+            "    … and {} more; `--format json` lists them all",
+            numbered(told.differences.len() - MOST, "difference")
+        )));
+    }
+    let mut facts: Vec<(&str, String)> =
+        told.notes.iter().map(|note| ("note", shorten.digests(note))).collect();
+    if let Some(fingerprint) = told.fingerprint {
+        facts.push(("fingerprint", shorten.digests(&fingerprint.to_string())));
+    }
+    if let Some((run, at)) = &told.last {
+        facts.push(("last attempt", format!("run {run}, {}", moment(*at))));
+    }
+    let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, words) in facts {
+        lines.push(format!("  {}  {words}", paint.faint(&format!("{name:<widest$}"))));
+    }
+    lines
+}
+
+/// So many digits of each digest that no two of one explanation look alike.
+struct Shortened {
+    digits: usize,
+}
+
+/// Fewer digits than this say nothing to a person who compares them with others.
+const FEWEST_DIGITS: usize = 8;
+const DIGEST_DIGITS: usize = 64;
+
+impl Shortened {
+    fn of(told: &Explanation) -> Shortened {
+        let mut digests: Vec<&str> = Vec::new();
+        let values = told.differences.iter().flat_map(|d| [&d.before, &d.now]);
+        for text in values.flatten() {
+            each_digest(text, |_, digits| digests.push(digits));
+        }
+        digests.sort_unstable();
+        digests.dedup();
+        let alike = digests
+            .windows(2)
+            .map(|two| two[0].bytes().zip(two[1].bytes()).take_while(|(a, b)| a == b).count())
+            .max()
+            .unwrap_or(0);
+        Shortened { digits: (alike + 1).clamp(FEWEST_DIGITS, DIGEST_DIGITS) }
+    }
+
+    /// The text with each digest cut to these digits.
+    fn digests(&self, text: &str) -> String {
+        let mut short = String::with_capacity(text.len());
+        let mut copied = 0;
+        each_digest(text, |at, _| {
+            short.push_str(&text[copied..at + self.digits]);
+            if self.digits < DIGEST_DIGITS {
+                short.push('…');
+            }
+            copied = at + DIGEST_DIGITS;
+        });
+        short + &text[copied..]
+    }
+}
+
+/// Calls back with the place and the digits of each `blake3:…` and `sha256:…` of a text.
+fn each_digest<'a>(text: &'a str, mut found: impl FnMut(usize, &'a str)) {
+    let mut from = 0;
+    while let Some(colon) = text[from..].find(':').map(|at| from + at) {
+        from = colon + 1;
+        let tagged = ["blake3", "sha256"].iter().any(|tag| text[..colon].ends_with(tag));
+        let digits =
+            text[from..].bytes().take_while(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')).count();
+        if tagged && digits == DIGEST_DIGITS {
+            found(from, &text[from..from + DIGEST_DIGITS]);
+            from += DIGEST_DIGITS;
+        }
+    }
+}
+
+/// `2026-11-23 21:27:36 UTC`
+fn moment(seconds: u64) -> String {
+    crate::clock::rfc3339(seconds).replace('T', " ").replace('Z', " UTC")
+}
+
+/// Rule, cells, those declared absent, and those to make, with a total.
+pub fn counts(rows: &[(String, usize, usize)], paint: Paint) -> Vec<String> {
+    let row = |name: &str, cells: usize, absent: usize| {
+        vec![name.to_owned(), thousands(cells), thousands(absent), thousands(cells - absent)]
+    };
+    let mut table = vec![["rule", "cells", "absent", "to make"].map(String::from).to_vec()];
+    table.extend(rows.iter().map(|(name, cells, absent)| row(name, *cells, *absent)));
+    if rows.len() > 1 {
+        let sum = |of: fn(&(String, usize, usize)) -> usize| rows.iter().map(of).sum();
+        table.push(row("total", sum(|r| r.1), sum(|r| r.2)));
+    }
+    let last = table.len() - 1;
+    let lines = aligned(&[Side::Left, Side::Right, Side::Right, Side::Right], &table);
+    lines
+        .into_iter()
+        .enumerate()
+        .map(|(at, line)| match at {
+            0 => paint.faint(&line),
+            at if at == last && rows.len() > 1 => paint.strong(&line),
+            _ => line,
+        })
+        .collect()
+}
+
+/// Runs, one a line, as they were handed over: the latest first.
+pub fn runs(runs: &[Run], paint: Paint) -> Vec<String> {
+    if runs.is_empty() {
+        return Vec::new();
+    }
+    let head = ["run", "started", "rule", "targets", "took", "exit"];
+    let mut table = vec![head.map(String::from).to_vec()];
+    table.extend(runs.iter().map(|run| {
+        vec![
+            run.id.clone(),
+            moment(run.started),
+            run.rule.clone(),
+            thousands(run.targets),
+            duration(run.milliseconds as f64 / 1000.0),
+            run.exit.clone(),
+        ]
+    }));
+    let sides = [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Left];
+    let mut lines = Vec::new();
+    for (at, cells) in aligned_cells(&sides, &table).into_iter().enumerate() {
+        let line = cells.join("  ").trim_end().to_owned();
+        lines.push(match at {
+            0 => paint.faint(&line),
+            at if runs[at - 1].exit == "code 0" => line,
+            _ => format!("{}  {}", cells[..5].join("  "), paint.bad(cells[5].trim_end())),
+        });
+    }
+    lines
+}
+
+/// Errors, a blank line between them, and how many there are.
+pub fn errors(errors: &[Error], paint: Paint) -> String {
+    let shown: Vec<String> =
+        errors.iter().take(MOST_ERRORS).map(|error| error.render(paint.on)).collect();
+    let mut text = shown.join("\n\n");
+    if errors.len() > 1 {
+        let file = errors.iter().find_map(|e| e.places.first()).map(|p| p.source.name.as_str());
+        let place = file.map(|file| format!(" in {file}")).unwrap_or_default();
+        text.push_str("\n\n");
+        text.push_str(&paint.strong(&format!("{}{place}", numbered(errors.len(), "mistake"))));
+        if errors.len() > MOST_ERRORS {
+            text.push_str(&format!("; the first {MOST_ERRORS} are shown"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
