@@ -155,6 +155,8 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         runs: done.runs,
         seconds: begun.elapsed().as_secs_f64(),
     });
+    // The process ends now: giving all this back piece by piece would take as long as looking did.
+    std::mem::forget((facts, snapshot, selection, last, done.board));
     Ok(match (ok, done.stopped) {
         (_, true) => 130,
         (true, false) => WELL,

@@ -4,6 +4,7 @@
 //! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use rayon::prelude::*;
 
@@ -216,17 +217,19 @@ fn rank(verdict: &Verdict) -> u8 {
 /// The name under which records of a target are kept: independent of the order of axes.
 pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
     let rule = graph.rule(target.rule);
-    let values = graph.values(&rule.space, target.cell);
-    let mut named: Vec<(&str, &str)> =
-        rule.space.axes.iter().map(|&axis| graph.axes[axis].name.as_str()).zip(values).collect();
-    named.sort_unstable();
+    let mut positions: Vec<usize> = (0..rule.space.axes.len()).collect();
+    let name_of = |position: &usize| graph.axes[rule.space.axes[*position]].name.as_str();
+    positions.sort_unstable_by_key(name_of);
+    let mut name = String::with_capacity(160);
     // Several Jheemfiles may share one folder, each a project of its own.
-    let mut name = format!("{}\n{}", graph.project, rule.name);
-    for (axis, value) in named {
+    name.push_str(&graph.project);
+    name.push('\n');
+    write!(name, "{}", rule.name).expect("strings take all");
+    for position in positions {
         name.push('\n');
-        name.push_str(axis);
+        name.push_str(name_of(&position));
         name.push('=');
-        name.push_str(value);
+        name.push_str(graph.value(&rule.space, target.cell, position));
     }
     if let Some(option) = &rule.groups[group].option {
         name.push_str("\nwith ");
@@ -238,20 +241,20 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
 /// The digest of how a group's outputs are judged: their kinds, volatile patterns and audits.
 pub fn judged_by(graph: &Graph, target: Target, group: usize) -> Digest {
     let rule = graph.rule(target.rule);
-    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Vec::with_capacity(512);
     let mut rendered = String::new();
     for &output in graph.order(target, group).iter() {
         let output = &rule.outputs[output];
-        hasher.update(&output.judging.fixed.bytes);
-        hasher.update(&[u8::from(output.optional)]);
+        bytes.extend_from_slice(&output.judging.fixed.bytes);
+        bytes.push(u8::from(output.optional));
         for text in &output.judging.texts {
             rendered.clear();
             graph.render_into(text, &rule.space, target.cell, &mut rendered);
-            hasher.update(&(rendered.len() as u64).to_le_bytes());
-            hasher.update(rendered.as_bytes());
+            bytes.extend_from_slice(&(rendered.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(rendered.as_bytes());
         }
     }
-    Digest::blake3(hasher.finalize())
+    Digest::of(&bytes)
 }
 
 /// The audit of one output of a target, its texts filled in.

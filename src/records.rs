@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -209,16 +210,26 @@ impl Records {
         let read = || -> rusqlite::Result<HashMap<Key, Record>> {
             let mut statement = self.connection.prepare("SELECT key, record FROM target")?;
             let mut rows = statement.query([])?;
-            let mut records = HashMap::new();
+            // Packed records lie end to end until all are read; unpacking takes longer than reading.
+            let mut packed: Vec<u8> = Vec::new();
+            let mut ends: Vec<(Key, usize)> = Vec::new();
             while let Some(row) = rows.next()? {
-                let key = row.get_ref(0)?.as_blob()?.try_into();
-                let record = postcard::from_bytes(row.get_ref(1)?.as_blob()?);
-                // A row that does not read back is as good as none: the target is judged anew.
-                if let (Ok(key), Ok(record)) = (key, record) {
-                    records.insert(key, record);
+                if let Ok(key) = row.get_ref(0)?.as_blob()?.try_into() {
+                    packed.extend_from_slice(row.get_ref(1)?.as_blob()?);
+                    ends.push((key, packed.len()));
                 }
             }
-            Ok(records)
+            let unpack = |at: usize| {
+                let start = at.checked_sub(1).map_or(0, |before| ends[before].1);
+                let (key, end) = ends[at];
+                // A row that does not read back is as good as none: the target is judged anew.
+                Some((key, postcard::from_bytes(&packed[start..end]).ok()?))
+            };
+            let records: Vec<Option<(Key, Record)>> =
+                (0..ends.len()).into_par_iter().with_min_len(256).map(unpack).collect();
+            let mut by_key = HashMap::with_capacity(records.len());
+            by_key.extend(records.into_iter().flatten());
+            Ok(by_key)
         };
         self.fail(read())
     }

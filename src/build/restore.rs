@@ -23,7 +23,7 @@ impl<'a> Loop<'a, '_> {
         match record {
             Some(record) => {
                 judgement.fingerprint != Some(record.fingerprint)
-                    || self.build.snapshot.moved(graph, target, group, &record.memo)
+                    || self.build.snapshot.learned(graph, target, group)
             }
             None => true,
         }
@@ -33,7 +33,9 @@ impl<'a> Loop<'a, '_> {
         let build = self.build;
         let mut writes = Vec::new();
         for &(target, group) in targets {
-            let memo = build.snapshot.memo(build.graph, target, group);
+            let record = build.last.get(&plan::record_key(build.graph, target, group));
+            let known = record.map_or(&[][..], |record| &record.memo);
+            let memo = build.snapshot.memo(build.graph, target, group, known);
             writes.extend(self.record_of(target, group, memo));
         }
         self.write(&writes)
