@@ -84,6 +84,8 @@ pub mod prepare;
 pub mod build;
 
 // What it made is made once more, to compare.
+
+// It can be checked against runs of single plots.
 pub mod check;
 
 // What the user asks for.
