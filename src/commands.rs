@@ -12,13 +12,14 @@ use crate::build;
 use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish, PublishedCounts};
-use crate::graph::{Graph, RuleId, Target};
+use crate::graph::{Graph, Publish, RuleId, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
 use crate::objects::Objects;
 use crate::places::Places;
 use crate::plan::{self, Verdict};
 use crate::project::{self, Patience, Project};
+use crate::publish::Done;
 use crate::publishing::{Reach, Source};
 use crate::records::{Holding, Outcome, Records};
 use crate::report::Report;
@@ -144,7 +145,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
             root: &project.places.root,
             now: clock::rfc3339(clock::now()),
         };
-        problems += publish_all(&source, reach, &mut published, report);
+        problems += publish_all(&source, reach, &mut records, &mut published, report);
     }
     let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0;
     report.event(&Event::Finished {
@@ -154,6 +155,8 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         runs: done.runs,
         seconds: begun.elapsed().as_secs_f64(),
     });
+    // The process ends now: giving all this back piece by piece would take as long as looking did.
+    std::mem::forget((facts, snapshot, selection, last, done.board));
     Ok(match (ok, done.stopped) {
         (_, true) => 130,
         (true, false) => WELL,
@@ -182,6 +185,7 @@ fn kinds(session: &Session<'_>) -> (usize, usize) {
 fn publish_all(
     source: &Source<'_>,
     reach: Reach,
+    records: &mut Records,
     published: &mut PublishedCounts,
     report: &mut Report,
 ) -> usize {
@@ -190,26 +194,21 @@ fn publish_all(
         if !source.selection.publishes[index] {
             continue;
         }
-        let outcome = source.prepare(publish, reach).and_then(|prepared| {
-            let Some(prepared) = prepared else { return Ok(None) };
-            let done = source.apply(&prepared, &mut |_| {})?;
-            Ok(Some((prepared, done)))
-        });
-        match outcome {
+        match publish_one(source, publish, reach, records) {
             Ok(None) => {}
-            Ok(Some((prepared, done))) => {
+            Ok(Some((done, orphaned))) => {
                 published.objects += done.objects + done.headers;
                 published.rows += done.rows;
                 published.bytes += done.bytes;
-                if !prepared.plan.orphans.is_empty() {
+                if orphaned > 0 {
                     let message = format!(
                         "{} published before, and no target publishes {} now; nothing was removed",
-                        if prepared.plan.orphans.len() == 1 {
+                        if orphaned == 1 {
                             "1 key was".into()
                         } else {
-                            format!("{} keys were", prepared.plan.orphans.len())
+                            format!("{orphaned} keys were")
                         },
-                        if prepared.plan.orphans.len() == 1 { "it" } else { "them" },
+                        if orphaned == 1 { "it" } else { "them" },
                     );
                     report.event(&Event::Note { message });
                 }
@@ -230,6 +229,28 @@ fn publish_all(
         }
     }
     failed
+}
+
+/// Publishes what one publish wants; returns what was done, and how many keys are orphaned.
+///
+/// None if all its destinations are out of reach.
+fn publish_one(
+    source: &Source<'_>,
+    publish: &Publish,
+    reach: Reach,
+    records: &mut Records,
+) -> Result<Option<(Done, usize)>> {
+    if let Some(known) = records.settled(&publish.name)?
+        && source.still_settled(publish, reach, &known)
+    {
+        return Ok(Some((Done::default(), known.orphaned)));
+    }
+    let Some(prepared) = source.prepare(publish, reach)? else { return Ok(None) };
+    let done = source.apply(&prepared, &mut |_| {})?;
+    if let Some(settled) = &prepared.settled {
+        records.commit(|w| w.settled(&publish.name, settled))?;
+    }
+    Ok(Some((done, prepared.plan.orphans.len())))
 }
 
 /// Remote destinations are not built yet; better said before anything runs.
@@ -384,6 +405,17 @@ fn planned_publish(reading: &Reading, session: &Session<'_>) -> Result<PlannedPu
     };
     for (index, publish) in graph.publishes.iter().enumerate() {
         if !session.selection.publishes[index] {
+            continue;
+        }
+        let known = match &reading.records {
+            Some(records) => records.settled(&publish.name)?,
+            None => None,
+        };
+        if let Some(known) = known
+            && source.still_settled(publish, Reach::Local, &known)
+        {
+            sum.unchanged += known.unchanged;
+            sum.orphaned += known.orphaned;
             continue;
         }
         if let Some(prepared) = source.prepare(publish, Reach::Local)? {

@@ -4,6 +4,7 @@
 //! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use rayon::prelude::*;
 
@@ -216,17 +217,19 @@ fn rank(verdict: &Verdict) -> u8 {
 /// The name under which records of a target are kept: independent of the order of axes.
 pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
     let rule = graph.rule(target.rule);
-    let values = graph.values(&rule.space, target.cell);
-    let mut named: Vec<(&str, &str)> =
-        rule.space.axes.iter().map(|&axis| graph.axes[axis].name.as_str()).zip(values).collect();
-    named.sort_unstable();
+    let mut positions: Vec<usize> = (0..rule.space.axes.len()).collect();
+    let name_of = |position: &usize| graph.axes[rule.space.axes[*position]].name.as_str();
+    positions.sort_unstable_by_key(name_of);
+    let mut name = String::with_capacity(160);
     // Several Jheemfiles may share one folder, each a project of its own.
-    let mut name = format!("{}\n{}", graph.project, rule.name);
-    for (axis, value) in named {
+    name.push_str(&graph.project);
+    name.push('\n');
+    write!(name, "{}", rule.name).expect("strings take all");
+    for position in positions {
         name.push('\n');
-        name.push_str(axis);
+        name.push_str(name_of(&position));
         name.push('=');
-        name.push_str(value);
+        name.push_str(graph.value(&rule.space, target.cell, position));
     }
     if let Some(option) = &rule.groups[group].option {
         name.push_str("\nwith ");
@@ -238,16 +241,20 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
 /// The digest of how a group's outputs are judged: their kinds, volatile patterns and audits.
 pub fn judged_by(graph: &Graph, target: Target, group: usize) -> Digest {
     let rule = graph.rule(target.rule);
-    let mut hasher = blake3::Hasher::new();
-    for (output, inside) in graph.outputs_in_order(target, group) {
-        let rules = audit_rules(graph, target, output);
-        let made = &rule.outputs[output];
-        let digest = audit::digest_of_rules(made.kind, &made.volatile, &rules);
-        hasher.update(inside.as_bytes());
-        hasher.update(&digest.bytes);
-        hasher.update(&[u8::from(made.optional)]);
+    let mut bytes = Vec::with_capacity(512);
+    let mut rendered = String::new();
+    for &output in graph.order(target, group).iter() {
+        let output = &rule.outputs[output];
+        bytes.extend_from_slice(&output.judging.fixed.bytes);
+        bytes.push(u8::from(output.optional));
+        for text in &output.judging.texts {
+            rendered.clear();
+            graph.render_into(text, &rule.space, target.cell, &mut rendered);
+            bytes.extend_from_slice(&(rendered.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(rendered.as_bytes());
+        }
     }
-    Digest::blake3(hasher.finalize())
+    Digest::of(&bytes)
 }
 
 /// The audit of one output of a target, its texts filled in.
@@ -545,7 +552,7 @@ impl Judge<'_> {
         let parts =
             Parts { target, group, identity: &identity, overlays: &overlays, readings: &readings };
         let fingerprint = fingerprint::fingerprint(graph, &parts, By::Content);
-        let by_bytes = fingerprint::fingerprint(graph, &parts, By::Bytes);
+        let by_bytes = fingerprint::by_bytes(graph, &parts, fingerprint);
         let record = self.last.get(&record_key(graph, target, group));
         let same = record.filter(|r| r.fingerprint == fingerprint);
         if let Some(Outcome::Made(made)) = same.map(|r| &r.outcome)
@@ -606,9 +613,9 @@ impl Judge<'_> {
                 Rejudged::Refused(findings) => refused = Some(Reason::FailsNewAudit(findings)),
                 Rejudged::Lost => {
                     let path = graph
-                        .outputs_in_order(target, group)
+                        .order(target, group)
                         .first()
-                        .map(|(output, _)| graph.output_path(target, *output));
+                        .map(|output| graph.output_path(target, *output));
                     refused = Some(Reason::Lost(path.unwrap_or_default()));
                 }
             }
@@ -666,7 +673,7 @@ impl Judge<'_> {
         let outputs = graph.rule(target.rule).outputs.len();
         let mut reason = None;
         let mut lost = None;
-        for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+        for (output, made) in graph.order(target, group).iter().zip(&made.outputs) {
             let Some(made) = made else { continue };
             let fact = &self.facts.files[target.rule.0][target.cell * outputs + output];
             if *fact == FileFact::There(made.bytes) {
@@ -724,7 +731,7 @@ pub fn output_of<'a>(
     let at = if graph.rule(target.rule).groups[group].outputs.len() == 1 {
         0
     } else {
-        graph.outputs_in_order(target, group).iter().position(|(o, _)| *o == output)?
+        graph.order(target, group).iter().position(|o| *o == output)?
     };
     made.outputs.get(at)?.as_ref()
 }

@@ -23,7 +23,7 @@ impl<'a> Loop<'a, '_> {
         match record {
             Some(record) => {
                 judgement.fingerprint != Some(record.fingerprint)
-                    || self.build.snapshot.moved(graph, target, group, &record.memo)
+                    || self.build.snapshot.learned(graph, target, group)
             }
             None => true,
         }
@@ -33,7 +33,9 @@ impl<'a> Loop<'a, '_> {
         let build = self.build;
         let mut writes = Vec::new();
         for &(target, group) in targets {
-            let memo = build.snapshot.memo(build.graph, target, group);
+            let record = build.last.get(&plan::record_key(build.graph, target, group));
+            let known = record.map_or(&[][..], |record| &record.memo);
+            let memo = build.snapshot.memo(build.graph, target, group, known);
             writes.extend(self.record_of(target, group, memo));
         }
         self.write(&writes)
@@ -190,7 +192,7 @@ pub(super) fn place(
     let rule = graph.rule(target.rule);
     let mut memo = Vec::new();
     let mut notes = Vec::new();
-    for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+    for (output, made) in graph.order(target, group).iter().zip(&made.outputs) {
         let Some(made) = made else {
             memo.push(None);
             continue;

@@ -141,7 +141,7 @@ impl<'a> Loop<'a, '_> {
         }
         let mut pairs: BTreeMap<Target, String> = BTreeMap::new();
         for (target, group, made) in &running.made {
-            for (output, _) in graph.outputs_in_order(*target, *group) {
+            for &output in graph.order(*target, *group).iter() {
                 if !rule.outputs[output].unique {
                     continue;
                 }
