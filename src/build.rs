@@ -97,7 +97,7 @@ struct Running {
     ends: BTreeMap<usize, End>,
     /// Content digests made by this run, to be compared with each other at its end.
     made: Vec<(Target, usize, Made)>,
-    lines_of: HashMap<Target, Vec<String>>,
+    lines_of: HashMap<(Target, usize), Vec<String>>,
     identity: String,
     started: u64,
     command: String,
@@ -229,9 +229,19 @@ impl<'a> Loop<'a, '_> {
             }
         }
         self.rekey(&rekeyed)?;
-        self.restore(&restore)?;
+        let lost = self.restore(&restore)? > 0;
         for &target in &targets {
             self.note_unique(target);
+            // What reads something that the cache lost is judged again once that is made.
+            if lost
+                && self
+                    .upstreams(target)
+                    .iter()
+                    .any(|u| matches!(self.status[u.rule.0][u.cell], Status::Waiting(_)))
+            {
+                self.status[target.rule.0][target.cell] = Status::Waiting(0);
+                continue;
+            }
             let verdict = self.board.verdict(graph, build.selection, target);
             let end = match verdict {
                 Verdict::Fresh => Some(End::Fresh),

@@ -43,6 +43,13 @@ impl Reading {
     fn look(&self, select: &Select, world: &World) -> Result<Session<'_>, Vec<Error>> {
         let selection = selection::select(&self.project.graph, &select.request())?;
         let (records, objects) = (self.records.as_ref(), self.objects.as_ref());
-        session::look(&self.project, selection, records, objects, world).map_err(one)
+        session::look(&self.project, selection, records, objects, world).map_err(|error| {
+            one(match records.and_then(Records::damage) {
+                Some(problem) => error
+                    .because(problem)
+                    .hint("run `jheem build`: it sets damaged records aside and begins anew"),
+                None => error,
+            })
+        })
     }
 }

@@ -179,7 +179,7 @@ impl<'a> Loop<'a, '_> {
                         made: made.clone(),
                         findings: vec![message.clone()],
                     },
-                    lines: running.lines_of.get(&target).cloned().unwrap_or_default(),
+                    lines: running.lines_of.get(&(target, *group)).cloned().unwrap_or_default(),
                     memo: Vec::new(),
                     ever_made: self.ever_made(target, *group),
                 };

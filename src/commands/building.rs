@@ -54,8 +54,20 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         report.event(&Event::Note { message });
     }
     sweep(&project, &world, &objects, report).map_err(one)?;
-    let session =
-        session::look(&project, selection, Some(&records), Some(&objects), &world).map_err(one)?;
+    let looked = session::look(&project, selection.clone(), Some(&records), Some(&objects), &world);
+    let session = match looked {
+        Ok(session) => session,
+        // A database may turn out damaged only where it is read.
+        Err(error) => match records.replaced().map_err(one)? {
+            Ok((anew, told)) => {
+                records = anew;
+                report.event(&Event::Note { message: told });
+                session::look(&project, selection, Some(&records), Some(&objects), &world)
+                    .map_err(one)?
+            }
+            Err(_) => return Err(one(error)),
+        },
+    };
     let graph = &project.graph;
     remember(&session, &mut records, &world).map_err(one)?;
     for note in notes(&session) {
@@ -92,7 +104,18 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         board,
         &mut |event| report.event(&event),
     );
-    let done = built.map_err(one)?;
+    let done = match built {
+        Ok(done) => done,
+        Err(error) => {
+            return Err(one(match records.replaced().map_err(one)? {
+                Ok((_, told)) => {
+                    report.event(&Event::Note { message: told });
+                    error.hint("run `jheem build` again: it begins with new records")
+                }
+                Err(_) => error,
+            }));
+        }
+    };
     let mut published = PublishedCounts::default();
     let mut problems = done.problems;
     if !done.stopped {
