@@ -4,6 +4,7 @@
 //! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use rayon::prelude::*;
 
@@ -218,17 +219,19 @@ fn rank(verdict: &Verdict) -> u8 {
 /// The name under which records of a target are kept: independent of the order of axes.
 pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
     let rule = graph.rule(target.rule);
-    let values = graph.values(&rule.space, target.cell);
-    let mut named: Vec<(&str, &str)> =
-        rule.space.axes.iter().map(|&axis| graph.axes[axis].name.as_str()).zip(values).collect();
-    named.sort_unstable();
+    let mut positions: Vec<usize> = (0..rule.space.axes.len()).collect();
+    let name_of = |position: &usize| graph.axes[rule.space.axes[*position]].name.as_str();
+    positions.sort_unstable_by_key(name_of);
+    let mut name = String::with_capacity(160);
     // Several Jheemfiles may share one folder, each a project of its own.
-    let mut name = format!("{}\n{}", graph.project, rule.name);
-    for (axis, value) in named {
+    name.push_str(&graph.project);
+    name.push('\n');
+    write!(name, "{}", rule.name).expect("strings take all");
+    for position in positions {
         name.push('\n');
-        name.push_str(axis);
+        name.push_str(name_of(&position));
         name.push('=');
-        name.push_str(value);
+        name.push_str(graph.value(&rule.space, target.cell, position));
     }
     if let Some(option) = &rule.groups[group].option {
         name.push_str("\nwith ");
@@ -240,16 +243,20 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
 /// The digest of how a group's outputs are judged: their kinds, volatile patterns and audits.
 pub fn judged_by(graph: &Graph, target: Target, group: usize) -> Digest {
     let rule = graph.rule(target.rule);
-    let mut hasher = blake3::Hasher::new();
-    for (output, inside) in graph.outputs_in_order(target, group) {
-        let rules = audit_rules(graph, target, output);
-        let made = &rule.outputs[output];
-        let digest = audit::digest_of_rules(made.kind, &made.volatile, &rules);
-        hasher.update(inside.as_bytes());
-        hasher.update(&digest.bytes);
-        hasher.update(&[u8::from(made.optional)]);
+    let mut bytes = Vec::with_capacity(512);
+    let mut rendered = String::new();
+    for &output in graph.order(target, group).iter() {
+        let output = &rule.outputs[output];
+        bytes.extend_from_slice(&output.judging.fixed.bytes);
+        bytes.push(u8::from(output.optional));
+        for text in &output.judging.texts {
+            rendered.clear();
+            graph.render_into(text, &rule.space, target.cell, &mut rendered);
+            bytes.extend_from_slice(&(rendered.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(rendered.as_bytes());
+        }
     }
-    Digest::blake3(hasher.finalize())
+    Digest::of(&bytes)
 }
 
 /// The audit of one output of a target, its texts filled in.
@@ -513,7 +520,40 @@ impl Judge<'_> {
             };
             board.rules[id.0][at] = Some(judgement);
         }
+        self.doubles(board, id);
         Ok(())
+    }
+
+    /// Cells of a unique output with the same content are made once more; the build refuses them then.
+    ///
+    /// That happens when `unique` was declared after they were made.
+    fn doubles(&self, board: &mut Board, id: RuleId) {
+        let rule = self.graph.rule(id);
+        let groups = rule.groups.len();
+        for (index, output) in rule.outputs.iter().enumerate().filter(|(_, o)| o.unique) {
+            let mut by_content: HashMap<Digest, Vec<usize>> = HashMap::new();
+            for cell in 0..rule.space.cells() {
+                let judgement = board.rules[id.0][cell * groups + output.group].as_ref();
+                let made = judgement.and_then(|j| j.made.as_ref());
+                let target = Target { rule: id, cell };
+                let found =
+                    made.and_then(|m| output_of(self.graph, target, output.group, index, m));
+                if let Some(found) = found {
+                    by_content.entry(found.content).or_default().push(cell);
+                }
+            }
+            for cells in by_content.into_values().filter(|cells| cells.len() > 1) {
+                for (at, &cell) in cells.iter().enumerate() {
+                    let other = Target { rule: id, cell: cells[usize::from(at == 0)] };
+                    let finding = double_finding(self.graph, &output.name, other);
+                    let at = cell * groups + output.group;
+                    if let Some(judgement) = &mut board.rules[id.0][at] {
+                        judgement.verdict = Verdict::Stale(Reason::FailsNewAudit(vec![finding]));
+                        judgement.made = None;
+                    }
+                }
+            }
+        }
     }
 
     /// What can be told without the database: nearly everything when nothing has changed.
@@ -530,7 +570,7 @@ impl Judge<'_> {
         let parts =
             Parts { target, group, identity: &identity, overlays: &overlays, readings: &readings };
         let fingerprint = fingerprint::fingerprint(graph, &parts, By::Content);
-        let by_bytes = fingerprint::fingerprint(graph, &parts, By::Bytes);
+        let by_bytes = fingerprint::by_bytes(graph, &parts, fingerprint);
         let record = self.last.get(&record_key(graph, target, group));
         let same = record.filter(|r| r.fingerprint == fingerprint);
         if let Some(Outcome::Made(made)) = same.map(|r| &r.outcome)
@@ -598,9 +638,9 @@ impl Judge<'_> {
                 }
                 Rejudged::Lost => {
                     let path = graph
-                        .outputs_in_order(target, group)
+                        .order(target, group)
                         .first()
-                        .map(|(output, _)| graph.output_path(target, *output));
+                        .map(|output| graph.output_path(target, *output));
                     refused.get_or_insert(Reason::Lost(path.unwrap_or_default()));
                 }
             }
@@ -658,7 +698,7 @@ impl Judge<'_> {
         let outputs = graph.rule(target.rule).outputs.len();
         let mut reason = None;
         let mut lost = None;
-        for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+        for (output, made) in graph.order(target, group).iter().zip(&made.outputs) {
             let fact = &self.facts.files[target.rule.0][target.cell * outputs + output];
             let Some(made) = made else {
                 // An optional output that was not made, and something stands in its place.
@@ -707,6 +747,11 @@ struct Asked {
     absence: Digest,
 }
 
+/// What is found of a unique output whose content another target has as well.
+pub fn double_finding(graph: &Graph, output: &str, other: Target) -> String {
+    format!("its `{output}` has the same content as {}", graph.label(other))
+}
+
 /// Whether a declared pattern still matches the line that taught an absence.
 pub fn absence_holds(patterns: &[String], line: &str) -> bool {
     patterns.iter().any(|p| regex::Regex::new(p).is_ok_and(|regex| regex.is_match(line)))
@@ -723,7 +768,7 @@ pub fn output_of<'a>(
     let at = if graph.rule(target.rule).groups[group].outputs.len() == 1 {
         0
     } else {
-        graph.outputs_in_order(target, group).iter().position(|(o, _)| *o == output)?
+        graph.order(target, group).iter().position(|o| *o == output)?
     };
     made.outputs.get(at)?.as_ref()
 }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::memo;
 
 /// The format of everything in the database; another version is set aside and begun anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Names a target and a group of its outputs across builds, whatever the order of the Jheemfile.
 pub type Key = [u8; 16];
@@ -101,6 +102,20 @@ pub struct Run {
 pub struct Absence {
     pub line: String,
     pub pattern: String,
+}
+
+/// A publish that needed nothing when it was last looked at whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The digest of all that it was asked to publish.
+    pub asked: Digest,
+    /// Objects and rows, all of which stood there.
+    pub unchanged: usize,
+    pub orphaned: usize,
+    /// Files and folders, none where nothing stood, that cannot stay the same when the destination changes.
+    pub watched: Vec<(String, Option<memo::Stat>)>,
+    /// When they were looked at, which was before the destination was read.
+    pub seen: memo::Nanos,
 }
 
 /// What runs of one runner cost, learned from those that were made.
@@ -228,16 +243,26 @@ impl Records {
         let read = || -> rusqlite::Result<HashMap<Key, Record>> {
             let mut statement = self.connection.prepare("SELECT key, record FROM target")?;
             let mut rows = statement.query([])?;
-            let mut records = HashMap::new();
+            // Packed records lie end to end until all are read; unpacking takes longer than reading.
+            let mut packed: Vec<u8> = Vec::new();
+            let mut ends: Vec<(Key, usize)> = Vec::new();
             while let Some(row) = rows.next()? {
-                let key = row.get_ref(0)?.as_blob()?.try_into();
-                let record = postcard::from_bytes(row.get_ref(1)?.as_blob()?);
-                // A row that does not read back is as good as none: the target is judged anew.
-                if let (Ok(key), Ok(record)) = (key, record) {
-                    records.insert(key, record);
+                if let Ok(key) = row.get_ref(0)?.as_blob()?.try_into() {
+                    packed.extend_from_slice(row.get_ref(1)?.as_blob()?);
+                    ends.push((key, packed.len()));
                 }
             }
-            Ok(records)
+            let unpack = |at: usize| {
+                let start = at.checked_sub(1).map_or(0, |before| ends[before].1);
+                let (key, end) = ends[at];
+                // A row that does not read back is as good as none: the target is judged anew.
+                Some((key, postcard::from_bytes(&packed[start..end]).ok()?))
+            };
+            let records: Vec<Option<(Key, Record)>> =
+                (0..ends.len()).into_par_iter().with_min_len(256).map(unpack).collect();
+            let mut by_key = HashMap::with_capacity(records.len());
+            by_key.extend(records.into_iter().flatten());
+            Ok(by_key)
         };
         self.fail(read())
     }
@@ -340,6 +365,18 @@ impl Records {
             Ok(memos)
         };
         self.fail(read())
+    }
+
+    /// What is known of a publish that needed nothing.
+    pub fn settled(&self, publish: &str) -> Result<Option<Settled>> {
+        let read = || -> rusqlite::Result<Option<Vec<u8>>> {
+            self.connection
+                .query_row("SELECT settled FROM publish WHERE name = ?1", params![publish], |row| {
+                    row.get(0)
+                })
+                .optional()
+        };
+        Ok(self.fail(read())?.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
     }
 
     /// Runner identities that have made something, so that a new one is tried on one target first.
@@ -546,6 +583,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    pub fn settled(&mut self, publish: &str, settled: &Settled) -> rusqlite::Result<()> {
+        self.connection.execute(
+            "INSERT INTO publish (name, settled) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET settled = excluded.settled",
+            params![publish, packed(settled)?],
+        )?;
+        Ok(())
+    }
+
     /// Learns from one more run; later runs weigh as much as all before them together, at most.
     pub fn cost(&mut self, identity: &str, startup: f64, each: f64) -> rusqlite::Result<()> {
         self.connection.execute(
@@ -590,6 +636,7 @@ CREATE TABLE possible (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE image (name TEXT, platform TEXT, id TEXT NOT NULL, PRIMARY KEY (name, platform)) WITHOUT ROWID;
 CREATE TABLE input (path TEXT PRIMARY KEY, memo BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE cost (identity TEXT PRIMARY KEY, startup REAL NOT NULL, each REAL NOT NULL, runs INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE publish (name TEXT PRIMARY KEY, settled BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE run (id TEXT PRIMARY KEY, rule TEXT NOT NULL, command TEXT NOT NULL, targets INTEGER NOT NULL, started INTEGER NOT NULL, milliseconds INTEGER NOT NULL, exit TEXT NOT NULL);
 COMMIT;
 ";

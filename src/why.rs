@@ -75,7 +75,11 @@ fn class(graph: &Graph, target: Target, change: &Change) -> String {
                 (_, None) => "is gone",
                 _ => "changed",
             };
-            (label, verb)
+            let image = label == "runner"
+                && [&change.before, &change.now]
+                    .iter()
+                    .all(|side| side.as_ref().is_some_and(|value| value.starts_with("image ")));
+            (if image { "image".to_owned() } else { label }, verb)
         }
     };
     format!("{noun} {verb}")

@@ -26,7 +26,7 @@ impl<'a> Loop<'a, '_> {
         match record {
             Some(record) => {
                 judgement.fingerprint != Some(record.fingerprint)
-                    || self.build.snapshot.moved(graph, target, group, &record.memo)
+                    || self.build.snapshot.learned(graph, target, group)
             }
             None => true,
         }
@@ -36,7 +36,9 @@ impl<'a> Loop<'a, '_> {
         let build = self.build;
         let mut writes = Vec::new();
         for &(target, group) in targets {
-            let memo = build.snapshot.memo(build.graph, target, group);
+            let record = build.last.get(&plan::record_key(build.graph, target, group));
+            let known = record.map_or(&[][..], |record| &record.memo);
+            let memo = build.snapshot.memo(build.graph, target, group, known);
             writes.extend(self.record_of(target, group, memo));
         }
         self.write(&writes)
@@ -135,6 +137,34 @@ impl<'a> Loop<'a, '_> {
     }
 }
 
+impl Loop<'_, '_> {
+    /// Takes the outputs of a withdrawn target out of their places, and puts back what was there.
+    pub(super) fn take_back(&self, target: Target, group: usize) -> Result<()> {
+        let build = self.build;
+        let graph = build.graph;
+        let rule = graph.rule(target.rule);
+        let before = self.content_before(target, group);
+        for (at, (output, _)) in graph.outputs_in_order(target, group).into_iter().enumerate() {
+            let path = build.places.root.join(graph.output_path(target, output));
+            let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];
+            let before = before.and_then(|outputs| outputs.get(at)?.as_ref());
+            let mode = if rule.outputs[output].executable { 0o555 } else { 0o444 };
+            if let Some(before) = before.filter(|b| *fact == FileFact::There(b.bytes))
+                && build.objects.place(&before.bytes, &path, mode)?.is_some()
+            {
+                continue;
+            }
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path, &e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A record in the making.
 pub(super) struct Write {
     pub(super) key: Key,
@@ -169,8 +199,7 @@ pub(super) fn place(
     let mut memo = Vec::new();
     let mut notes = Vec::new();
     let last = build.last.get(&plan::record_key(graph, target, group));
-    let in_order = graph.outputs_in_order(target, group);
-    for (at, ((output, _), made)) in in_order.iter().zip(&made.outputs).enumerate() {
+    for (at, (output, made)) in graph.order(target, group).iter().zip(&made.outputs).enumerate() {
         let project_path = graph.output_path(target, *output);
         let path = build.places.root.join(&project_path);
         let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];

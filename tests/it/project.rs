@@ -15,7 +15,17 @@ pub struct Project {
 
 impl Project {
     pub fn new() -> Project {
-        let folder = tempfile::Builder::new().prefix("jheem-it-").tempdir().unwrap();
+        Project::below(&std::env::temp_dir())
+    }
+
+    /// A project of very many files: in memory where there is a file system for that.
+    pub fn large() -> Project {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Project::below(memory) } else { Project::new() }
+    }
+
+    fn below(folder: &Path) -> Project {
+        let folder = tempfile::Builder::new().prefix("jheem-it-").tempdir_in(folder).unwrap();
         let root = folder.path().join("project");
         fs::create_dir(&root).unwrap();
         Project { folder: Some(folder), root, env: Vec::new() }
@@ -300,8 +310,10 @@ impl Project {
 
 impl Project {
     /// Runs `jheem build --format json ARGUMENTS` with the example model doing something wrong.
+    ///
+    /// One run at a time, so that it is one run that makes all plots of a city.
     pub fn build_with_fault(&self, fault: &str, arguments: &str) -> Ran {
-        let arguments = format!("build --format json {arguments}");
+        let arguments = format!("build --format json --jobs 1 {arguments}");
         Ran::new(&arguments, self.command(&arguments).env("RW_FAULT", fault).output().unwrap())
     }
 
