@@ -8,6 +8,7 @@ mod grid;
 mod joins;
 mod keys;
 mod outputs;
+mod rule_keys;
 mod selection;
 
 use super::project::{Project, cities};

@@ -99,11 +99,13 @@ fn one_replaced_prerun_file_makes_its_477_plots_stale_and_not_one_more() {
         assert_eq!(product["city"], ["C.12580"]);
         assert_eq!(product["scenarios"], ["cessation"]);
     }
-    let named: usize = products
-        .iter()
-        .map(|p| p["outcomes"].len() * p["statistics"].len() * p["facets"].len())
-        .sum();
-    assert_eq!(named, 477);
+    let mut named: Vec<String> = products.iter().flat_map(paths).collect();
+    named.sort();
+    let listed = project.jheem("list --paths --where city=C.12580 --where scenario=cessation");
+    let mut stale: Vec<&str> = listed.stdout.lines().collect();
+    stale.sort_unstable();
+    assert_eq!(stale.len(), 477);
+    assert_eq!(named, stale);
 
     let before = fs::read_to_string(project.path(SOME_PLOT)).unwrap();
     let built = project.build("").success();
@@ -144,4 +146,17 @@ fn products(text: &str) -> Vec<Product> {
         products.last_mut().unwrap().insert(field.to_owned(), values);
     }
     products
+}
+
+/// The plots that a product names.
+fn paths(product: &Product) -> Vec<String> {
+    let mut paths = Vec::new();
+    for outcome in &product["outcomes"] {
+        for statistic in &product["statistics"] {
+            for facet in &product["facets"] {
+                paths.push(format!("plots/C.12580/cessation/{outcome}_{statistic}_{facet}.txt"));
+            }
+        }
+    }
+    paths
 }
