@@ -240,7 +240,7 @@ impl<'a> Loop<'a, '_> {
         let pattern =
             graph.runner_of(target.rule).log.absent.get(pattern).cloned().unwrap_or_default();
         let existed = self.groups(target).into_iter().any(|group| self.ever_made(target, group));
-        if existed {
+        if existed || (self.build.published)(target) {
             let message = format!(
                 "it was made before, and now the container says that it cannot exist; `jheem accept` agrees to that: {line}"
             );
