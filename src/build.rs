@@ -21,6 +21,7 @@ use crate::event::{Ending, Event, FinishedTargets, PlannedTargets};
 use crate::graph::{Graph, RuleId, Start, Target};
 use crate::job::Exit;
 use crate::places::Places;
+use crate::moments::{self, Moment};
 use crate::plan::{self, Board, Judge, RunnerFact, Verdict};
 use crate::prepare::{Prepared, prepare};
 use crate::records::{Made, Records};
@@ -522,6 +523,7 @@ impl<'a> Loop<'a, '_> {
         } else {
             build.executors.programs
         };
+        moments::pass(Moment::Staged);
         self.tell(Event::RunStarted {
             run: id.clone(),
             rule: rule.name.to_string(),

@@ -15,6 +15,7 @@ use crate::event::{Event, PlannedPublish, PublishedCounts};
 use crate::graph::{Graph, Publish, RuleId, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
+use crate::moments::{self, Moment};
 use crate::objects::Objects;
 use crate::places::Places;
 use crate::plan::{self, Verdict};
@@ -94,10 +95,12 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     if let Some(message) = told {
         report.event(&Event::Note { message });
     }
+    moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
     let session =
         session::look(&project, selection, Some(&records), Some(&objects), &world).map_err(one)?;
     let graph = &project.graph;
+    moments::pass(Moment::Judged);
     remember(&session, &mut records, &world).map_err(one)?;
     for note in notes(&session) {
         report.event(&Event::Note { message: note });
@@ -304,6 +307,7 @@ fn stop_on_signals() -> Result<Arc<Stop>> {
 fn sweep(project: &Project, world: &World, objects: &Objects, report: &mut Report) -> Result<()> {
     let scratch = project.places.scratch();
     objects.sweep()?;
+    moments::pass(Moment::Sweeping);
     let mut removed = world.programs.sweep(&project.places.owner, &scratch)?;
     if let Ok(containers) = world.executor(&project.graph) {
         removed.extend(containers.sweep(&project.places.owner, &scratch)?);
