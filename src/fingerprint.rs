@@ -191,8 +191,12 @@ fn walk(graph: &Graph, parts: &Parts<'_>, by: By, line: &mut dyn FnMut(&str, &st
         line("argument", &argument);
     }
     if let Some(jobs) = request::jobs_file(graph, &ask) {
-        for job in jobs.lines().skip(1) {
-            line("batch file", job.trim_start_matches([' ', '-']));
+        // The fields of a map have no order, so that of the axes in the Jheemfile does not count.
+        let mut fields: Vec<&str> =
+            jobs.lines().skip(1).map(|job| job.trim_start_matches([' ', '-'])).collect();
+        fields.sort_unstable();
+        for field in fields {
+            line("batch file", field);
         }
     }
     for (_, inside) in graph.outputs_in_order(target, parts.group) {
