@@ -28,6 +28,8 @@ pub struct Snapshot {
     ///
     /// By rule, then cell times outputs plus output.
     hashed: Vec<Vec<Option<Box<Entry>>>>,
+    /// The executables of programs, by runner.
+    programs: HashMap<usize, (PathBuf, Entry)>,
     /// Memos of inputs and programs that are new, by path.
     pub fresh: Vec<(String, Entry)>,
 }
@@ -330,8 +332,9 @@ fn runners(
                         Looked::File { entry, hashed } => {
                             let identity = format!("program {}", entry.digest);
                             if hashed {
-                                snapshot.fresh.push((key, entry));
+                                snapshot.fresh.push((key, entry.clone()));
                             }
+                            snapshot.programs.insert(index, (path, entry));
                             RunnerFact::Known { identity, note: None }
                         }
                         _ => RunnerFact::Unresolved(no_program(name).to_string()),
@@ -381,21 +384,31 @@ pub fn input_moved(
     cell: usize,
 ) -> bool {
     let host = places.root.join(graph.input_path(input, cell));
-    let disk = memo::RealDisk;
-    let same = |path: &Path, entry: &Entry| match disk.stat(path) {
-        Ok(Some(stat)) if stat == entry.stat => true,
-        Ok(Some(_)) => matches!(
-            memo::look(&disk, None, path),
-            Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
-        ),
-        _ => false,
-    };
     if let Some(entry) = snapshot.inputs.get(&(input, cell)) {
         return !same(&host, entry);
     }
     match snapshot.folders.get(&(input, cell)) {
         Some(files) => !files.iter().all(|(name, entry)| same(&host.join(name), entry)),
         None => true,
+    }
+}
+
+/// The executable of a runner, if it is no longer what the snapshot says.
+pub fn program_moved(snapshot: &Snapshot, runner: usize) -> Option<String> {
+    let (path, entry) = snapshot.programs.get(&runner)?;
+    (!same(path, entry)).then(|| path.display().to_string())
+}
+
+/// Whether a file holds what it held. A changed time alone is no change.
+fn same(path: &Path, entry: &Entry) -> bool {
+    let disk = memo::RealDisk;
+    match disk.stat(path) {
+        Ok(Some(stat)) if entry.holds(&stat) => true,
+        Ok(Some(_)) => matches!(
+            memo::look(&disk, None, path),
+            Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
+        ),
+        _ => false,
     }
 }
 

@@ -351,12 +351,11 @@ impl Source<'_> {
     }
 }
 
+/// Paths, and what the file system says of them; none where nothing stands.
+type Stats = Vec<(String, Option<Stat>)>;
+
 /// What must look different when a destination of these changes; none if one of them cannot tell.
-fn watch(
-    root: &Path,
-    wanted: &Wanted,
-    places: &[Place],
-) -> Result<Option<Vec<(String, Option<Stat>)>>> {
+fn watch(root: &Path, wanted: &Wanted, places: &[Place]) -> Result<Option<Stats>> {
     let mut paths = BTreeSet::new();
     for (index, place) in places.iter().enumerate() {
         let watched = match place {

@@ -148,17 +148,43 @@ impl Records {
         match Records::try_open(&path) {
             Ok(records) => Ok((records, None)),
             Err(problem) if is_damage(&problem) => {
-                let aside = set_aside(&path)?;
-                let records = Records::try_open(&path).map_err(|e| failed(&path, &e))?;
-                let told = format!(
-                    "the records in `{}` could not be read ({problem}); they were set aside as `{}`",
-                    path.display(),
-                    aside.display()
-                );
+                let (records, told) = Records::anew(&path, &problem.to_string())?;
                 Ok((records, Some(told)))
             }
             Err(problem) => Err(failed(&path, &problem)),
         }
+    }
+
+    /// Sets a damaged database aside and begins anew; says so.
+    fn anew(path: &Path, problem: &str) -> Result<(Records, String)> {
+        let aside = set_aside(path)?;
+        let records = Records::try_open(path).map_err(|e| failed(path, &e))?;
+        let told = format!(
+            "the records in `{}` could not be read ({problem}); they were set aside as `{}`",
+            path.display(),
+            aside.display()
+        );
+        Ok((records, told))
+    }
+
+    /// What is wrong with the database as a whole, if anything is. Reads all of it, so it is asked
+    /// only after something failed.
+    pub fn damage(&self) -> Option<String> {
+        let checked: rusqlite::Result<String> =
+            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        match checked {
+            Ok(word) if word == "ok" => None,
+            Ok(found) => Some(found),
+            Err(problem) => Some(problem.to_string()),
+        }
+    }
+
+    /// Sets these records aside if they are damaged; returns new ones and what to say of it.
+    pub fn replaced(self) -> Result<std::result::Result<(Records, String), Records>> {
+        let Some(problem) = self.damage() else { return Ok(Err(self)) };
+        let path = self.path.clone();
+        drop(self);
+        Records::anew(&path, &problem).map(Ok)
     }
 
     fn try_open(path: &Path) -> rusqlite::Result<Records> {
@@ -185,13 +211,20 @@ impl Records {
         if !path.exists() {
             return Ok(None);
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
+        let open = |name: &Path, flags: OpenFlags| {
+            let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(name, flags)?;
             connection.busy_timeout(std::time::Duration::from_secs(20))?;
             let version: i64 =
                 connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
             Ok((connection, version))
-        });
+        };
+        let mut opened = open(&path, OpenFlags::empty());
+        // Readers leave a mark beside the database. Who may not write there reads it as it stands,
+        // which is whole unless a build is going on: only then is there a log beside it.
+        if opened.as_ref().is_err_and(may_not_write) && !path.with_extension("db-wal").exists() {
+            opened = open(&unchanging(&path), OpenFlags::SQLITE_OPEN_URI);
+        }
         match opened {
             Ok((connection, VERSION)) => {
                 Ok(Some(Records { connection, path, numbers: HashMap::new() }))
@@ -632,11 +665,31 @@ fn failed(path: &Path, problem: &rusqlite::Error) -> Error {
         .because(problem);
     match problem.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => error.hint("free some room on the disk"),
-        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
+        Some(_) if may_not_write(problem) => {
             error.hint("see who owns the folder `cache`, and whether it can be written")
         }
         _ => error,
     }
+}
+
+fn may_not_write(problem: &rusqlite::Error) -> bool {
+    matches!(
+        problem.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen)
+    )
+}
+
+/// The URI of a database that nobody writes.
+fn unchanging(path: &Path) -> PathBuf {
+    let escaped: String = path
+        .to_string_lossy()
+        .chars()
+        .map(|c| match c {
+            '%' | '?' | '#' => format!("%{:02X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    PathBuf::from(format!("file:{escaped}?immutable=1"))
 }
 
 fn is_damage(problem: &rusqlite::Error) -> bool {

@@ -18,6 +18,10 @@ impl Shelf for Stored<'_> {
         self.objects.is_some_and(|objects| objects.has(digest))
     }
 
+    fn is_sound(&self, digest: &Digest) -> bool {
+        self.objects.is_some_and(|objects| matches!(objects.verified_path(digest), Ok(Some(_))))
+    }
+
     fn rejudge(&self, graph: &Graph, target: Target, group: usize, made: &Made) -> Rejudged {
         let Some(objects) = self.objects else { return Rejudged::Lost };
         let rule = graph.rule(target.rule);

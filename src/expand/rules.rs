@@ -617,6 +617,7 @@ fn concrete(check: &manifest::Check) -> Result<audit::Check, String> {
         manifest::Check::Contains { at, values } => {
             audit::Check::Contains { at: pointer(at)?, values: values.iter().map(scalar).collect() }
         }
+        manifest::Check::Ribbon { at } => audit::Check::Ribbon { at: pointer(at)? },
         manifest::Check::SameLength { at } => {
             audit::Check::SameLength { at: at.iter().map(pointer).collect::<Result<_, _>>()? }
         }
