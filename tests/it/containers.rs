@@ -73,7 +73,7 @@ equals = { "/city/0" = "{city}", "/scenario/0" = "{scenario}", "/outcome/0" = "{
 const IMAGE_DIRS: &str = r#"dirs = { "/app/simulations" = "simulations", "/app/plots" = "plots", "/app/configs" = "{batch}" }"#;
 
 /// The daemon; none means that the test is skipped.
-fn daemon() -> Option<Containers> {
+pub fn daemon() -> Option<Containers> {
     match Containers::connect(&Options::from_environment()) {
         Ok(containers) => Some(containers),
         Err(error) if std::env::var("JHEEM_TEST_DOCKER").is_ok_and(|value| value == "1") => {
@@ -87,7 +87,7 @@ fn daemon() -> Option<Containers> {
 }
 
 #[track_caller]
-fn docker(arguments: &[&str]) -> String {
+pub fn docker(arguments: &[&str]) -> String {
     let done = Command::new("docker").args(arguments).output().unwrap();
     assert!(done.status.success(), "docker {arguments:?}: {done:?}");
     String::from_utf8(done.stdout).unwrap().trim().to_owned()
@@ -104,10 +104,10 @@ fn build_image(tag: &str, label: &str) -> String {
 }
 
 /// An image of a name that no other test uses; its names are taken away at the end.
-struct Tag(String);
+pub struct Tag(pub String);
 
 impl Tag {
-    fn new(name: &str) -> Tag {
+    pub fn new(name: &str) -> Tag {
         Tag(format!("jheem-test-{name}:{}", std::process::id()))
     }
 }
@@ -159,7 +159,7 @@ fn simulate(root: &Path, city: &str, scenario: &str, seed: u32) {
     assert!(done.status.success(), "{done:?}");
 }
 
-fn copy_all(from: &Path, to: &Path) {
+pub fn copy_all(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
