@@ -296,6 +296,12 @@ impl Looker<'_> {
                 files[output] = match memo::look(self.disk, known, &path)? {
                     Looked::Missing => FileFact::Missing,
                     Looked::NotAFile(kind) => FileFact::Wrong(kind.to_owned()),
+                    // It is put in place again, as what it should be.
+                    Looked::File { entry, .. }
+                        if rule.outputs[output].executable && entry.stat.mode & 0o111 == 0 =>
+                    {
+                        FileFact::Wrong("a file that nobody may run".to_owned())
+                    }
                     Looked::File { entry, hashed: now } => {
                         let fact = FileFact::There(entry.digest);
                         hashed[output] = now.then(|| Box::new(entry));

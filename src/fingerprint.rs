@@ -68,7 +68,7 @@ pub struct Parts<'a> {
 /// The fingerprint of one group of outputs of a target.
 pub fn fingerprint(graph: &Graph, parts: &Parts<'_>, by: By) -> Digest {
     // Many small pieces are hashed faster when they lie together.
-    let mut bytes = Vec::with_capacity(2048);
+    let mut bytes = Vec::with_capacity(1000);
     walk(graph, parts, by, &mut |label, value| {
         for text in [label, value] {
             bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
@@ -191,8 +191,12 @@ fn walk(graph: &Graph, parts: &Parts<'_>, by: By, line: &mut dyn FnMut(&str, &st
         line("argument", &argument);
     }
     if let Some(jobs) = request::jobs_file(graph, &ask) {
-        for job in jobs.lines().skip(1) {
-            line("batch file", job.trim_start_matches([' ', '-']));
+        // The fields of a map have no order, so that of the axes in the Jheemfile does not count.
+        let mut fields: Vec<&str> =
+            jobs.lines().skip(1).map(|job| job.trim_start_matches([' ', '-'])).collect();
+        fields.sort_unstable();
+        for field in fields {
+            line("batch file", field);
         }
     }
     for (_, inside) in graph.outputs_in_order(target, parts.group) {

@@ -21,6 +21,7 @@ pub mod error;
 pub mod event;
 pub mod figures;
 pub mod machine;
+pub mod moments;
 pub mod places;
 pub mod template;
 

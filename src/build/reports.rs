@@ -10,6 +10,7 @@ use crate::event::{Ending, Event};
 use crate::facts::{self};
 use crate::graph::{From, Target};
 use crate::memo;
+use crate::moments::{self, Moment};
 use crate::plan::{self, Verdict};
 use crate::records::{self, Made, Outcome};
 use crate::work::Report;
@@ -118,6 +119,7 @@ impl<'a> Loop<'a, '_> {
         if !self.build.graph.runner_of(target.rule).log.absent.is_empty() {
             self.records.commit(|w| readers_keys.iter().try_for_each(|key| w.possible(key)))?;
         }
+        moments::pass(Moment::Recorded);
         let mut memos = Vec::new();
         for group in (0..32).filter(|g| asked & (1 << g) != 0) {
             match place(self.build, &self.board, target, group)? {

@@ -12,6 +12,7 @@ use crate::event::{Event, PublishedCounts};
 use crate::graph::{Graph, Publish};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
+use crate::moments::{self, Moment};
 use crate::objects::Objects;
 use crate::plan::{self, Verdict};
 use crate::project::{self, Patience, Project};
@@ -53,6 +54,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     if let Some(message) = told {
         report.event(&Event::Note { message });
     }
+    moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
     let looked = session::look(&project, selection.clone(), Some(&records), Some(&objects), &world);
     let session = match looked {
@@ -69,6 +71,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         },
     };
     let graph = &project.graph;
+    moments::pass(Moment::Judged);
     remember(&session, &mut records, &world).map_err(one)?;
     for note in notes(&session) {
         report.event(&Event::Note { message: note });
@@ -291,6 +294,7 @@ pub(super) fn sweep(
 ) -> Result<()> {
     let scratch = project.places.scratch();
     objects.sweep()?;
+    moments::pass(Moment::Sweeping);
     let mut removed = world.programs.sweep(&project.places.owner, &scratch)?;
     if let Ok(containers) = world.executor(&project.graph) {
         removed.extend(containers.sweep(&project.places.owner, &scratch)?);

@@ -24,8 +24,11 @@ fn ask(arguments: &str) -> Ran {
     Ran::new(arguments, command.output().unwrap())
 }
 
-/// Every Jheemfile that comes with jheem; what is asked of it; and for each rule: cells, absent.
-const COUNTS: &[(&str, &str, &[(&str, u64, u64)])] = &[
+/// Rule, cells, and how many of them are declared absent.
+type Count = (&'static str, u64, u64);
+
+/// Every Jheemfile that comes with jheem; what is asked of it; and what is counted.
+const COUNTS: &[(&str, &str, &[Count])] = &[
     (
         "Jheemfile.toml",
         "",

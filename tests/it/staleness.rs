@@ -6,6 +6,7 @@ mod elsewhere;
 mod grammar;
 mod grid;
 mod joins;
+mod keys;
 mod outputs;
 mod selection;
 
