@@ -10,7 +10,6 @@
 //! Runs go on behind the `Executor` port; nothing here knows containers, and nothing is printed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -19,76 +18,20 @@ use crate::collect::Expected;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Ending, Event, FinishedTargets, PlannedTargets};
-use crate::facts::Snapshot;
 use crate::graph::{Graph, RuleId, Start, Target};
-use crate::job::{Executor, Exit, Stop};
-use crate::objects::Objects;
-use crate::plan::{self, Board, Facts, Judge, RunnerFact, Shelf, Verdict};
+use crate::job::{Executor, Exit};
+use crate::places::Places;
+use crate::plan::{self, Board, Judge, RunnerFact, Verdict};
 use crate::prepare::{Prepared, prepare};
-use crate::records::{Key, Made, Record, Records};
+use crate::records::{Made, Records};
 use crate::selection::Selection;
+use crate::setup::Build;
 use crate::work::{self, Report};
 
 mod readiness;
 mod reports;
 mod restore;
 mod run_end;
-
-/// How a build is carried out; nothing of it enters a fingerprint.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// At most so many runs at once.
-    pub jobs: usize,
-    /// Processors and bytes of memory that runs may declare in all.
-    pub cpus: f64,
-    pub memory: u64,
-    /// Go on after a failure.
-    pub keep_going: bool,
-}
-
-/// Who carries runs out.
-pub struct Executors<'a> {
-    pub programs: &'a dyn Executor,
-    /// None where no daemon answers; then the reason why.
-    pub containers: std::result::Result<&'a dyn Executor, Error>,
-}
-
-/// The folders of a project.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// The folder of the Jheemfile.
-    pub root: PathBuf,
-    pub cache: PathBuf,
-    /// Names this cache folder among all on the machine, so that a sweep ends only its own.
-    pub owner: String,
-}
-
-impl Places {
-    pub fn scratch(&self) -> PathBuf {
-        self.cache.join("scratch")
-    }
-
-    pub fn logs(&self) -> PathBuf {
-        self.cache.join("logs")
-    }
-}
-
-/// Everything that a build is given.
-pub struct Build<'a> {
-    pub graph: &'a Graph,
-    pub places: &'a Places,
-    pub facts: &'a Facts,
-    pub snapshot: &'a Snapshot,
-    pub selection: &'a Selection,
-    pub last: &'a HashMap<Key, Record>,
-    pub shelf: &'a dyn Shelf,
-    pub objects: &'a Objects,
-    pub executors: Executors<'a>,
-    pub stop: &'a Stop,
-    pub options: &'a Options,
-    /// Seconds since 1970.
-    pub now: &'a (dyn Fn() -> u64 + Sync),
-}
 
 /// What a build came to.
 #[derive(Debug)]
@@ -644,11 +587,6 @@ fn first_lines(lines: &[String]) -> Vec<String> {
         first.push(format!("… and {} more", lines.len() - MOST));
     }
     first
-}
-
-/// `1 file`, `2 files`.
-pub fn numbered(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// How a run ended, in words.

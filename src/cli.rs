@@ -1,14 +1,10 @@
 //! The command line: what can be asked for, and which command answers.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::commands;
-use crate::error::Error;
-use crate::report::Report;
 use crate::selection::Request;
 
 /// A declarative, Make-like build tool for simulation plots.
@@ -197,49 +193,4 @@ pub enum CacheCommand {
         #[arg(long, value_name = "SIZE")]
         size: Option<String>,
     },
-}
-
-/// Parses the command line and runs the command; the exit code says how it went.
-pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut report = Report::new(&cli.global);
-    let outcome = run(cli, &mut report);
-    let code = match outcome {
-        Ok(code) => code,
-        Err(errors) => {
-            let code = errors.first().map_or(101, |e| e.kind.exit_code());
-            report.errors(&errors);
-            code
-        }
-    };
-    report.close();
-    ExitCode::from(code)
-}
-
-fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
-    let global = &cli.global;
-    match cli.command.unwrap_or(Command::Build(BuildArgs::default())) {
-        Command::Build(args) => commands::build(global, &args, report),
-        Command::Publish(args) => commands::publish(global, &args, report),
-        Command::Plan { select, write_batches, each } => {
-            commands::plan(global, &select, write_batches.as_deref(), each, report)
-        }
-        Command::Why { select } => commands::why(global, &select, report),
-        Command::List { select, count, paths } => {
-            commands::list(global, &select, count, paths, report)
-        }
-        Command::Graph => commands::graph(global, report),
-        Command::Verify { select } => commands::verify(global, &select, report),
-        Command::Update => commands::update(global, report),
-        Command::Accept { select } => commands::accept(global, &select, report),
-        Command::Log { run } => commands::log(global, run.as_deref(), report),
-        Command::Check { select, sample, seed } => {
-            commands::check(global, &select, sample, seed, report)
-        }
-        Command::Cache { what } => commands::cache(global, &what, report),
-        Command::Init { folder } => commands::init(&folder, report),
-        Command::Schema => commands::schema(report),
-        Command::Completions { shell } => commands::completions(shell, report),
-        Command::Man => commands::man(report),
-    }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use crate::build::{self, Build, Executors, Options, Places};
+use crate::build;
 use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish, PublishedCounts};
@@ -16,6 +16,7 @@ use crate::graph::{Graph, RuleId, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
 use crate::objects::Objects;
+use crate::places::Places;
 use crate::plan::{self, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publishing::{Reach, Source};
@@ -23,6 +24,7 @@ use crate::records::{Holding, Outcome, Records};
 use crate::report::Report;
 use crate::selection::{self, Selection};
 use crate::session::{self, Session, World};
+use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
 use crate::{clock, why};
 
@@ -700,7 +702,7 @@ pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes
             report.listed(&graph.label(target));
         }
     }
-    report.say(&format!("{} accepted as absent", build::numbered(accepted, "target")));
+    report.say(&format!("{} accepted as absent", crate::error::numbered(accepted, "target")));
     Ok(WELL)
 }
 

@@ -213,6 +213,11 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, candidate)| candidate)
 }
 
+/// `1 file`, `2 files`.
+pub fn numbered(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// A span that lies within the text, on whole characters, and is not beyond its end.
 fn clamp(span: &Span, text: &str) -> Span {
     let mut start = span.start.min(text.len());

@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use globset::GlobMatcher;
 use rayon::prelude::*;
 
-use crate::build::Places;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::{From, Graph, Start, Target};
 use crate::memo::{self, Disk, Entry, Looked};
+use crate::places::Places;
 use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact};
 use crate::records::{Key, Record, Records};
 use crate::selection::Selection;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    jheem::cli::main()
+    jheem::dispatch::main()
 }

@@ -90,6 +90,12 @@ impl Links for RealLinks {
     }
 }
 
+/// Why a placed file did not come to its name.
+enum Moving {
+    OtherFileSystem,
+    Failed(Error),
+}
+
 /// The objects of one cache folder.
 pub struct Objects {
     objects: PathBuf,
@@ -297,23 +303,24 @@ impl Objects {
             ))
             .hint("move the folder away"));
         }
-        let count = self.counter.fetch_add(1, Ordering::Relaxed);
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let short: String = name.chars().take(40).collect();
-        let beside = folder.join(format!(".{short}.jheem-{}-{count}", std::process::id()));
-        let placed = self.bring(&object, &beside, mode).and_then(|how| {
-            fs::rename(&beside, path).map_err(|e| store_error("place", path, &e))?;
-            // Renaming one name of a file over another of the same file does nothing, by POSIX.
-            let _gone_mostly = fs::remove_file(&beside);
-            Ok(how)
-        });
-        let how = match placed {
-            Ok(how) => how,
-            Err(error) => {
-                let _left = fs::remove_file(&beside);
-                return Err(error);
+        // A temporary name among the objects, so that a kill leaves nothing in the project; only
+        // where that is another file system must it lie beside the place.
+        let temporary = self.temporary_name();
+        let how = match self.bring_and_rename(&object, &temporary, path, mode) {
+            Err(Moving::OtherFileSystem) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let short: String = name.chars().take(40).collect();
+                let beside = folder.join(format!(".{short}.jheem-{}", std::process::id()));
+                self.bring_and_rename(&object, &beside, path, mode)
             }
+            moved => moved,
         };
+        let how = how.map_err(|problem| match problem {
+            Moving::Failed(error) => error,
+            Moving::OtherFileSystem => {
+                Error::environment(format!("cannot place `{}` across file systems", path.display()))
+            }
+        })?;
         let metadata = fs::metadata(path).map_err(|e| Error::io("look at", path, &e))?;
         let stat = memo::stat_of(&metadata);
         if how == How::Linked
@@ -322,6 +329,25 @@ impl Objects {
             good.insert((*digest, stat.inode, stat.modified, stat.changed));
         }
         Ok(Some(Placed { how, stat }))
+    }
+
+    fn bring_and_rename(
+        &self,
+        object: &Path,
+        temporary: &Path,
+        path: &Path,
+        mode: u32,
+    ) -> std::result::Result<How, Moving> {
+        let moved = self.bring(object, temporary, mode).map_err(Moving::Failed).and_then(|how| {
+            fs::rename(temporary, path).map(|()| how).map_err(|e| match e.kind() {
+                io::ErrorKind::CrossesDevices => Moving::OtherFileSystem,
+                _ => Moving::Failed(store_error("place", path, &e)),
+            })
+        });
+        // After a failure; and renaming one name of a file over another of the same file does
+        // nothing at all, by POSIX.
+        self.discard(temporary);
+        moved
     }
 
     fn bring(&self, object: &Path, to: &Path, mode: u32) -> Result<How> {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use crate::batch::Batch;
-use crate::build::Build;
 use crate::collect::{Expected, ExpectedOutput};
 use crate::error::{Error, Result};
 use crate::facts::{self};
@@ -15,6 +14,7 @@ use crate::graph::{From, Graph, RuleId, Start, Target};
 use crate::job::{Engine, Isolation, Limits, RunSpec};
 use crate::plan::{self, Board, Judge, RunnerFact};
 use crate::request::{self, Ask, Product};
+use crate::setup::Build;
 use crate::stage::{self, Stage, Supply};
 use crate::work::Work;
 

@@ -5,11 +5,11 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::build::Places;
 use crate::error::{Error, Result, Source};
 use crate::expand;
 use crate::graph::Graph;
 use crate::manifest::Manifest;
+use crate::places::Places;
 use crate::read;
 
 /// The name that is looked for, in this folder and those above it.

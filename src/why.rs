@@ -154,7 +154,7 @@ impl Fold {
             if self.narrowed.is_empty() { rule.name.to_string() } else { self.narrowed.join(", ") };
         format!(
             "{} {}: {narrowed}: {}",
-            crate::build::numbered(self.targets, noun),
+            crate::error::numbered(self.targets, noun),
             self.verdict,
             self.reason
         )

@@ -1,17 +1,19 @@
 //! Jheemfiles as a user writes them: what is refused and how it is said, what is accepted, and
 //! that the JSON Schema and the reference agree with the reader.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use jheem::error::Source;
+use jheem::expand::expand;
 use jheem::grammar::{reference_table, sections};
-use jheem::manifest::{InputPlace, Start, Values};
+use jheem::graph::{Graph, Target};
+use jheem::manifest::{InputPlace, Start};
 use jheem::read::{profile_names, read};
 use jheem::schema::json_schema;
+use jheem::selection::{Request, select};
 
 /// Set to write the expected files anew, to be looked over in the diff.
 const BLESS: &str = "JHEEM_BLESS";
@@ -92,7 +94,9 @@ fn every_mistake_is_refused_with_its_place_and_a_hint() {
 }
 
 /// The Jheemfiles that come with jheem, and the profiles that they have.
-const EXAMPLES: [(&str, &[Option<&str>]); 5] = [
+const EXAMPLES: [(&str, &[Option<&str>]); 7] = [
+    ("examples/r/Jheemfile.toml", &[None]),
+    ("Jheemfile.toml", &[None]),
     ("examples/original/Jheemfile.toml", &[None, Some("local")]),
     ("examples/production/ryan-white-msa.toml", &[None]),
     ("examples/production/ryan-white-state-ajph.toml", &[None]),
@@ -133,13 +137,21 @@ fn every_example_in_the_reference_is_read() {
     let text = fs::read_to_string(folder("docs/jheemfile.md")).unwrap();
     let (whole, fragments) = (blocks(&text, "toml"), blocks(&text, "toml,fragment"));
     assert!(whole.len() >= 2 && fragments.len() > 15);
-    let fragments =
-        fragments.iter().map(|(line, text)| (*line, format!("{text}[project]\nname = \"docs\"\n")));
-    let whole = whole.iter().map(|(line, text)| (*line, (*text).to_owned()));
-    for (line, toml) in whole.chain(fragments) {
+    let fragments = fragments
+        .iter()
+        .map(|(line, text)| (*line, format!("{text}[project]\nname = \"docs\"\n"), false));
+    let blocks_of_whole =
+        whole.iter().map(|(line, text)| (*line, (*text).to_owned(), line == &whole[0].0));
+    for (line, toml, is_whole) in blocks_of_whole.chain(fragments) {
         let name = format!("docs/jheemfile.md, block at line {line}");
         assert_eq!(shown(&name, &toml, None), "");
         assert_eq!(schema_refuses(&validator, &toml), None, "{name}");
+        if is_whole {
+            let manifest = read(&source(&name, &toml), None).unwrap();
+            let made = expand(&manifest, &|_| panic!("{name} reads a file"));
+            let said = made.err().into_iter().flatten().map(|error| error.render(false));
+            assert_eq!(said.collect::<Vec<_>>().join("\n"), "", "{name}");
+        }
         for profile in profile_names(&source(&name, &toml)) {
             assert_eq!(shown(&name, &toml, Some(&profile)), "");
         }
@@ -257,6 +269,24 @@ fn a_hundred_mistakes_are_enough() {
     assert_eq!(errors[99].message, "there are 201 more mistakes in `Jheemfile.toml`");
 }
 
+/// The graph of an example, as jheem builds it.
+fn graph(path: &str, profile: Option<&str>) -> Graph {
+    let text = fs::read_to_string(folder(path)).unwrap();
+    let manifest = read(&source(path, &text), profile).unwrap();
+    let beside = |name: &str| Ok(fs::read_to_string(folder(path).with_file_name(name)).unwrap());
+    expand(&manifest, &beside).unwrap_or_else(|errors| {
+        let shown: Vec<String> = errors.iter().map(|error| error.render(false)).collect();
+        panic!("{}", shown.join("\n\n"))
+    })
+}
+
+/// How many cells a preset of an example selects.
+fn selected(graph: &Graph, preset: &str) -> usize {
+    let request = Request { presets: vec![preset.to_owned()], ..Request::default() };
+    let selection = select(graph, &request).unwrap();
+    selection.goals.iter().flatten().filter(|goal| **goal).count()
+}
+
 #[test]
 fn the_original_pipeline_makes_the_plots_that_its_scripts_made() {
     let expected = |arguments: &[&str]| -> Vec<String> {
@@ -265,85 +295,37 @@ fn the_original_pipeline_makes_the_plots_that_its_scripts_made() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
     };
-    let path = "examples/original/Jheemfile.toml";
-    let text = fs::read_to_string(folder(path)).unwrap();
-    let manifest = read(&source(path, &text), None).unwrap();
-    let rule = manifest.rules.values().next().unwrap();
-    let mut all = Vec::new();
-    let mut possible = Vec::new();
-    let mut cells: Vec<BTreeMap<&str, &str>> = vec![BTreeMap::new()];
-    for axis in &rule.over {
-        let Values::Listed(values) = &manifest.axes[&axis.value].values else { panic!("listed") };
-        let more = cells.iter().flat_map(|cell| {
-            values.iter().map(move |value| {
-                let mut cell = cell.clone();
-                cell.insert(axis.as_str(), value.as_str());
-                cell
-            })
-        });
-        cells = more.collect();
+    for profile in [None, Some("local")] {
+        let graph = graph("examples/original/Jheemfile.toml", profile);
+        let counts = ["minimal", "test", "medium", "full"].map(|name| selected(&graph, name));
+        assert_eq!(counts, [1, 108, 900, 62_496]);
+        let id = graph.rule_named("plot.rw").unwrap();
+        let rule = graph.rule(id);
+        let output = rule.outputs.iter().position(|output| output.name == "plot").unwrap();
+        let cells = 0..rule.space.cells();
+        let (possible, absent): (Vec<usize>, Vec<usize>) =
+            cells.partition(|cell| !rule.declared_absent(*cell));
+        assert_eq!((possible.len(), absent.len()), (44_361, 18_135));
+        let path = |cell: &usize| graph.output_path(Target { rule: id, cell: *cell }, output);
+        let mut paths: Vec<String> = possible.iter().map(path).collect();
+        paths.sort();
+        assert!(paths == expected(&["--possible"]), "other plots are possible");
+        paths.extend(absent.iter().map(path));
+        paths.sort();
+        assert!(paths == expected(&[]), "the full preset has other paths");
     }
-    for cell in &cells {
-        let part = match cell["facet"] {
-            "none" => "unfaceted".to_owned(),
-            facet => format!("facet_{facet}"),
-        };
-        let mut path = rule.outputs["plot"].path.text.replace("{facet.part}", &part);
-        for (axis, value) in cell {
-            path = path.replace(&format!("{{{axis}}}"), value);
-        }
-        let fits = |axis: &str, pattern: &str| {
-            let value = cell[axis];
-            match pattern.split_at(1) {
-                ("!", other) => value != other,
-                ("@", set) => {
-                    let Values::Listed(values) = &manifest.axes[axis].sets[set].value else {
-                        panic!("listed")
-                    };
-                    values.iter().any(|listed| listed.value == value)
-                }
-                ("*", end) => value.ends_with(end),
-                _ => value == pattern,
-            }
-        };
-        let absent = rule.absents.iter().any(|rule| {
-            rule.iter().all(|(axis, patterns)| patterns.iter().any(|pattern| fits(axis, pattern)))
-        });
-        if !absent {
-            possible.push(path.clone());
-        }
-        all.push(path);
-    }
-    all.sort();
-    possible.sort();
-    assert_eq!((all.len(), possible.len()), (62_496, 44_361));
-    assert!(all == expected(&[]), "the full preset has other paths");
-    assert!(possible == expected(&["--possible"]), "other plots are possible");
 }
 
 #[test]
 fn the_production_models_have_as_many_cells_as_they_should() {
-    for (model, cells) in [
-        ("ryan-white-msa", 62_496),
-        ("ryan-white-state-ajph", 22_176),
-        ("ryan-white-state-croi", 53_760),
-        ("cdc-testing", 13_824),
+    for (model, all, base, test) in [
+        ("ryan-white-msa", 62_496, 41_664, 3 * 1_344),
+        ("ryan-white-state-ajph", 22_176, 14_784, 3 * 1_344),
+        ("ryan-white-state-croi", 53_760, 53_760, 3 * 1_792),
+        ("cdc-testing", 13_824, 13_824, 3 * 768),
     ] {
-        let path = format!("examples/production/{model}.toml");
-        let text = fs::read_to_string(folder(&path)).unwrap();
-        let manifest = read(&source(&path, &text), None).unwrap();
-        let models = fs::read_to_string(folder("examples/production/models.json")).unwrap();
-        let had = |values: &Values| {
-            let Values::File { file, pick, .. } = values else { panic!("from a file") };
-            jheem::axis_values::values(&models, file, pick).unwrap()
-        };
-        let count: usize = manifest.axes.values().map(|axis| had(&axis.values).len()).product();
-        assert_eq!(count, cells, "{model}");
-        for axis in manifest.axes.values() {
-            let all = had(&axis.values);
-            for set in axis.sets.values() {
-                assert!(had(&set.value).iter().all(|value| all.contains(value)), "{model}");
-            }
-        }
+        let graph = graph(&format!("examples/production/{model}.toml"), None);
+        let counts = ["full", "base", "test"].map(|preset| selected(&graph, preset));
+        assert_eq!(counts, [all, base, test], "{model}");
     }
 }

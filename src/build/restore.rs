@@ -4,7 +4,7 @@
 
 use rayon::prelude::*;
 
-use super::{Build, Loop};
+use super::Loop;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::Event;
@@ -12,6 +12,7 @@ use crate::graph::Target;
 use crate::memo;
 use crate::plan::{self, Board, FileFact, Reason, Verdict};
 use crate::records::{Key, Outcome, Record};
+use crate::setup::Build;
 
 impl<'a> Loop<'a, '_> {
     /// Whether the record of a fresh target speaks of another fingerprint, or remembers no files.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::restore::Write;
-use super::{End, Loop, Queued, Running, Trial, exit_words, first_lines, numbered};
+use super::{End, Loop, Queued, Running, Trial, exit_words, first_lines};
 use crate::error::Result;
+use crate::error::numbered;
 use crate::event::{Ending, Event};
 use crate::graph::Target;
 use crate::job::Exit;

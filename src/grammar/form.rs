@@ -51,7 +51,7 @@ pub enum Form {
     Time,
     /// A time span that may be zero.
     Wait,
-    /// Something that can be asked for on the command line.
+    /// `step.NAME`, `plot.NAME` or `publish.NAME`.
     Goal,
     /// `step.NAME` or `plot.NAME`.
     Rule,
@@ -177,7 +177,12 @@ impl Form {
             Form::Wait => {
                 words("a time span", "time spans", Some("^([0-9]+(ms|s|m|h|d) ?)+$"), "10s")
             }
-            Form::Goal => words("a goal", "goals", Some(ANYTHING), "plot.rw"),
+            Form::Goal => words(
+                "the name of a rule or a publish",
+                "names of rules and publishes",
+                Some("^(step|plot|publish)\\.[A-Za-z0-9_-]+$"),
+                "plot.rw",
+            ),
             Form::Rule => words(
                 "the name of a rule",
                 "names of rules",

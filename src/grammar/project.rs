@@ -16,7 +16,7 @@ pub(super) static PROJECT: Table = Table {
         key(
             "default",
             Shape::List(&some_of(Shape::Text(Form::Goal))),
-            "What `jheem` alone makes: rules, publishes, paths or globs. Without it, everything.",
+            "What `jheem` alone makes: rules and publishes. Without it, everything.",
             r#"default = ["plot.rw"]"#,
         ),
         key(
@@ -130,7 +130,7 @@ pub(super) static PRESET: Table = Table {
         key(
             "goals",
             Shape::List(&some_of(Shape::Text(Form::Goal))),
-            "What is made; without it, the default goals.",
+            "What is made: rules and publishes. Without it, the default goals.",
             r#"goals = ["plot.rw"]"#,
         ),
         key(

@@ -45,7 +45,7 @@ static OBJECT: Table = Table {
         key(
             "key",
             Shape::Text(Form::ObjectKey),
-            "The object's key below the destination; every axis of the rule must be in it.",
+            "The object's key below the destination, made of the cell alone; every axis of the rule must be in it.",
             r#"key = "{city}/{scenario}/{file}""#,
         )
         .required(),
@@ -103,14 +103,14 @@ static ROW: Table = Table {
         key(
             "hash",
             Shape::Names(&KEY_ATTRIBUTE),
-            "The hash key: one attribute.",
+            "The hash key: one attribute, made of the cell alone.",
             r##"hash = { city_scenario = "{city}#{scenario}" }"##,
         )
         .required(),
         key(
             "range",
             Shape::Names(&KEY_ATTRIBUTE),
-            "The range key, if the table has one: one attribute.",
+            "The range key, if the table has one: one attribute, made of the cell alone.",
             r##"range = { outcome_stat_facet = "{outcome}#{statistic}#{facet}" }"##,
         ),
         key(

@@ -58,7 +58,7 @@ pub(super) static RUNNER: Table = Table {
         key(
             "env",
             Shape::Names(&Names { key: Form::Variable, ..named(Shape::Text(Form::Template)) }),
-            "Environment variables, as templates; a change makes everything stale.",
+            "Environment variables, as templates that may hold `{project}`; a change makes everything stale.",
             r#"env = { MODEL_ID = "ryan-white-msa" }"#,
         ),
         key(

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// A folder with a Jheemfile; removed at the end, unless `JHEEM_TEST_KEEP` is set.
 pub struct Project {
@@ -295,4 +296,191 @@ impl Project {
         let _gone = fs::remove_file(&counter);
         made
     }
+}
+
+impl Project {
+    /// Runs `jheem build --format json ARGUMENTS` with the example model doing something wrong.
+    pub fn build_with_fault(&self, fault: &str, arguments: &str) -> Ran {
+        let arguments = format!("build --format json {arguments}");
+        Ran::new(&arguments, self.command(&arguments).env("RW_FAULT", fault).output().unwrap())
+    }
+
+    /// The paths of all files below a folder of the project, sorted; links and pipes are files here.
+    pub fn files(&self, folder: &str) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path(folder)];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    let path = entry.path().strip_prefix(&self.root).unwrap().to_owned();
+                    files.push(path.to_string_lossy().into_owned());
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+}
+
+/// The cities and scenarios for which `ryan_white` has simulations.
+pub const CITIES_SIMULATED: [&str; 3] = ["C.12580", "C.12940", "C.14460"];
+pub const SCENARIOS_SIMULATED: [&str; 2] = ["cessation", "brief_interruption"];
+
+/// Simulations of 5 draws, as project path and bytes; made once for this build of the model.
+fn simulations() -> &'static [(String, Vec<u8>)] {
+    static MADE: std::sync::OnceLock<Vec<(String, Vec<u8>)>> = std::sync::OnceLock::new();
+    let simulate = || {
+        let parameters =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/ryan-white/parameters");
+        let scratch = tempfile::tempdir().unwrap();
+        let mut made = Vec::new();
+        for city in CITIES_SIMULATED {
+            for scenario in ["base"].iter().chain(&SCENARIOS_SIMULATED) {
+                let path = match *scenario {
+                    "base" => format!("simulations/ryan-white/base/{city}_base.Rdata"),
+                    _ => format!("simulations/ryan-white/prerun/{city}/{scenario}.Rdata"),
+                };
+                let file = scratch.path().join("simset");
+                let simulated = Command::new(rw_model())
+                    .args(["simulate", "--draws", "5", "--city", city, "--scenario", scenario])
+                    .arg("--parameters")
+                    .arg(parameters.join(format!("{city}.yaml")))
+                    .arg("--output")
+                    .arg(&file)
+                    .output()
+                    .unwrap();
+                let told = String::from_utf8_lossy(&simulated.stdout);
+                assert!(simulated.status.success(), "the model does not simulate\n{told}");
+                made.push((path, fs::read(&file).unwrap()));
+            }
+        }
+        made
+    };
+    MADE.get_or_init(simulate)
+}
+
+/// A project over the example model and ready simulations: 3 cities x 2 scenarios x 3 outcomes x 2 facets.
+///
+/// The model counts what it makes where `made` looks.
+pub fn ryan_white() -> Project {
+    let project =
+        Project::new().program("rw-model", fs::read(rw_model()).unwrap()).jheemfile(RYAN_WHITE);
+    for (path, bytes) in simulations() {
+        project.write(path, bytes);
+    }
+    let counter = project.root().parent().unwrap().join("made").to_string_lossy().into_owned();
+    project.env("RW_COUNTER", &counter)
+}
+
+pub const RYAN_WHITE: &str = r#"
+[project]
+name = "ryan-white"
+[axis.city]
+values = ["C.12580", "C.12940", "C.14460"]
+[axis.scenario]
+values = ["cessation", "brief_interruption"]
+[axis.outcome]
+values = ["incidence", "testing", "adap.proportion"]
+[axis.statistic]
+values = ["mean.and.interval"]
+[axis.facet]
+values = ["none", "sex"]
+[axis.facet.label.part]
+none = "unfaceted"
+"*" = "facet_{facet}"
+
+[input.base]
+path = "simulations/ryan-white/base/{city}_base.Rdata"
+[input.prerun]
+path = "simulations/ryan-white/prerun/{city}/{scenario}.Rdata"
+
+[runner.model]
+program = "./rw-model"
+pass_env = ["RW_COUNTER", "RW_FAULT", "RW_STARTUP_SECONDS"]
+exit = { partial = [1] }
+retries = 0
+[runner.model.log]
+target = 'GENERATING: (?<city>[^/]+)/(?<scenario>[^/]+)/(?<outcome>\S+) \((?<statistic>[^,]+), (?<facet>[^)]+)\)'
+success = "SUCCESS: "
+failure = "ERROR: "
+absent = ["does not reference a valid dimension", "do not reference valid dimensions"]
+
+[plot.rw]
+over = ["city", "scenario", "outcome", "statistic", "facet"]
+runner = "model"
+inputs = { base = "input.base", prerun = "input.prerun" }
+command = ["batch", "--config", "{batch.file}", "--output-dir", "{dir:plots}"]
+batch = { by = ["city"], file = "jheem-jobs" }
+[plot.rw.output.plot]
+path = "plots/{city}/{scenario}/{outcome}_{statistic}_{facet.part}.json"
+as = "plotly"
+[plot.rw.output.metadata]
+path = "plots/{city}/{scenario}/{outcome}_{statistic}_{facet.part}_metadata.json"
+as = "json"
+volatile = ["/generation_time", "/json_path", "/file_path"]
+[[plot.rw.audit]]
+output = "metadata"
+equals = { "/city/0" = "{city}", "/scenario/0" = "{scenario}", "/outcome/0" = "{outcome}", "/statistic_type/0" = "{statistic}", "/facet_choice/0" = "{facet}", "/has_baseline/0" = true }
+[[plot.rw.audit]]
+output = "plot"
+items = [{ at = "/data", min = 6 }]
+[[plot.rw.audit]]
+output = "plot"
+finite = ["/data/*/y"]
+[[plot.rw.audit]]
+output = "plot"
+range = [{ at = "/data/*/y", min = 0 }]
+[[plot.rw.audit]]
+output = "plot"
+ordered = [{ lower = "/data/[meta=lower]/y", upper = "/data/[meta=upper]/y" }]
+[[plot.rw.audit]]
+output = "plot"
+contains = [{ at = "/data/[meta=mean]/x", from = 2010, to = 2035, step = 1 }]
+"#;
+
+/// The example model as a program of this machine, built once a process.
+pub fn rw_model() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build_rw_model(None)).clone()
+}
+
+/// The example model linked statically, as an image `FROM scratch` needs it.
+pub fn rw_model_static() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let musl = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
+    BUILT.get_or_init(|| build_rw_model(Some(&musl))).clone()
+}
+
+/// Builds it in `target/model`; for a target that is not installed, statically for this one.
+fn build_rw_model(target: Option<&str>) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target/model");
+    let installed = |target: &str| {
+        let asked = ["--print", "target-libdir", "--target", target];
+        let printed = Command::new("rustc").args(asked).output().unwrap().stdout;
+        Path::new(String::from_utf8(printed).unwrap().trim()).is_dir()
+    };
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--locked", "--quiet", "--manifest-path"]);
+    cargo.arg(root.join("examples/ryan-white/model/Cargo.toml")).arg("--target-dir");
+    let built = match target {
+        None => folder.join("release"),
+        Some(target) if installed(target) => {
+            cargo.args([folder.to_str().unwrap(), "--target", target]);
+            folder.join(target).join("release")
+        }
+        Some(_) => {
+            cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
+            folder.join("static/release")
+        }
+    };
+    if !cargo.get_args().any(|a| a == "--target") {
+        cargo.arg(built.parent().unwrap());
+    }
+    let done = cargo.output().unwrap();
+    assert!(done.status.success(), "the model does not build: {done:?}");
+    built.join("rw-model")
 }
