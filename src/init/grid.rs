@@ -22,7 +22,7 @@ const MOST_CELLS: usize = 300_000;
 const LEAST_FILLED: f64 = 0.2;
 const MOST_PARTS: usize = 10;
 /// So many groups of files are tried.
-const MOST_GROUPS: usize = 3;
+const MOST_GROUPS: usize = 4;
 
 /// An axis read off names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,13 +74,16 @@ pub fn guesses(paths: &[String]) -> Vec<Grid> {
     let mut groups: BTreeMap<(&str, usize, &str), Vec<&str>> = BTreeMap::new();
     for path in paths {
         let Some(ending) = ending(path) else { continue };
-        let top = path.split_once('/').map_or("", |(top, _)| top);
+        let top = path.split_once('/').map_or(".", |(top, _)| top);
         let depth = path.matches('/').count();
         groups.entry((top, depth, ending)).or_default().push(path);
+        // The folders at the top may themselves be values.
+        groups.entry(("", depth, ending)).or_default().push(path);
     }
     let all: HashSet<&str> = paths.iter().map(String::as_str).collect();
     let mut largest: Vec<(&str, Vec<&str>)> =
         groups.into_iter().map(|((.., ending), paths)| (ending, paths)).collect();
+    largest.dedup_by(|a, b| a == b);
     largest.sort_by_key(|(ending, paths)| {
         (std::cmp::Reverse(paths.len()), PLOT_ENDINGS.iter().position(|e| e == ending))
     });
@@ -303,15 +306,14 @@ fn fit(
     }
     let cells =
         axes.iter().try_fold(1_usize, |cells, axis| cells.checked_mul(axis.values.len()))?;
-    let distinct: HashSet<Vec<&str>> =
-        rows.iter().map(|row| places.iter().map(|&at| row[at]).collect()).collect();
-    let files = distinct.len();
+    let numbered = Numbered::of(&rows, &places, &columns);
+    let files = numbered.rows.iter().collect::<HashSet<_>>().len();
     let filled = files as f64 / cells as f64;
     if axes.is_empty() || files < FEWEST_FILES || cells > MOST_CELLS || filled < LEAST_FILLED {
         return None;
     }
     let stem = path(&kinds, folders, separator, &axes);
-    let gaps = gaps(&rows, &places, &axes);
+    let gaps = gaps(&numbered, &axes);
     let path = format!("{stem}.{ending}");
     let companions = suffixes
         .iter()
@@ -321,8 +323,9 @@ fn fit(
             files: *files,
         })
         .collect();
-    // Finer cuts explain more, as long as the grid stays full.
-    let score = files as f64 * filled.sqrt() * (1.0 + 0.2 * axes.len() as f64);
+    // Finer cuts explain more, as long as the grid stays full. The power was tried out: the real
+    // grid, of which 29 % cannot exist, is cut into its five axes, and numbered files are not cut.
+    let score = files as f64 * filled.powf(2.0 / 3.0) * (1.0 + 0.5 * axes.len() as f64);
     let strangers = strangers.into_iter().map(str::to_owned).collect();
     let ending = ending.to_owned();
     Some(Grid { axes, path, ending, companions, files, cells, strangers, gaps, score })
@@ -424,33 +427,56 @@ fn companion_name(suffix: &str) -> String {
     word.split('.').next().unwrap_or(word).to_owned()
 }
 
+/// Rows with the numbers of values in the place of their texts.
+struct Numbered<'a> {
+    /// The texts of each axis.
+    texts: Vec<Vec<&'a str>>,
+    rows: Vec<Vec<u16>>,
+}
+
+impl<'a> Numbered<'a> {
+    /// `MOST_VALUES` keeps the numbers small.
+    fn of(rows: &[Vec<&'a str>], places: &[usize], columns: &[BTreeSet<&'a str>]) -> Numbered<'a> {
+        let texts: Vec<Vec<&str>> =
+            places.iter().map(|&at| columns[at].iter().copied().collect()).collect();
+        let numbers: Vec<HashMap<&str, u16>> =
+            texts.iter().map(|texts| texts.iter().copied().zip(0..).collect()).collect();
+        let number = |row: &Vec<&str>| {
+            places.iter().zip(&numbers).map(|(&at, numbers)| numbers[row[at]]).collect()
+        };
+        Numbered { rows: rows.iter().map(number).collect(), texts }
+    }
+}
+
 /// Values of two axes that both occur and never together; for the two axes that explain most.
-fn gaps(rows: &[Vec<&str>], places: &[usize], axes: &[Axis]) -> Vec<Gap> {
+fn gaps(numbered: &Numbered<'_>, axes: &[Axis]) -> Vec<Gap> {
     let mut best: (usize, Vec<Gap>) = (0, Vec::new());
-    for (one, &first) in places.iter().enumerate() {
-        for (two, &second) in places.iter().enumerate() {
-            if one == two {
-                continue;
+    for one in 0..axes.len() {
+        for two in (0..axes.len()).filter(|two| *two != one) {
+            let (firsts, seconds) = (&numbered.texts[one], &numbered.texts[two]);
+            let mut met = vec![false; firsts.len() * seconds.len()];
+            for row in &numbered.rows {
+                met[usize::from(row[one]) * seconds.len() + usize::from(row[two])] = true;
             }
-            let mut met: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-            let seconds: BTreeSet<&str> = rows.iter().map(|row| row[second]).collect();
-            for row in rows {
-                met.entry(row[first]).or_default().insert(row[second]);
-            }
-            let found: Vec<Gap> = met
+            let never = |first: usize| -> Vec<String> {
+                let with = &met[first * seconds.len()..][..seconds.len()];
+                let apart = with.iter().zip(seconds).filter(|(met, _)| !**met);
+                apart.map(|(_, second)| value_of(&axes[two], second)).collect()
+            };
+            let found: Vec<Gap> = firsts
                 .iter()
-                .filter(|(_, with)| with.len() < seconds.len())
-                .map(|(value, with)| Gap {
+                .enumerate()
+                .map(|(first, text)| Gap {
                     axes: (axes[one].name.clone(), axes[two].name.clone()),
-                    first: value_of(&axes[one], value),
-                    seconds: seconds.difference(with).map(|v| value_of(&axes[two], v)).collect(),
+                    first: value_of(&axes[one], text),
+                    seconds: never(first),
                 })
+                .filter(|gap| !gap.seconds.is_empty())
                 .collect();
-            let lines = found.len();
             let pairs: usize = found.iter().map(|gap| gap.seconds.len()).sum();
             // The same pairs can be told by either axis; the fewer tables, the better.
-            let explains = (pairs * 1000).saturating_sub(lines);
-            if lines > 0 && explains > best.0 {
+            let explains = (pairs * 1000).saturating_sub(found.len());
+            if explains > best.0 {
                 best = (explains, found);
             }
         }

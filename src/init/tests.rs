@@ -52,7 +52,99 @@ fn ryan_white(with_metadata: bool) -> Vec<String> {
 
 #[test]
 fn the_plots_of_the_real_pipeline_show_their_axes() {
-    insta::assert_snapshot!(proposed(&ryan_white(true)), @"");
+    insta::assert_snapshot!(proposed(&ryan_white(true)), @r#"
+    # Proposed by `jheem init` from the names of 42 plots.
+    # They lie on a grid of 54 cells; 12 of them have none.
+    # What is guessed says so; complete `[runner.model]` and `command`, then try `jheem plan`.
+
+    [project]
+    name = "NAME"
+
+    # What plots differ in. Every combination of values is a cell: one plot.
+
+    [axis.city]
+    values = ["C.12580", "C.12940", "C.14460"]
+
+    [axis.scenario]
+    values = ["brief_interruption", "cessation"]
+
+    [axis.outcome]
+    values = ["awareness", "incidence", "testing"]
+
+    [axis.facet]
+    values = ["none", "age", "age+sex"]
+    joined_by = "+"                          # the order of its parts means nothing
+    [axis.facet.label.part]                  # {facet.part} in paths
+    "none" = "unfaceted"
+    "*" = "facet_{facet}"
+
+    # A part of the grid by name: `jheem build --preset minimal`.
+    [preset.minimal.axes]
+    city = ["C.12580"]
+    scenario = ["brief_interruption"]
+    outcome = ["awareness"]
+    facet = ["none"]
+
+    # What is read: when such a file changes, the plots that read it are made anew.
+    # Guessed from 6 files.
+    [input.prerun]
+    path = "simulations/ryan-white/prerun/{city}/{scenario}.Rdata"
+
+    # Guessed from 3 files.
+    [input.base]
+    path = "simulations/ryan-white/base/{city}_base.Rdata"
+
+    # Who draws: an image, or a program of this machine.
+    [runner.model]
+    image = "model:latest"                   # yours; or `program = "Rscript"`
+    # Folder in the container = folder of the project; nothing else is seen.
+    dirs = { "/app/plots" = "plots", "/app/simulations" = "simulations" }
+    timeout = { total = "6h", quiet = "10m" }
+
+    # What is drawn, and how the runner is asked for it.
+    [plot.main]
+    over = ["city", "scenario", "outcome", "facet"]
+    runner = "model"
+    inputs = { prerun = "input.prerun", base = "input.base" }
+    command = [
+      "plot",
+      "--prerun", "{input.prerun}",
+      "--base", "{input.base}",
+      "--city", "{city}",
+      "--scenario", "{scenario}",
+      "--outcome", "{outcome}",
+      "--facet", "{facet}",
+      "--output", "{output.plot}",
+    ]
+    # One run can make many plots: with `batch = { by = ["city"], file = "jheem-jobs" }` the runner is
+    # handed a list of them as `{batch.file}`, and start-up is paid once.
+    [plot.main.output.plot]
+    path = "plots/{city}/{scenario}/{outcome}_mean.and.interval_{facet.part}.json"
+    as = "json"
+    # Guessed: beside 42 of the plots.
+    [plot.main.output.metadata]
+    path = "plots/{city}/{scenario}/{outcome}_mean.and.interval_{facet.part}_metadata.json"
+    as = "json"
+    # volatile = ["/generation_time"]      # what differs in every run and means nothing
+
+    # These cells have no plots. If they cannot exist, take the `#` away; an undeclared gap fails.
+    # [[plot.main.absent]]
+    # outcome = ["awareness"]
+    # facet = ["age", "age+sex"]
+
+    # What is published, and where: here a folder, and a database of what is in it.
+    # `s3://bucket/prefix` and `dynamodb://table` stand in the same places.
+    [publish.site]
+    of = "plot.main"
+    [publish.site.object.plot]
+    to = "file:site"
+    key = "{path}"
+    [publish.site.row.plot]
+    to = "sqlite:site/plots.db#plots"
+    hash = { city = "{city}" }
+    range = { rest = "{scenario}#{outcome}#{facet}" }
+    item = { key = "{object.key}", size = { N = "{object.size}" } }
+    "#);
 }
 
 #[test]
@@ -115,7 +207,7 @@ fn a_folder_that_is_not_there_is_an_error() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_names_give_a_jheemfile(
