@@ -19,7 +19,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Ending, Event, FinishedTargets, PlannedTargets};
 use crate::graph::{Graph, RuleId, Start, Target};
-use crate::job::{Executor, Exit};
+use crate::job::Exit;
 use crate::places::Places;
 use crate::plan::{self, Board, Judge, RunnerFact, Verdict};
 use crate::prepare::{Prepared, prepare};

@@ -1,51 +1,90 @@
-//! jheem
+//! jheem builds simulation plots the way Make builds programs: only what is stale, and it can say why.
+//!
+//! ```text
+//! Jheemfile.toml -> Manifest -> Graph -> Facts -> Fingerprints -> Plan -> build (Events) -> Records
+//! ```
+//!
+//! An *axis* has values; a *cell* has one value for each axis of a rule; a *target* is a cell of a
+//! *step* or of a *plot*, and what is judged, made and recorded. A *runner* makes the targets of a
+//! *batch* in one run. A *fingerprint* is all that a target depends on; a *verdict* says whether
+//! it is fresh, restorable, stale, pending, blocked or absent; a *record* is what the last attempt
+//! left. A *publish* writes outputs to a *destination*, whose *manifest* says what is there.
+//!
+//! The modules below stand in floors: each imports only from floors above its own, never from its
+//! neighbours. `ARCHITECTURE.md` says what the floors share, and a test holds them to it.
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
-pub mod audit;
-pub mod axis_values;
-pub mod batch;
-pub mod build;
-pub mod cli;
+// What knows nothing of jheem.
 pub mod clock;
-pub mod collect;
-pub mod collisions;
-pub mod commands;
-pub mod content;
 pub mod digest;
-pub mod dispatch;
 pub mod error;
 pub mod event;
-pub mod execute;
-pub mod expand;
-pub mod facts;
 pub mod figures;
-pub mod fingerprint;
-pub mod grammar;
-pub mod graph;
+pub mod machine;
+pub mod places;
+pub mod template;
+
+// Contents, runs and stats; the Jheemfile as it is written.
+pub mod content;
 pub mod init;
 pub mod job;
-pub mod log_lines;
-pub mod machine;
 pub mod manifest;
 pub mod memo;
-pub mod objects;
-pub mod pattern;
-pub mod places;
-pub mod plan;
-pub mod prepare;
 pub mod progress;
-pub mod project;
 pub mod publish;
-pub mod publishing;
-pub mod read;
+
+// Judging bytes and reading lines; keeping contents and records; carrying runs out.
+pub mod audit;
+pub mod execute;
+pub mod grammar;
+pub mod log_lines;
+pub mod objects;
 pub mod records;
-pub mod report;
-pub mod request;
+
+// The Jheemfile as text, and the graph that it means.
+pub mod axis_values;
+pub mod graph;
+pub mod read;
 pub mod schema;
+
+// Arithmetic on the graph.
+pub mod collect;
+pub mod collisions;
+pub mod pattern;
+pub mod request;
+
+// From what was written and asked for to cells, batches and fingerprints.
+pub mod batch;
+pub mod expand;
+pub mod fingerprint;
 pub mod selection;
+pub mod stage;
+pub mod work;
+
+// Verdicts.
+pub mod cli;
+pub mod plan;
+pub mod project;
+
+// What is there, and what is to be there.
+pub mod facts;
+pub mod publishing;
+pub mod shelf;
+pub mod why;
+
+// A build is put together,
+pub mod report;
 pub mod session;
 pub mod setup;
-pub mod shelf;
-pub mod stage;
-pub mod template;
-pub mod why;
-pub mod work;
+
+// its runs are prepared,
+pub mod prepare;
+
+// and it goes on until nothing is left.
+pub mod build;
+
+// What the user asks for.
+pub mod commands;
+
+// The way in.
+pub mod dispatch;

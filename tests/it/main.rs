@@ -13,3 +13,4 @@ mod mistakes;
 mod publishing;
 mod sharing;
 mod staleness;
+mod tidy;
