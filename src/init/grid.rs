@@ -83,10 +83,10 @@ pub fn guesses(paths: &[String]) -> Vec<Grid> {
     let all: HashSet<&str> = paths.iter().map(String::as_str).collect();
     let mut largest: Vec<(&str, Vec<&str>)> =
         groups.into_iter().map(|((.., ending), paths)| (ending, paths)).collect();
-    largest.dedup_by(|a, b| a == b);
     largest.sort_by_key(|(ending, paths)| {
         (std::cmp::Reverse(paths.len()), PLOT_ENDINGS.iter().position(|e| e == ending))
     });
+    largest.dedup();
     let mut grids = Vec::new();
     for (ending, group) in largest.into_iter().take(MOST_GROUPS) {
         let (mains, suffixes) = companions(&group, ending, &all);
@@ -158,7 +158,7 @@ fn split<'a>(path: &'a str, ending: &str) -> (Vec<&'a str>, &'a str) {
     (folders, file.strip_suffix(ending).and_then(|f| f.strip_suffix('.')).unwrap_or(file))
 }
 
-/// The numbers of parts that a tenth of the stems have, at least.
+/// The numbers of parts that one stem in fifty has, at least: one facet of sixteen may be shorter.
 fn part_counts(paths: &[&str], ending: &str, separator: Option<char>) -> Vec<usize> {
     let Some(separator) = separator else { return vec![1] };
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
@@ -166,7 +166,7 @@ fn part_counts(paths: &[&str], ending: &str, separator: Option<char>) -> Vec<usi
         *counts.entry(split(path, ending).1.matches(separator).count() + 1).or_default() += 1;
     }
     let often = |(parts, files): (usize, usize)| {
-        (parts > 1 && parts <= MOST_PARTS && files * 10 >= paths.len()).then_some(parts)
+        (parts > 1 && parts <= MOST_PARTS && files * 50 >= paths.len()).then_some(parts)
     };
     counts.into_iter().filter_map(often).collect()
 }

@@ -108,7 +108,7 @@ pub fn passing(event: &Event, paint: Paint) -> Option<String> {
             format!("{} runs are asked to end; what is made is kept", paint.warn("stopping:"))
         }
         Event::RunEnded { rule, exit, seconds, made, run } => {
-            let exit = if exit == "code 0" { String::new() } else { format!(", {exit}") };
+            let exit = if exit == progress::WELL { String::new() } else { format!(", {exit}") };
             format!(
                 "{} {rule}: {} made in {}{exit} ({run})",
                 paint.strong("run:"),
@@ -164,18 +164,13 @@ pub fn finished(
         rows.push(("skipped", thousands(targets.skipped)));
     }
     if *published != PublishedCounts::default() {
-        rows.push((
-            "published",
-            format!(
-                "{}, {} ({})",
-                numbered(published.objects, "object"),
-                numbered(published.rows, "row"),
-                bytes(published.bytes)
-            ),
-        ));
+        let objects = (published.objects > 0).then(|| numbered(published.objects, "object"));
+        let rows_written = (published.rows > 0).then(|| numbered(published.rows, "row"));
+        let both: Vec<String> = objects.into_iter().chain(rows_written).collect();
+        rows.push(("published", format!("{} ({})", both.join(", "), bytes(published.bytes))));
     }
     if runs > 0 {
-        let log = match progress.bad_runs.first() {
+        let log = match progress.bad_run() {
             Some(run) if !ok => format!("`jheem log {run}` shows what went wrong"),
             _ => "`jheem log last` shows the last one's log".to_owned(),
         };
@@ -451,7 +446,7 @@ pub fn runs(runs: &[Run], paint: Paint) -> Vec<String> {
         let line = cells.join("  ").trim_end().to_owned();
         lines.push(match at {
             0 => paint.faint(&line),
-            at if runs[at - 1].exit == "code 0" => line,
+            at if runs[at - 1].exit == progress::WELL => line,
             _ => format!("{}  {}", cells[..5].join("  "), paint.bad(cells[5].trim_end())),
         });
     }
