@@ -18,10 +18,10 @@ use crate::collect::Expected;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Ending, Event, FinishedTargets, PlannedTargets};
-use crate::graph::{Graph, RuleId, Start, Target};
+use crate::graph::{Graph, RuleId, Target};
 use crate::job::Exit;
 use crate::places::Places;
-use crate::plan::{self, Board, Judge, RunnerFact, Verdict};
+use crate::plan::{Board, Judge, Verdict};
 use crate::prepare::{Prepared, prepare};
 use crate::records::{Made, Records};
 use crate::selection::Selection;
@@ -97,7 +97,7 @@ struct Running {
     ends: BTreeMap<usize, End>,
     /// Content digests made by this run, to be compared with each other at its end.
     made: Vec<(Target, usize, Made)>,
-    lines_of: HashMap<Target, Vec<String>>,
+    lines_of: HashMap<(Target, usize), Vec<String>>,
     identity: String,
     started: u64,
     command: String,
@@ -172,7 +172,7 @@ pub fn build(
 }
 
 /// A name for this build's runs that no earlier run has: two builds may begin in one second.
-fn free_stamp(places: &Places, now: u64) -> String {
+pub fn free_stamp(places: &Places, now: u64) -> String {
     let stamp = crate::clock::stamp(now);
     let taken = |name: &str| {
         places.logs().join(format!("{name}-1.log")).exists()
@@ -229,8 +229,19 @@ impl<'a> Loop<'a, '_> {
             }
         }
         self.rekey(&rekeyed)?;
-        self.restore(&restore)?;
+        let lost = self.restore(&restore)? > 0;
         for &target in &targets {
+            self.note_unique(target);
+            // What reads something that the cache lost is judged again once that is made.
+            if lost
+                && self
+                    .upstreams(target)
+                    .iter()
+                    .any(|u| matches!(self.status[u.rule.0][u.cell], Status::Waiting(_)))
+            {
+                self.status[target.rule.0][target.cell] = Status::Waiting(0);
+                continue;
+            }
             let verdict = self.board.verdict(graph, build.selection, target);
             let end = match verdict {
                 Verdict::Fresh => Some(End::Fresh),
@@ -325,7 +336,9 @@ impl<'a> Loop<'a, '_> {
                 self.cut()?;
                 while let Some(at) = self.next_that_fits() {
                     let queued = self.queue.remove(at).expect("the index was just found");
-                    self.launch(scope, sender, queued)?;
+                    if let Some(queued) = self.less_what_was_learned(queued)? {
+                        self.launch(scope, sender, queued)?;
+                    }
                 }
             }
             if self.running.is_empty() {
@@ -355,7 +368,7 @@ impl<'a> Loop<'a, '_> {
         let mut refused = Vec::new();
         for key in keys {
             let id = key.0;
-            let identity = self.identity(id);
+            let Some(identity) = self.identity(&key) else { continue };
             if matches!(self.trials[id.0], Trial::Open { .. })
                 && (self.build.graph.rule(id).space.cells() == 1
                     || self.records.known_runner(&self.cost_key(id, &identity))?)
@@ -373,8 +386,10 @@ impl<'a> Loop<'a, '_> {
                     }
                 }
                 Trial::Open { failures, absent, mut tried } => {
+                    let Some((key, at)) = self.next_to_try(id, failures > 0, &tried) else {
+                        continue;
+                    };
                     let Some(gather) = self.gathers.get_mut(&key) else { continue };
-                    let at = gather.ready.iter().position(|(c, _)| !tried.contains(c)).unwrap_or(0);
                     let cell = gather.ready.remove(at);
                     tried.insert(cell.0);
                     let batches = self.cut_cells(id, &[cell], &identity, 1)?;
@@ -398,26 +413,36 @@ impl<'a> Loop<'a, '_> {
         self.settle_all(refused.into_iter().map(|t| (t, End::Skipped)).collect())
     }
 
-    fn identity(&self, id: RuleId) -> String {
-        let runner = self.build.graph.rule(id).runner;
-        match &self.build.facts.runners[runner] {
-            RunnerFact::Known { identity, .. } => identity.clone(),
-            RunnerFact::Unresolved(reason) => reason.clone(),
-            RunnerFact::Built => {
-                let Start::Built { rule: step, output, .. } =
-                    self.build.graph.runners[runner].start
-                else {
-                    return String::new();
-                };
-                let graph = self.build.graph;
-                let from = Target { rule: step, cell: 0 };
-                let group = graph.rule(step).outputs[output].group;
-                let made = self.board.get(graph, from, group).and_then(|j| j.made.as_ref());
-                made.and_then(|m| plan::output_of(graph, from, group, output, m))
-                    .map(|o| format!("program {}", o.bytes))
-                    .unwrap_or_default()
+    /// Who would run what is ready here, as records of costs name it.
+    fn identity(&self, key: &(RuleId, Vec<usize>)) -> Option<String> {
+        let &(cell, _) = self.gathers.get(key)?.ready.first()?;
+        let target = Target { rule: key.0, cell };
+        self.judge().ready(&self.board, target).map(|(_, identity)| identity)
+    }
+
+    /// The ready cell that a new runner is tried on; after a failure, one that reads something else.
+    fn next_to_try(
+        &self,
+        id: RuleId,
+        failed: bool,
+        tried: &BTreeSet<usize>,
+    ) -> Option<((RuleId, Vec<usize>), usize)> {
+        let read = |cell: usize| {
+            let readings = self.judge().ready(&self.board, Target { rule: id, cell });
+            readings.map(|(readings, _)| readings.iter().map(|r| r.bytes).collect::<Vec<_>>())
+        };
+        let known: Vec<_> =
+            if failed { tried.iter().map(|&cell| read(cell)).collect() } else { Vec::new() };
+        let mut first = None;
+        for (key, gather) in self.gathers.iter().filter(|(key, g)| key.0 == id && g.waiting == 0) {
+            for (at, &(cell, _)) in gather.ready.iter().enumerate() {
+                if !failed || !known.contains(&read(cell)) {
+                    return Some((key.clone(), at));
+                }
+                first.get_or_insert_with(|| (key.clone(), at));
             }
         }
+        first
     }
 
     fn cost_key(&self, id: RuleId, identity: &str) -> String {
@@ -511,16 +536,9 @@ impl<'a> Loop<'a, '_> {
             Ok(prepared) => prepared,
             Err(error) => return self.could_not_start(&batch, &error),
         };
-        let executor = if graph.runner_of(batch.rule).is_image() {
-            match &build.executors.containers {
-                Ok(executor) => *executor,
-                Err(error) => {
-                    let error = error.clone();
-                    return self.could_not_start(&batch, &error);
-                }
-            }
-        } else {
-            build.executors.programs
+        let executor = match build.executors.of(graph, batch.rule) {
+            Ok(executor) => executor,
+            Err(error) => return self.could_not_start(&batch, &error),
         };
         self.tell(Event::RunStarted {
             run: id.clone(),

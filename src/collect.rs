@@ -119,6 +119,9 @@ enum Found {
     Other(&'static str),
 }
 
+/// What a container's root wrote may be opened only after the run, when it is made the caller's own.
+const CLOSED: &str = "closed to the user who runs jheem";
+
 /// What stands at a path below a folder, with no link followed on the way.
 fn look(folder: &Path, file: &Path) -> Found {
     let mut at = folder.to_owned();
@@ -127,6 +130,9 @@ fn look(folder: &Path, file: &Path) -> Found {
         at.push(part);
         let kind = match fs::symlink_metadata(&at) {
             Ok(metadata) => metadata.file_type(),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Found::Other(CLOSED);
+            }
             Err(_) => return Found::Nothing,
         };
         let last = index + 1 == parts.len();
@@ -146,6 +152,9 @@ fn look(folder: &Path, file: &Path) -> Found {
         if !last && !kind.is_dir() {
             return Found::Nothing;
         }
+    }
+    if rustix::fs::access(&at, rustix::fs::Access::READ_OK).is_err() {
+        return Found::Other(CLOSED);
     }
     Found::File
 }

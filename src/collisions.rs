@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Span};
 use crate::graph::{Graph, Slot, Space, Text};
+use crate::publish::{Destination, parse_destination};
 
 /// A family of names: one template over one space, and where it was written.
 struct Family<'a> {
@@ -50,6 +51,7 @@ pub fn check(graph: &Graph) -> Vec<Error> {
     let names = names(graph, &files);
     errors.extend(doubles(graph, &files, &names, "make one file"));
     errors.extend(folders(graph, &files, &names));
+    errors.extend(destinations(graph, &files));
     let inlined: Vec<Vec<Text>> = graph
         .publishes
         .iter()
@@ -70,7 +72,7 @@ pub fn check(graph: &Graph) -> Vec<Error> {
                     publish.name, rule.outputs[object.output].name
                 ),
                 text: key,
-                prefix: format!("{}\n", object.to),
+                prefix: format!("{}\n", place(&object.to, None)),
                 space: &rule.space,
                 skip: Box::new(|cell| rule.declared_absent(cell)),
                 span: object.span.clone(),
@@ -102,7 +104,7 @@ pub fn check(graph: &Graph) -> Vec<Error> {
             Family {
                 what: format!("`publish.{}.row.{}`", publish.name, rule.outputs[row.output].name),
                 text,
-                prefix: format!("{}\n", row.to),
+                prefix: format!("{}\n", place(&row.to, Some(&rule.outputs[row.output].name))),
                 space: &rule.space,
                 skip: Box::new(|cell| rule.declared_absent(cell)),
                 span: row.span.clone(),
@@ -112,6 +114,81 @@ pub fn check(graph: &Graph) -> Vec<Error> {
     let names = self::names(graph, &rows);
     errors.extend(doubles(graph, &rows, &names, "write one row"));
     errors
+}
+
+/// A destination however it is written; for rows, with the table that they go to.
+fn place(url: &str, table: Option<&str>) -> String {
+    match (parse_destination(url), table) {
+        (Ok(destination), Some(table)) => destination.with_table(table).to_string(),
+        (Ok(destination), None) => destination.to_string(),
+        (Err(_), _) => url.to_owned(),
+    }
+}
+
+/// The folder of the cache, which nothing else may be in.
+const CACHE: &str = "cache";
+
+/// What is published must not land on what is read or made, nor in the cache.
+fn destinations(graph: &Graph, files: &[Family<'_>]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let mut told = HashSet::new();
+    for publish in &graph.publishes {
+        let objects = publish.objects.iter().map(|o| (&o.to, &o.span));
+        for (url, span) in objects.chain(publish.rows.iter().map(|r| (&r.to, &r.span))) {
+            let at = match parse_destination(url) {
+                Ok(Destination::File { folder }) => folder,
+                Ok(Destination::Sqlite { path, .. }) => path,
+                _ => continue,
+            };
+            if !told.insert(at.clone()) {
+                continue;
+            }
+            let refuse = |what: String| {
+                Error::user(what)
+                    .hint("publish to a place of its own, such as `file:site`")
+                    .at(&graph.source, span.clone())
+            };
+            if holds(CACHE, &at) {
+                errors.push(refuse(format!("the destination `{url}` is in jheem's own folder")));
+            }
+            for file in files {
+                if let Some(name) = meets(graph, file, &at) {
+                    let error = refuse(format!(
+                        "the destination `{url}` is a folder of {}: `{name}`",
+                        file.what
+                    ));
+                    errors.push(error.related(
+                        &graph.source,
+                        file.span.clone(),
+                        "what is made and read is here",
+                    ));
+                }
+            }
+        }
+    }
+    errors
+}
+
+/// Whether `path` is `folder` or lies in it.
+fn holds(folder: &str, path: &str) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// The first name of a family that lies in this place, or in which this place lies.
+fn meets(graph: &Graph, file: &Family<'_>, place: &str) -> Option<String> {
+    let literal = match file.text.slots.first() {
+        Some(Slot::Text(text)) => text.as_str(),
+        _ => "",
+    };
+    // Most families are told apart by how their names begin.
+    let both = literal.len().min(place.len());
+    if literal.as_bytes()[..both] != place.as_bytes()[..both] {
+        return None;
+    }
+    (0..file.space.cells())
+        .filter(|&cell| !(file.skip)(cell))
+        .map(|cell| graph.render(file.text, file.space, cell))
+        .find(|name| holds(place, name) || holds(name, place))
 }
 
 /// A text with `{file}` and `{path}` replaced by what they stand for.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands;
+use crate::commands::{asking, building, housekeeping};
 use crate::error::Error;
 use crate::report::Report;
 
@@ -29,27 +29,27 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
     let global = &cli.global;
     match cli.command.unwrap_or(Command::Build(BuildArgs::default())) {
-        Command::Build(args) => commands::build(global, &args, report),
-        Command::Publish(args) => commands::publish(global, &args, report),
+        Command::Build(args) => building::build(global, &args, report),
+        Command::Publish(args) => building::publish(global, &args, report),
         Command::Plan { select, write_batches, each } => {
-            commands::plan(global, &select, write_batches.as_deref(), each, report)
+            asking::plan(global, &select, write_batches.as_deref(), each, report)
         }
-        Command::Why { select } => commands::why(global, &select, report),
+        Command::Why { select } => asking::why(global, &select, report),
         Command::List { select, count, paths } => {
-            commands::list(global, &select, count, paths, report)
+            asking::list(global, &select, count, paths, report)
         }
-        Command::Graph => commands::graph(global, report),
-        Command::Verify { select } => commands::verify(global, &select, report),
-        Command::Update => commands::update(global, report),
-        Command::Accept { select } => commands::accept(global, &select, report),
-        Command::Log { run } => commands::log(global, run.as_deref(), report),
+        Command::Graph => asking::graph(global, report),
+        Command::Verify { select } => asking::verify(global, &select, report),
+        Command::Update => housekeeping::update(global, report),
+        Command::Accept { select } => housekeeping::accept(global, &select, report),
+        Command::Log { run } => housekeeping::log(global, run.as_deref(), report),
         Command::Check { select, sample, seed } => {
-            commands::check(global, &select, sample, seed, report)
+            housekeeping::check(global, &select, sample, seed, report)
         }
-        Command::Cache { what } => commands::cache(global, &what, report),
-        Command::Init { folder } => commands::init(&folder, report),
-        Command::Schema => commands::schema(report),
-        Command::Completions { shell } => commands::completions(shell, report),
-        Command::Man => commands::man(report),
+        Command::Cache { what } => housekeeping::cache(global, &what, report),
+        Command::Init { folder } => housekeeping::init(&folder, report),
+        Command::Schema => housekeeping::schema(report),
+        Command::Completions { shell } => housekeeping::completions(shell, report),
+        Command::Man => housekeeping::man(report),
     }
 }

@@ -33,18 +33,31 @@ pub fn expand(
     manifest: &Manifest,
     file_text: &dyn Fn(&str) -> Result<String, Error>,
 ) -> Result<Graph, Vec<Error>> {
+    let graph = graph(manifest, file_text)?;
+    check(&graph)?;
+    Ok(graph)
+}
+
+/// Whether every file and key of a graph is one target's alone.
+pub fn check(graph: &Graph) -> Result<(), Vec<Error>> {
+    let errors = crate::collisions::check(graph);
+    if errors.is_empty() { Ok(()) } else { Err(by_place(errors)) }
+}
+
+fn by_place(mut errors: Vec<Error>) -> Vec<Error> {
+    errors.sort_by_key(|e| e.places.first().map(|p| (p.span.start, p.span.end)));
+    errors
+}
+
+/// Builds the graph and looks at no cell: `check` is still to be asked.
+pub fn graph(
+    manifest: &Manifest,
+    file_text: &dyn Fn(&str) -> Result<String, Error>,
+) -> Result<Graph, Vec<Error>> {
     let mut expansion = Expansion { manifest, errors: Vec::new(), axes: Vec::new() };
-    let graph = expansion.graph(file_text);
-    let mut errors = expansion.errors;
-    if let Some(graph) = graph.as_ref().filter(|_| errors.is_empty()) {
-        errors = crate::collisions::check(graph);
-    }
-    match graph {
-        Some(graph) if errors.is_empty() => Ok(graph),
-        _ => {
-            errors.sort_by_key(|e| e.places.first().map(|p| (p.span.start, p.span.end)));
-            Err(errors)
-        }
+    match expansion.graph(file_text) {
+        Some(graph) if expansion.errors.is_empty() => Ok(graph),
+        _ => Err(by_place(expansion.errors)),
     }
 }
 

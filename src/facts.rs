@@ -24,40 +24,46 @@ pub struct Snapshot {
     inputs: HashMap<(usize, usize), Entry>,
     /// For inputs that are folders: the files below them, sorted.
     folders: HashMap<(usize, usize), Vec<(String, Entry)>>,
+    /// Outputs that were hashed now; what is not here is as the records remember it.
+    ///
     /// By rule, then cell times outputs plus output.
-    files: Vec<Vec<Option<Entry>>>,
+    hashed: Vec<Vec<Option<Box<Entry>>>>,
+    /// The executables of programs, by runner.
+    programs: HashMap<usize, (PathBuf, Entry)>,
     /// Memos of inputs and programs that are new, by path.
     pub fresh: Vec<(String, Entry)>,
 }
 
 impl Snapshot {
-    /// What is to be remembered of a group's files, in the order of records.
-    pub fn memo(&self, graph: &Graph, target: Target, group: usize) -> Vec<Option<Entry>> {
-        let outputs = graph.rule(target.rule).outputs.len();
-        graph
-            .outputs_in_order(target, group)
-            .iter()
-            .map(|(output, _)| {
-                self.files[target.rule.0].get(target.cell * outputs + output).cloned().flatten()
-            })
-            .collect()
-    }
-
-    /// Whether more was learned of a group's files than is remembered.
-    pub fn moved(
+    /// What is to be remembered of a group's files, in the order of records; `known` is what was.
+    pub fn memo(
         &self,
         graph: &Graph,
         target: Target,
         group: usize,
         known: &[Option<Entry>],
-    ) -> bool {
-        let outputs = graph.rule(target.rule).outputs.len();
-        let in_order = graph.outputs_in_order(target, group);
-        in_order.len() != known.len()
-            || in_order.iter().zip(known).any(|((output, _), known)| {
-                let seen = &self.files[target.rule.0][target.cell * outputs + output];
-                seen.is_some() && seen != known
+    ) -> Vec<Option<Entry>> {
+        let hashed = self.hashed_of(graph, target);
+        graph
+            .order(target, group)
+            .iter()
+            .enumerate()
+            .map(|(at, &output)| match &hashed[output] {
+                Some(entry) => Some(Entry::clone(entry)),
+                None => known.get(at).cloned().flatten(),
             })
+            .collect()
+    }
+
+    /// Whether more was learned of a group's files than is remembered.
+    pub fn learned(&self, graph: &Graph, target: Target, group: usize) -> bool {
+        let hashed = self.hashed_of(graph, target);
+        graph.order(target, group).iter().any(|&output| hashed[output].is_some())
+    }
+
+    fn hashed_of(&self, graph: &Graph, target: Target) -> &[Option<Box<Entry>>] {
+        let outputs = graph.rule(target.rule).outputs.len();
+        &self.hashed[target.rule.0][target.cell * outputs..][..outputs]
     }
 
     /// The files of an input that is a folder.
@@ -237,52 +243,69 @@ fn walk(
 }
 
 fn outputs(observe: &Observe<'_>, facts: &mut Facts, snapshot: &mut Snapshot) -> Result<()> {
-    let (graph, disk, root) = (observe.graph, observe.disk, &observe.places.root);
-    let last = observe.last;
+    // The records themselves stay behind: a database is one thread's.
+    let &Observe { graph, places, selection, last, disk, .. } = observe;
+    let looker = Looker { graph, root: &places.root, selection, last, disk };
     for id in graph.rule_ids() {
         let rule = graph.rule(id);
-        let outputs = rule.outputs.len();
-        let wanted = &observe.selection.wanted[id.0];
-        let looked: Vec<Result<Vec<(usize, Looked)>>> = (0..rule.space.cells())
-            .into_par_iter()
-            .with_min_len(64)
-            .filter(|&cell| wanted[cell] != 0 && !rule.declared_absent(cell))
-            .map(|cell| {
-                let target = Target { rule: id, cell };
-                let mut seen = Vec::new();
-                for group in (0..rule.groups.len()).filter(|g| wanted[cell] & (1 << g) != 0) {
-                    let record = last.get(&plan::record_key(graph, target, group));
-                    for (at, (output, _)) in
-                        graph.outputs_in_order(target, group).iter().enumerate()
-                    {
-                        let known = record.and_then(|r| r.memo.get(at)).and_then(Option::as_ref);
-                        let path = root.join(graph.output_path(target, *output));
-                        let looked = memo::look(disk, known, &path)?;
-                        seen.push((cell * outputs + output, looked));
-                    }
-                }
-                Ok(seen)
-            })
-            .collect();
+        // Chunks of nothing cannot be cut.
+        let outputs = rule.outputs.len().max(1);
         let mut files = vec![FileFact::NotLookedAt; rule.space.cells() * outputs];
-        let mut entries = vec![None; rule.space.cells() * outputs];
-        for looked in looked {
-            for (at, looked) in looked? {
-                files[at] = match looked {
+        let mut hashed = vec![None; rule.space.cells() * outputs];
+        files
+            .par_chunks_mut(outputs)
+            .zip(hashed.par_chunks_mut(outputs))
+            .with_min_len(64)
+            .enumerate()
+            .try_for_each(|(cell, (files, hashed))| {
+                looker.look(Target { rule: id, cell }, files, hashed)
+            })?;
+        facts.files.push(files);
+        snapshot.hashed.push(hashed);
+    }
+    Ok(())
+}
+
+/// What looking at outputs needs, shared by all threads.
+struct Looker<'a> {
+    graph: &'a Graph,
+    root: &'a Path,
+    selection: &'a Selection,
+    last: &'a HashMap<Key, Record>,
+    disk: &'a dyn Disk,
+}
+
+impl Looker<'_> {
+    /// Looks at the outputs of one target that are wanted.
+    fn look(
+        &self,
+        target: Target,
+        files: &mut [FileFact],
+        hashed: &mut [Option<Box<Entry>>],
+    ) -> Result<()> {
+        let rule = self.graph.rule(target.rule);
+        let wanted = self.selection.wants(target);
+        if wanted == 0 || rule.declared_absent(target.cell) {
+            return Ok(());
+        }
+        for group in (0..rule.groups.len()).filter(|group| wanted & (1 << group) != 0) {
+            let record = self.last.get(&plan::record_key(self.graph, target, group));
+            for (at, &output) in self.graph.order(target, group).iter().enumerate() {
+                let known = record.and_then(|r| r.memo.get(at)).and_then(Option::as_ref);
+                let path = self.root.join(self.graph.output_path(target, output));
+                files[output] = match memo::look(self.disk, known, &path)? {
                     Looked::Missing => FileFact::Missing,
                     Looked::NotAFile(kind) => FileFact::Wrong(kind.to_owned()),
-                    Looked::File { entry, .. } => {
+                    Looked::File { entry, hashed: now } => {
                         let fact = FileFact::There(entry.digest);
-                        entries[at] = Some(entry);
+                        hashed[output] = now.then(|| Box::new(entry));
                         fact
                     }
                 };
             }
         }
-        facts.files.push(files);
-        snapshot.files.push(entries);
+        Ok(())
     }
-    Ok(())
 }
 
 fn runners(
@@ -309,8 +332,9 @@ fn runners(
                         Looked::File { entry, hashed } => {
                             let identity = format!("program {}", entry.digest);
                             if hashed {
-                                snapshot.fresh.push((key, entry));
+                                snapshot.fresh.push((key, entry.clone()));
                             }
+                            snapshot.programs.insert(index, (path, entry));
                             RunnerFact::Known { identity, note: None }
                         }
                         _ => RunnerFact::Unresolved(no_program(name).to_string()),
@@ -360,21 +384,31 @@ pub fn input_moved(
     cell: usize,
 ) -> bool {
     let host = places.root.join(graph.input_path(input, cell));
-    let disk = memo::RealDisk;
-    let same = |path: &Path, entry: &Entry| match disk.stat(path) {
-        Ok(Some(stat)) if stat == entry.stat => true,
-        Ok(Some(_)) => matches!(
-            memo::look(&disk, None, path),
-            Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
-        ),
-        _ => false,
-    };
     if let Some(entry) = snapshot.inputs.get(&(input, cell)) {
         return !same(&host, entry);
     }
     match snapshot.folders.get(&(input, cell)) {
         Some(files) => !files.iter().all(|(name, entry)| same(&host.join(name), entry)),
         None => true,
+    }
+}
+
+/// The executable of a runner, if it is no longer what the snapshot says.
+pub fn program_moved(snapshot: &Snapshot, runner: usize) -> Option<String> {
+    let (path, entry) = snapshot.programs.get(&runner)?;
+    (!same(path, entry)).then(|| path.display().to_string())
+}
+
+/// Whether a file holds what it held. A changed time alone is no change.
+fn same(path: &Path, entry: &Entry) -> bool {
+    let disk = memo::RealDisk;
+    match disk.stat(path) {
+        Ok(Some(stat)) if entry.holds(&stat) => true,
+        Ok(Some(_)) => matches!(
+            memo::look(&disk, None, path),
+            Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
+        ),
+        _ => false,
     }
 }
 

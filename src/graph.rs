@@ -4,6 +4,8 @@
 //! So a grid of a million cells costs what its rules cost, and names and paths are rendered when
 //! somebody needs them. Read-only once built; knows no file, no record and no verdict.
 
+use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use petgraph::graph::DiGraph;
 
 use crate::audit;
 use crate::content::{As, Form, Pointer};
+use crate::digest::Digest;
 use crate::error::{Source, Span};
 use crate::manifest::{ExitPolicy, KnownBy, RuleName, Timeout};
 
@@ -209,32 +212,61 @@ pub struct Log {
 impl Runner {
     /// The path that the run sees for a path of the project, through the innermost folder that holds it.
     pub fn inside(&self, project_path: &str) -> Option<String> {
-        let mut best: Option<(&str, &str, &str)> = None;
-        for (inside, folder) in &self.dirs {
-            let rest = if folder == "." {
-                Some(project_path)
-            } else if project_path == folder {
-                Some("")
-            } else {
-                project_path.strip_prefix(folder.as_str()).and_then(|r| r.strip_prefix('/'))
-            };
-            if let Some(rest) = rest
-                && best.is_none_or(|(_, known, _)| known == "." || folder.len() > known.len())
-            {
-                best = Some((inside, folder, rest));
-            }
-        }
-        let (inside, _, rest) = best?;
-        Some(match (inside, rest) {
-            (".", rest) => rest.to_owned(),
-            (inside, "") => inside.to_owned(),
-            (inside, rest) => format!("{}/{rest}", inside.trim_end_matches('/')),
-        })
+        inside(&self.dirs, project_path)
+    }
+
+    /// The text that is `inside` of a text for every cell, if its first words tell the folder.
+    pub fn inside_text(&self, path: &Text) -> Option<Text> {
+        inside_text(&self.dirs, path)
     }
 
     pub fn is_image(&self) -> bool {
         matches!(self.start, Start::Image(_))
     }
+}
+
+/// Names in the run's view and project folders, and a path through the innermost that holds it.
+fn inside(dirs: &[(String, String)], project_path: &str) -> Option<String> {
+    let mut best: Option<(&str, &str, &str)> = None;
+    for (inside, folder) in dirs {
+        let rest = if folder == "." {
+            Some(project_path)
+        } else if project_path == folder {
+            Some("")
+        } else {
+            project_path.strip_prefix(folder.as_str()).and_then(|r| r.strip_prefix('/'))
+        };
+        if let Some(rest) = rest
+            && best.is_none_or(|(_, known, _)| known == "." || folder.len() > known.len())
+        {
+            best = Some((inside, folder, rest));
+        }
+    }
+    let (inside, _, rest) = best?;
+    Some(match (inside, rest) {
+        (".", rest) => rest.to_owned(),
+        (inside, "") => inside.to_owned(),
+        (inside, rest) => format!("{}/{rest}", inside.trim_end_matches('/')),
+    })
+}
+
+fn inside_text(dirs: &[(String, String)], path: &Text) -> Option<Text> {
+    let (lead, rest) = match path.slots.as_slice() {
+        [Slot::Text(whole)] => {
+            return Some(Text { slots: vec![Slot::Text(inside(dirs, whole)?)] });
+        }
+        [Slot::Text(lead), rest @ ..] => (lead.as_str(), rest),
+        rest => ("", rest),
+    };
+    // A folder's name that goes on where the first words end may hold some cells and not others.
+    if dirs.iter().any(|(_, folder)| folder != "." && folder.starts_with(lead)) {
+        return None;
+    }
+    // Any name below the first words shows what becomes of them.
+    let seen = inside(dirs, &format!("{lead}x"))?;
+    let seen = seen.strip_suffix('x')?.to_owned();
+    let first = (!seen.is_empty()).then_some(Slot::Text(seen));
+    Some(Text { slots: first.into_iter().chain(rest.iter().cloned()).collect() })
 }
 
 /// Where a rule reads from.
@@ -280,6 +312,9 @@ impl Read {
 pub struct Output {
     pub name: String,
     pub path: Text,
+    /// The path as the run sees it; none where only the filled-in path tells which folder it is in.
+    pub inside: Option<Text>,
+    pub judging: Judging,
     pub kind: As,
     pub volatile: Vec<Pointer>,
     /// Index of the group that makes it.
@@ -289,12 +324,48 @@ pub struct Output {
     pub unique: bool,
 }
 
+/// How an output is judged, apart from what its cell fills in.
+#[derive(Clone, Debug)]
+pub struct Judging {
+    /// Over its kind, its volatile patterns and its audit, with the texts below left out.
+    pub fixed: Digest,
+    /// What its audit asks for in words of the cell.
+    pub texts: Vec<Text>,
+}
+
+impl Judging {
+    /// The judging of one output among the audits of its rule.
+    pub fn of(kind: As, volatile: &[Pointer], output: usize, audits: &[Audit]) -> Judging {
+        let mut rules = Vec::new();
+        let mut texts: Vec<(&Pointer, &Text)> = Vec::new();
+        for audit in audits.iter().filter(|audit| audit.output == output) {
+            let check = match &audit.check {
+                Check::Equals { at, text } => {
+                    texts.push((at, text));
+                    let value = audit::Scalar::Text(String::new());
+                    audit::Check::Equals { at: at.clone(), value }
+                }
+                Check::Fixed(check) => check.clone(),
+            };
+            rules.push(audit::Rule { output: String::new(), check });
+        }
+        // The order in which they are written means nothing.
+        texts.sort_by_key(|(at, _)| *at);
+        Judging {
+            fixed: audit::digest_of_rules(kind, volatile, &rules),
+            texts: texts.into_iter().map(|(_, text)| text.clone()).collect(),
+        }
+    }
+}
+
 /// The outputs that are judged together: those without a condition (group 0), or those of one option.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Group {
     pub option: Option<String>,
     pub arguments: Vec<Text>,
     pub outputs: Vec<usize>,
+    /// The outputs by the path that the run sees, where that order is the same for every cell.
+    pub order: Option<Vec<usize>>,
 }
 
 /// A check over one output, its texts still with holes.
@@ -508,23 +579,63 @@ impl Graph {
         label
     }
 
+    /// The path of an output as the run sees it.
+    pub fn output_inside(&self, target: Target, output: usize) -> String {
+        let rule = self.rule(target.rule);
+        match &rule.outputs[output].inside {
+            Some(text) => self.render(text, &rule.space, target.cell),
+            None => {
+                let path = self.output_path(target, output);
+                self.runners[rule.runner].inside(&path).unwrap_or(path)
+            }
+        }
+    }
+
     /// The outputs of a group in the order of the paths that the run sees, which is the order of records.
     ///
     /// Names of outputs are no part of a fingerprint, so records cannot be in their order.
+    pub fn order(&self, target: Target, group: usize) -> Cow<'_, [usize]> {
+        let group = &self.rule(target.rule).groups[group];
+        match &group.order {
+            Some(order) => Cow::Borrowed(order),
+            None => {
+                let mut order = group.outputs.clone();
+                order.sort_by_cached_key(|&output| self.output_inside(target, output));
+                Cow::Owned(order)
+            }
+        }
+    }
+
+    /// The outputs of a group in their order, with the paths that the run sees.
     pub fn outputs_in_order(&self, target: Target, group: usize) -> Vec<(usize, String)> {
-        let runner = self.runner_of(target.rule);
-        let rule = self.rule(target.rule);
-        let mut outputs: Vec<(usize, String)> = rule.groups[group]
-            .outputs
-            .iter()
-            .map(|&output| {
-                let path = self.output_path(target, output);
-                let inside = runner.inside(&path).unwrap_or(path);
-                (output, inside)
-            })
-            .collect();
-        outputs.sort_by(|a, b| a.1.cmp(&b.1));
-        outputs
+        let order = self.order(target, group);
+        order.iter().map(|&output| (output, self.output_inside(target, output))).collect()
+    }
+}
+
+/// The order of a group's outputs by the path that the run sees, if no cell can change it.
+pub fn order_of(group: &[usize], outputs: &[Output]) -> Option<Vec<usize>> {
+    let mut order = group.to_vec();
+    let mut settled = true;
+    order.sort_by(|&a, &b| {
+        let (a, b) = (&outputs[a].inside, &outputs[b].inside);
+        let found = a.as_ref().zip(b.as_ref()).and_then(|(a, b)| order_of_texts(a, b));
+        settled &= found.is_some();
+        found.unwrap_or(Ordering::Equal)
+    });
+    settled.then_some(order)
+}
+
+/// Which of two texts comes first in every cell; none if that depends on the cell.
+fn order_of_texts(a: &Text, b: &Text) -> Option<Ordering> {
+    let same = a.slots.iter().zip(&b.slots).take_while(|(a, b)| a == b).count();
+    match (a.slots.get(same), b.slots.get(same)) {
+        (None, None) => Some(Ordering::Equal),
+        (Some(Slot::Text(a)), Some(Slot::Text(b))) => {
+            let at = a.bytes().zip(b.bytes()).position(|(a, b)| a != b)?;
+            Some(a.as_bytes()[at].cmp(&b.as_bytes()[at]))
+        }
+        _ => None,
     }
 }
 
@@ -548,6 +659,47 @@ mod tests {
             }
         }
         assert_eq!(space.coordinates(17), [0, 0, 0, 1, 1]);
+    }
+
+    fn text(slots: &[Slot]) -> Text {
+        Text { slots: slots.to_vec() }
+    }
+
+    fn words(words: &str) -> Slot {
+        Slot::Text(words.into())
+    }
+
+    #[test]
+    fn the_order_of_two_paths_is_settled_where_their_words_first_differ() {
+        let value = || Slot::Value(0);
+        let plot = text(&[words("plots/"), value(), words(".json")]);
+        let metadata = text(&[words("plots/"), value(), words("_metadata.json")]);
+        assert_eq!(order_of_texts(&plot, &metadata), Some(Ordering::Less));
+        assert_eq!(order_of_texts(&metadata, &plot), Some(Ordering::Greater));
+        let by_value = text(&[words("plots/"), Slot::Value(1), words(".json")]);
+        assert_eq!(order_of_texts(&plot, &by_value), None);
+        let longer = text(&[words("plots/x"), value()]);
+        assert_eq!(order_of_texts(&plot, &longer), None);
+    }
+
+    #[test]
+    fn a_text_is_seen_inside_as_its_every_cell_is() {
+        let dirs = [("/app/plots", "plots"), ("/app/old", "plots/old"), ("/app", ".")];
+        let dirs = dirs.map(|(inside, folder)| (inside.to_owned(), folder.to_owned()));
+        let cases = [
+            (vec![words("plots/new/"), Slot::Value(0)], Some("/app/plots/new/")),
+            (vec![words("plots/old/"), Slot::Value(0)], Some("/app/old/")),
+            // The value may be `old/x` or `older`.
+            (vec![words("plots/"), Slot::Value(0)], None),
+            (vec![words("pl"), Slot::Value(0)], None),
+            (vec![Slot::Value(0), words("/x")], None),
+            (vec![words("site/"), Slot::Value(0)], Some("/app/site/")),
+        ];
+        for (slots, expected) in cases {
+            let inside = inside_text(&dirs, &text(&slots));
+            let first = inside.map(|t| t.slots[0].clone());
+            assert_eq!(first, expected.map(words), "{slots:?}");
+        }
     }
 
     #[test]

@@ -83,6 +83,11 @@ pub mod prepare;
 // and it goes on until nothing is left.
 pub mod build;
 
+// What it made is made once more, to compare.
+
+// It can be checked against runs of single plots.
+pub mod check;
+
 // What the user asks for.
 pub mod commands;
 

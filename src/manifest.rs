@@ -334,6 +334,8 @@ pub enum Check {
     Ordered { lower: String, upper: String },
     /// `contains = [{ at, values }]` or `[{ at, from, to, step }]`
     Contains { at: String, values: Vec<Scalar> },
+    /// `ribbon`: traces that are one closed line each.
+    Ribbon { at: String },
     /// `same_length`: pointer patterns to lists of one length.
     SameLength { at: Vec<String> },
     /// `size = { min, max }`, in bytes.

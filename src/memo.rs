@@ -65,6 +65,15 @@ const TICK: Nanos = 20_000_000;
 /// The tick of file systems that keep whole seconds, or every other one.
 const COARSE_TICK: Nanos = 2_000_000_000;
 
+impl Stat {
+    /// Whether a change after this moment must show in the times: they were a tick older by then.
+    pub fn tells_since(&self, moment: Nanos) -> bool {
+        let coarse = self.modified % 1_000_000_000 == 0 && self.changed % 1_000_000_000 == 0;
+        let tick = if coarse { COARSE_TICK } else { TICK };
+        self.modified.max(self.changed) + tick < moment
+    }
+}
+
 impl Entry {
     /// Remembers a file that jheem itself has just put in place.
     pub fn of(stat: Stat, digest: Digest) -> Entry {
@@ -73,10 +82,7 @@ impl Entry {
 
     /// Whether the digest may be believed of a file with this stat.
     pub fn holds(&self, stat: &Stat) -> bool {
-        let coarse = stat.modified % 1_000_000_000 == 0 && stat.changed % 1_000_000_000 == 0;
-        let tick = if coarse { COARSE_TICK } else { TICK };
-        let youngest = stat.modified.max(stat.changed);
-        self.stat == *stat && youngest + tick < self.seen
+        self.stat == *stat && stat.tells_since(self.seen)
     }
 }
 

@@ -4,6 +4,7 @@
 //! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use rayon::prelude::*;
 
@@ -66,6 +67,8 @@ pub enum RunnerFact {
 pub trait Shelf: Sync {
     /// Whether the object is there; it may still turn out bad when it is read.
     fn has(&self, digest: &Digest) -> bool;
+    /// Whether the object is there and its bytes are those of its name.
+    fn is_sound(&self, digest: &Digest) -> bool;
     /// Judges recorded outputs again, from their bytes.
     fn rejudge(&self, graph: &Graph, target: Target, group: usize, made: &Made) -> Rejudged;
 }
@@ -216,17 +219,19 @@ fn rank(verdict: &Verdict) -> u8 {
 /// The name under which records of a target are kept: independent of the order of axes.
 pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
     let rule = graph.rule(target.rule);
-    let values = graph.values(&rule.space, target.cell);
-    let mut named: Vec<(&str, &str)> =
-        rule.space.axes.iter().map(|&axis| graph.axes[axis].name.as_str()).zip(values).collect();
-    named.sort_unstable();
+    let mut positions: Vec<usize> = (0..rule.space.axes.len()).collect();
+    let name_of = |position: &usize| graph.axes[rule.space.axes[*position]].name.as_str();
+    positions.sort_unstable_by_key(name_of);
+    let mut name = String::with_capacity(160);
     // Several Jheemfiles may share one folder, each a project of its own.
-    let mut name = format!("{}\n{}", graph.project, rule.name);
-    for (axis, value) in named {
+    name.push_str(&graph.project);
+    name.push('\n');
+    write!(name, "{}", rule.name).expect("strings take all");
+    for position in positions {
         name.push('\n');
-        name.push_str(axis);
+        name.push_str(name_of(&position));
         name.push('=');
-        name.push_str(value);
+        name.push_str(graph.value(&rule.space, target.cell, position));
     }
     if let Some(option) = &rule.groups[group].option {
         name.push_str("\nwith ");
@@ -238,16 +243,20 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
 /// The digest of how a group's outputs are judged: their kinds, volatile patterns and audits.
 pub fn judged_by(graph: &Graph, target: Target, group: usize) -> Digest {
     let rule = graph.rule(target.rule);
-    let mut hasher = blake3::Hasher::new();
-    for (output, inside) in graph.outputs_in_order(target, group) {
-        let rules = audit_rules(graph, target, output);
-        let made = &rule.outputs[output];
-        let digest = audit::digest_of_rules(made.kind, &made.volatile, &rules);
-        hasher.update(inside.as_bytes());
-        hasher.update(&digest.bytes);
-        hasher.update(&[u8::from(made.optional)]);
+    let mut bytes = Vec::with_capacity(512);
+    let mut rendered = String::new();
+    for &output in graph.order(target, group).iter() {
+        let output = &rule.outputs[output];
+        bytes.extend_from_slice(&output.judging.fixed.bytes);
+        bytes.push(u8::from(output.optional));
+        for text in &output.judging.texts {
+            rendered.clear();
+            graph.render_into(text, &rule.space, target.cell, &mut rendered);
+            bytes.extend_from_slice(&(rendered.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(rendered.as_bytes());
+        }
     }
-    Digest::blake3(hasher.finalize())
+    Digest::of(&bytes)
 }
 
 /// The audit of one output of a target, its texts filled in.
@@ -281,9 +290,14 @@ impl Judge<'_> {
         let rule = graph.rule(target.rule);
         let mut readings = Vec::new();
         let mut pending = None;
+        // What is absent wins over what is missing: it will never be made, whatever comes.
+        let mut blocked: Option<String> = None;
+        // Members of joins, and one of those that were skipped.
+        let (mut members, mut skipped) = (0, None);
         for (index, read) in rule.reads.iter().enumerate() {
             let join = read.is_join();
             for cell in read.cells(&rule.space, target.cell) {
+                members += i64::from(join);
                 match read.from {
                     From::Input(input) => {
                         let fact = self.facts.inputs.get(&(input, cell));
@@ -296,12 +310,10 @@ impl Judge<'_> {
                             }),
                             Some(InputFact::Wrong(kind)) => {
                                 let path = graph.input_path(input, cell);
-                                return Resolved::Not(Verdict::Blocked(format!("{path} ({kind})")));
+                                blocked.get_or_insert_with(|| format!("{path} ({kind})"));
                             }
                             Some(InputFact::Missing) | None => {
-                                return Resolved::Not(Verdict::Blocked(
-                                    graph.input_path(input, cell),
-                                ));
+                                blocked.get_or_insert_with(|| graph.input_path(input, cell));
                             }
                         }
                     }
@@ -317,7 +329,10 @@ impl Judge<'_> {
                                         bytes: found.bytes,
                                         read: index,
                                     }),
-                                    None if join => {}
+                                    None if join => {
+                                        skipped.get_or_insert_with(|| graph.label(from));
+                                        members -= 1;
+                                    }
                                     None => {
                                         let path = graph.output_path(from, output);
                                         return Resolved::Not(Verdict::Absent(Absence::Upstream(
@@ -326,13 +341,16 @@ impl Judge<'_> {
                                     }
                                 }
                             }
-                            Upstream::Absent if join => {}
+                            Upstream::Absent if join => {
+                                skipped.get_or_insert_with(|| graph.label(from));
+                                members -= 1;
+                            }
                             Upstream::Absent => {
                                 let label = graph.label(from);
                                 return Resolved::Not(Verdict::Absent(Absence::Upstream(label)));
                             }
                             Upstream::Blocked(what) => {
-                                return Resolved::Not(Verdict::Blocked(what.to_owned()));
+                                blocked.get_or_insert_with(|| what.to_owned());
                             }
                             Upstream::Pending => {
                                 pending.get_or_insert_with(|| graph.label(from));
@@ -341,6 +359,13 @@ impl Judge<'_> {
                     }
                 }
             }
+        }
+        // A join of nothing is not a file that anybody asked for.
+        if let (0, Some(skipped)) = (members, skipped) {
+            return Resolved::Not(Verdict::Absent(Absence::Upstream(skipped)));
+        }
+        if let Some(blocked) = blocked {
+            return Resolved::Not(Verdict::Blocked(blocked));
         }
         if let Some(pending) = pending {
             return Resolved::Not(Verdict::Pending(pending));
@@ -495,7 +520,40 @@ impl Judge<'_> {
             };
             board.rules[id.0][at] = Some(judgement);
         }
+        self.doubles(board, id);
         Ok(())
+    }
+
+    /// Cells of a unique output with the same content are made once more; the build refuses them then.
+    ///
+    /// That happens when `unique` was declared after they were made.
+    fn doubles(&self, board: &mut Board, id: RuleId) {
+        let rule = self.graph.rule(id);
+        let groups = rule.groups.len();
+        for (index, output) in rule.outputs.iter().enumerate().filter(|(_, o)| o.unique) {
+            let mut by_content: HashMap<Digest, Vec<usize>> = HashMap::new();
+            for cell in 0..rule.space.cells() {
+                let judgement = board.rules[id.0][cell * groups + output.group].as_ref();
+                let made = judgement.and_then(|j| j.made.as_ref());
+                let target = Target { rule: id, cell };
+                let found =
+                    made.and_then(|m| output_of(self.graph, target, output.group, index, m));
+                if let Some(found) = found {
+                    by_content.entry(found.content).or_default().push(cell);
+                }
+            }
+            for cells in by_content.into_values().filter(|cells| cells.len() > 1) {
+                for (at, &cell) in cells.iter().enumerate() {
+                    let other = Target { rule: id, cell: cells[usize::from(at == 0)] };
+                    let finding = double_finding(self.graph, &output.name, other);
+                    let at = cell * groups + output.group;
+                    if let Some(judgement) = &mut board.rules[id.0][at] {
+                        judgement.verdict = Verdict::Stale(Reason::FailsNewAudit(vec![finding]));
+                        judgement.made = None;
+                    }
+                }
+            }
+        }
     }
 
     /// What can be told without the database: nearly everything when nothing has changed.
@@ -512,7 +570,7 @@ impl Judge<'_> {
         let parts =
             Parts { target, group, identity: &identity, overlays: &overlays, readings: &readings };
         let fingerprint = fingerprint::fingerprint(graph, &parts, By::Content);
-        let by_bytes = fingerprint::fingerprint(graph, &parts, By::Bytes);
+        let by_bytes = fingerprint::by_bytes(graph, &parts, fingerprint);
         let record = self.last.get(&record_key(graph, target, group));
         let same = record.filter(|r| r.fingerprint == fingerprint);
         if let Some(Outcome::Made(made)) = same.map(|r| &r.outcome)
@@ -539,44 +597,51 @@ impl Judge<'_> {
         let record = self.last.get(&record_key(graph, target, group));
         let same = record.filter(|r| r.fingerprint == fingerprint);
         let judged = judged_by(graph, target, group);
-        let known = match same.map(|r| &r.outcome) {
-            Some(Outcome::Made(made)) => Some((made.clone(), false)),
-            Some(Outcome::Refused { made, .. }) if made.judged != judged => {
-                Some((made.clone(), true))
+        // What was made of this request, the first to be taken first: what is in place, what any
+        // earlier build made, and last what an audit refused that was another then.
+        let mut known: Vec<(Made, bool)> = Vec::new();
+        match (same.map(|r| &r.outcome), records) {
+            (Some(Outcome::Made(made)), _) => known.push((made.clone(), false)),
+            // What this very audit refused is not asked of older makings again.
+            (Some(Outcome::Refused { made, .. }), _) if made.judged == judged => {}
+            (outcome, Some(records)) => {
+                let earlier = match records.made(&fingerprint)? {
+                    Some(made) => Some(made),
+                    None => records.made_by_bytes(&by_bytes)?,
+                };
+                known.extend(earlier.map(|made| (made, true)));
+                if let Some(Outcome::Refused { made, .. }) = outcome {
+                    known.push((made.clone(), true));
+                }
             }
-            _ => None,
-        };
-        let known = match (known, records) {
-            (Some(known), _) => Some(known),
-            (None, Some(records)) => match records.made(&fingerprint)? {
-                Some(made) => Some((made, true)),
-                None => records.made_by_bytes(&by_bytes)?.map(|made| (made, true)),
-            },
-            (None, None) => None,
-        };
+            _ => {}
+        }
         let mut refused = None;
-        if let Some((made, mut rekey)) = known {
+        for (made, earlier) in known {
+            let rekey = earlier || made.judged != judged;
             let made = if made.judged == judged {
                 Rejudged::Passed(made)
             } else {
-                rekey = true;
                 self.shelf.rejudge(graph, target, group, &made)
             };
             match made {
                 Rejudged::Passed(made) => {
-                    let made = Made { by_bytes, judged, ..made };
-                    let before = same.is_none().then_some(Reason::MadeBefore);
+                    // `by_bytes` stays that of the bytes which were read when it was made.
+                    let made = Made { judged, ..made };
+                    let before = earlier.then_some(Reason::MadeBefore);
                     let judgement =
                         self.place(target, group, fingerprint, by_bytes, made, rekey, before);
                     return Ok(judgement);
                 }
-                Rejudged::Refused(findings) => refused = Some(Reason::FailsNewAudit(findings)),
+                Rejudged::Refused(findings) => {
+                    refused.get_or_insert(Reason::FailsNewAudit(findings));
+                }
                 Rejudged::Lost => {
                     let path = graph
-                        .outputs_in_order(target, group)
+                        .order(target, group)
                         .first()
-                        .map(|(output, _)| graph.output_path(target, *output));
-                    refused = Some(Reason::Lost(path.unwrap_or_default()));
+                        .map(|output| graph.output_path(target, *output));
+                    refused.get_or_insert(Reason::Lost(path.unwrap_or_default()));
                 }
             }
         }
@@ -633,14 +698,26 @@ impl Judge<'_> {
         let outputs = graph.rule(target.rule).outputs.len();
         let mut reason = None;
         let mut lost = None;
-        for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
-            let Some(made) = made else { continue };
+        for (output, made) in graph.order(target, group).iter().zip(&made.outputs) {
             let fact = &self.facts.files[target.rule.0][target.cell * outputs + output];
+            let Some(made) = made else {
+                // An optional output that was not made, and something stands in its place.
+                if matches!(fact, FileFact::There(_)) {
+                    let path = graph.output_path(target, *output);
+                    reason.get_or_insert(Reason::OutputEdited(path));
+                }
+                continue;
+            };
             if *fact == FileFact::There(made.bytes) {
                 continue;
             }
             let path = graph.output_path(target, *output);
-            if !self.shelf.has(&made.bytes) {
+            // An edit may have gone through a hard link into the object itself, so that is read.
+            let there = match fact {
+                FileFact::There(_) => self.shelf.is_sound(&made.bytes),
+                _ => self.shelf.has(&made.bytes),
+            };
+            if !there {
                 lost = Some(Reason::Lost(path.clone()));
             }
             reason.get_or_insert(match fact {
@@ -670,6 +747,11 @@ struct Asked {
     absence: Digest,
 }
 
+/// What is found of a unique output whose content another target has as well.
+pub fn double_finding(graph: &Graph, output: &str, other: Target) -> String {
+    format!("its `{output}` has the same content as {}", graph.label(other))
+}
+
 /// Whether a declared pattern still matches the line that taught an absence.
 pub fn absence_holds(patterns: &[String], line: &str) -> bool {
     patterns.iter().any(|p| regex::Regex::new(p).is_ok_and(|regex| regex.is_match(line)))
@@ -686,7 +768,7 @@ pub fn output_of<'a>(
     let at = if graph.rule(target.rule).groups[group].outputs.len() == 1 {
         0
     } else {
-        graph.outputs_in_order(target, group).iter().position(|(o, _)| *o == output)?
+        graph.order(target, group).iter().position(|o| *o == output)?
     };
     made.outputs.get(at)?.as_ref()
 }

@@ -3,10 +3,11 @@
 //! Starts nothing; the build, `plan --write-batches` and `check` share it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::batch::Batch;
 use crate::collect::{Expected, ExpectedOutput};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::facts::{self};
 use crate::fingerprint::Reading;
@@ -24,7 +25,8 @@ pub struct Prepared {
     /// For people: what is started.
     pub command: String,
     pub expected: Vec<Expected>,
-    pub lines_of: HashMap<Target, Vec<String>>,
+    /// The lines of the fingerprints, by target and group.
+    pub lines_of: HashMap<(Target, usize), Vec<String>>,
     pub identity: String,
 }
 
@@ -58,7 +60,10 @@ pub fn prepare(
             }
             supply(build, target, reading, &mut supplies)?;
         }
-        lines_of.insert(target, judge.lines(board, target, 0).unwrap_or_default());
+        for group in (0..rule.groups.len()).filter(|g| batch.groups & (1 << g) != 0) {
+            let lines = judge.lines(board, target, group).unwrap_or_default();
+            lines_of.insert((target, group), lines);
+        }
     }
     for (inside, input) in &runner.overlays {
         let host = build.places.root.join(graph.input_path(*input, 0));
@@ -144,8 +149,13 @@ fn supply(
             (host, folder.then(|| build.snapshot.folder_files(input, cell)))
         }
         // The stored object, not the project's file, which somebody may edit meanwhile.
-        From::Output { .. } => {
-            let Some(path) = build.objects.verified_path(&reading.bytes)? else {
+        From::Output { rule: upstream, output } => {
+            let from = read
+                .cells(&rule.space, target.cell)
+                .into_iter()
+                .find(|&cell| request::read_inside(graph, target, read, cell) == reading.inside);
+            let from = Target { rule: upstream, cell: from.unwrap_or(0) };
+            let Some(path) = stored(build, from, output, &reading.bytes)? else {
                 return Err(Error::environment(format!(
                     "`{}` is no longer in the cache",
                     reading.inside
@@ -158,6 +168,23 @@ fn supply(
     let inside = reading.inside.clone();
     supplies.insert(inside.clone(), Supply { inside, host, files });
     Ok(())
+}
+
+/// The path of an output's object; if the cache lost it, it is taken back from the project's file.
+fn stored(
+    build: &Build<'_>,
+    from: Target,
+    output: usize,
+    digest: &Digest,
+) -> Result<Option<PathBuf>> {
+    if let Some(path) = build.objects.verified_path(digest)? {
+        return Ok(Some(path));
+    }
+    let file = build.places.root.join(build.graph.output_path(from, output));
+    if !file.is_file() || build.objects.put_file(&file)?.digest != *digest {
+        return Ok(None);
+    }
+    build.objects.verified_path(digest)
 }
 
 fn expected(
@@ -243,7 +270,9 @@ fn spec(
                 .scratch
                 .join("program")
                 .join(Path::new(&graph.output_path(from, *output)).file_name().unwrap_or_default());
-            if build.objects.place(&made.bytes, &executable, 0o555)?.is_none() {
+            if stored(build, from, *output, &made.bytes)?.is_none()
+                || build.objects.place(&made.bytes, &executable, 0o555)?.is_none()
+            {
                 return Err(Error::environment(format!(
                     "the program of runner `{}` is damaged in the cache",
                     runner.name

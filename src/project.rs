@@ -5,6 +5,7 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::digest::Digest;
 use crate::error::{Error, Result, Source};
 use crate::expand;
 use crate::graph::Graph;
@@ -37,12 +38,32 @@ pub fn open(file: Option<&Path>, profile: Option<&str>) -> Result<Project, Vec<E
     let name = display_name(&file);
     let source = Arc::new(Source { name, text });
     let manifest = read::read(&source, profile)?;
-    let graph = expand::expand(&manifest, &|path| read_text(&root.join(path)))?;
+    let graph = expand::graph(&manifest, &|path| read_text(&root.join(path)))?;
     let cache = root.join("cache");
+    check(&graph, profile, &cache)?;
     let owner = std::path::absolute(&cache).unwrap_or_else(|_| cache.clone());
-    let owner = crate::digest::Digest::of(owner.as_os_str().as_encoded_bytes()).hex();
+    let owner = Digest::of(owner.as_os_str().as_encoded_bytes()).hex();
     let places = Places { root, cache, owner: owner[..16].to_owned() };
     Ok(Project { manifest, graph, places, file })
+}
+
+/// Compares all names of a graph, unless these very names were found to be well before.
+///
+/// A grid has hundreds of thousands of them, and they all follow from what is hashed here.
+fn check(graph: &Graph, profile: Option<&str>, cache: &Path) -> Result<(), Vec<Error>> {
+    let said =
+        format!("{} {profile:?} {:?} {}", env!("CARGO_PKG_VERSION"), graph.axes, graph.source.text);
+    let digest = Digest::of(said.as_bytes()).to_string();
+    let file = cache.join("checked");
+    if std::fs::read(&file).is_ok_and(|known| known == digest.as_bytes()) {
+        return Ok(());
+    }
+    expand::check(graph)?;
+    if cache.is_dir() {
+        // It only spares time: where it cannot be written, the names are compared each time.
+        let _spared = std::fs::write(&file, digest);
+    }
+    Ok(())
 }
 
 fn find(file: Option<&Path>) -> Result<PathBuf> {

@@ -2,20 +2,22 @@
 //!
 //! Knows the graph and the records; what is at a destination, and what is written, is `publish`'s.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use crate::content::{Document, Pointer};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::PlannedPublish;
-use crate::graph::{self, Graph, Publish, Slot, Target, Text};
+use crate::graph::{self, Graph, Publish, RuleId, Slot, Target, Text};
+use crate::memo::{Disk as _, RealDisk, Stat};
 use crate::objects::Objects;
 use crate::plan::{self, Board, Verdict};
 use crate::publish::{
     self, Action, Attribute, Declared, Destination, Drift, Headers, Item, Piece, Place,
     PublishPlan, RowKey, There, Wanted, WantedObject, WantedRow,
 };
-use crate::records::Made;
+use crate::records::{Made, Settled};
 use crate::selection::Selection;
 
 /// What a publish is made from.
@@ -38,6 +40,8 @@ pub struct Prepared {
     pub plan: PublishPlan,
     /// Objects and rows of targets whose content is not known yet.
     pub undecided: usize,
+    /// What to remember if nothing is to be done, so that the next look can be spared.
+    pub settled: Option<Settled>,
 }
 
 /// Which destinations are meant.
@@ -58,6 +62,8 @@ impl Source<'_> {
             return Ok(None);
         }
         let places = publish::open(self.root, &wanted.destinations)?;
+        let seen = RealDisk.now();
+        let watched = watch(self.root, &wanted, &places)?;
         let there = publish::look(&wanted, &places)?;
         let declared = self.declared();
         let object =
@@ -67,7 +73,82 @@ impl Source<'_> {
         let declared = Declared { object: &object, row: &row };
         let plan = publish::plan(&wanted, &there, &declared);
         let name = publish.name.clone();
-        Ok(Some(Prepared { name, wanted, places, there, plan, undecided }))
+        let idle = plan.is_empty() && plan.refused.is_empty() && undecided == 0;
+        let settled = watched.filter(|_| idle).map(|watched| Settled {
+            asked: self.asked(publish, reach),
+            unchanged: plan.objects.len() + plan.rows.len(),
+            orphaned: plan.orphans.len(),
+            watched,
+            seen,
+        });
+        Ok(Some(Prepared { name, wanted, places, there, plan, undecided, settled }))
+    }
+
+    /// Whether what is known of a publish still holds, so that it needs no look at its destinations.
+    pub fn still_settled(&self, publish: &Publish, reach: Reach, known: &Settled) -> bool {
+        known.asked == self.asked(publish, reach)
+            && known.watched.iter().all(|(path, before)| {
+                let now = RealDisk.stat(&self.root.join(path));
+                now.is_ok_and(|now| now == *before)
+                    && before.as_ref().is_none_or(|stat| stat.tells_since(known.seen))
+            })
+    }
+
+    /// The digest of everything that decides what a publish wants and which keys are orphaned.
+    ///
+    /// In: what the Jheemfile says, and for every cell what is made or known absent. Out: what is
+    /// never compared, which is the time and the preset.
+    fn asked(&self, publish: &Publish, reach: Reach) -> Digest {
+        let graph = self.graph;
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+        // Texts of the Jheemfile, and the values that other files gave it.
+        let said = format!("{publish:?} {reach:?} {:?} {}", graph.axes, graph.project);
+        hasher.update(said.as_bytes());
+        hasher.update(graph.source.text.as_bytes());
+        for other in &graph.publishes {
+            hasher.update(format!("{other:?}").as_bytes());
+            self.state(other.of, &mut hasher);
+        }
+        Digest::blake3(hasher.finalize())
+    }
+
+    /// What is selected and known of every target of a rule.
+    fn state(&self, id: RuleId, hasher: &mut blake3::Hasher) {
+        let rule = self.graph.rule(id);
+        hasher.update(format!("{:?}", rule.outputs).as_bytes());
+        for cell in 0..rule.space.cells() {
+            let target = Target { rule: id, cell };
+            hasher.update(&self.selection.wants(target).to_le_bytes());
+            hasher.update(&[u8::from(self.selection.goals[id.0][cell])]);
+            for group in 0..rule.groups.len() {
+                let judgement = self.board.get(self.graph, target, group);
+                let made = match judgement.map(|j| (&j.verdict, &j.made)) {
+                    Some((Verdict::Fresh | Verdict::Restorable(_), Some(made))) => made,
+                    Some((Verdict::Absent(_), _)) => {
+                        hasher.update(b"absent");
+                        continue;
+                    }
+                    _ => {
+                        hasher.update(b"nothing");
+                        continue;
+                    }
+                };
+                hasher.update(&made.judged.bytes);
+                for output in &made.outputs {
+                    match output {
+                        Some(output) => {
+                            hasher.update(&output.content.bytes);
+                            hasher.update(&output.bytes.bytes);
+                            hasher.update(&output.size.to_le_bytes());
+                        }
+                        None => {
+                            hasher.update(b"none");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     /// Carries a prepared publish out.
@@ -268,6 +349,35 @@ impl Source<'_> {
         }
         keys
     }
+}
+
+/// Paths, and what the file system says of them; none where nothing stands.
+type Stats = Vec<(String, Option<Stat>)>;
+
+/// What must look different when a destination of these changes; none if one of them cannot tell.
+fn watch(root: &Path, wanted: &Wanted, places: &[Place]) -> Result<Option<Stats>> {
+    let mut paths = BTreeSet::new();
+    for (index, place) in places.iter().enumerate() {
+        let watched = match place {
+            Place::Objects(place) => {
+                let mine = wanted.objects.iter().filter(|o| o.destination == index);
+                let keys: Vec<&str> = mine.map(|o| o.key.as_str()).collect();
+                place.watched(&wanted.owner, &keys)
+            }
+            Place::Rows(place) => place.watched(),
+        };
+        let Some(watched) = watched else { return Ok(None) };
+        paths.extend(watched);
+    }
+    let mut seen = Vec::with_capacity(paths.len());
+    for path in paths {
+        let stat = RealDisk.stat(&path).map_err(|e| Error::io("look at", &path, &e))?;
+        let Some(name) = path.strip_prefix(root).unwrap_or(&path).to_str() else {
+            return Ok(None);
+        };
+        seen.push((name.to_owned(), stat));
+    }
+    Ok(Some(seen))
 }
 
 struct DeclaredKeys {

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::memo;
 
 /// The format of everything in the database; another version is set aside and begun anew.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Names a target and a group of its outputs across builds, whatever the order of the Jheemfile.
 pub type Key = [u8; 16];
@@ -103,6 +104,20 @@ pub struct Absence {
     pub pattern: String,
 }
 
+/// A publish that needed nothing when it was last looked at whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settled {
+    /// The digest of all that it was asked to publish.
+    pub asked: Digest,
+    /// Objects and rows, all of which stood there.
+    pub unchanged: usize,
+    pub orphaned: usize,
+    /// Files and folders, none where nothing stood, that cannot stay the same when the destination changes.
+    pub watched: Vec<(String, Option<memo::Stat>)>,
+    /// When they were looked at, which was before the destination was read.
+    pub seen: memo::Nanos,
+}
+
 /// What runs of one runner cost, learned from those that were made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
@@ -131,17 +146,43 @@ impl Records {
         match Records::try_open(&path) {
             Ok(records) => Ok((records, None)),
             Err(problem) if is_damage(&problem) => {
-                let aside = set_aside(&path)?;
-                let records = Records::try_open(&path).map_err(|e| failed(&path, &e))?;
-                let told = format!(
-                    "the records in `{}` could not be read ({problem}); they were set aside as `{}`",
-                    path.display(),
-                    aside.display()
-                );
+                let (records, told) = Records::anew(&path, &problem.to_string())?;
                 Ok((records, Some(told)))
             }
             Err(problem) => Err(failed(&path, &problem)),
         }
+    }
+
+    /// Sets a damaged database aside and begins anew; says so.
+    fn anew(path: &Path, problem: &str) -> Result<(Records, String)> {
+        let aside = set_aside(path)?;
+        let records = Records::try_open(path).map_err(|e| failed(path, &e))?;
+        let told = format!(
+            "the records in `{}` could not be read ({problem}); they were set aside as `{}`",
+            path.display(),
+            aside.display()
+        );
+        Ok((records, told))
+    }
+
+    /// What is wrong with the database as a whole, if anything is. Reads all of it, so it is asked
+    /// only after something failed.
+    pub fn damage(&self) -> Option<String> {
+        let checked: rusqlite::Result<String> =
+            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        match checked {
+            Ok(word) if word == "ok" => None,
+            Ok(found) => Some(found),
+            Err(problem) => Some(problem.to_string()),
+        }
+    }
+
+    /// Sets these records aside if they are damaged; returns new ones and what to say of it.
+    pub fn replaced(self) -> Result<std::result::Result<(Records, String), Records>> {
+        let Some(problem) = self.damage() else { return Ok(Err(self)) };
+        let path = self.path.clone();
+        drop(self);
+        Records::anew(&path, &problem).map(Ok)
     }
 
     fn try_open(path: &Path) -> rusqlite::Result<Records> {
@@ -168,13 +209,20 @@ impl Records {
         if !path.exists() {
             return Ok(None);
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let opened = Connection::open_with_flags(&path, flags).and_then(|connection| {
+        let open = |name: &Path, flags: OpenFlags| {
+            let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(name, flags)?;
             connection.busy_timeout(std::time::Duration::from_secs(20))?;
             let version: i64 =
                 connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
             Ok((connection, version))
-        });
+        };
+        let mut opened = open(&path, OpenFlags::empty());
+        // Readers leave a mark beside the database. Who may not write there reads it as it stands,
+        // which is whole unless a build is going on: only then is there a log beside it.
+        if opened.as_ref().is_err_and(may_not_write) && !path.with_extension("db-wal").exists() {
+            opened = open(&unchanging(&path), OpenFlags::SQLITE_OPEN_URI);
+        }
         match opened {
             Ok((connection, VERSION)) => {
                 Ok(Some(Records { connection, path, numbers: HashMap::new() }))
@@ -195,16 +243,26 @@ impl Records {
         let read = || -> rusqlite::Result<HashMap<Key, Record>> {
             let mut statement = self.connection.prepare("SELECT key, record FROM target")?;
             let mut rows = statement.query([])?;
-            let mut records = HashMap::new();
+            // Packed records lie end to end until all are read; unpacking takes longer than reading.
+            let mut packed: Vec<u8> = Vec::new();
+            let mut ends: Vec<(Key, usize)> = Vec::new();
             while let Some(row) = rows.next()? {
-                let key = row.get_ref(0)?.as_blob()?.try_into();
-                let record = postcard::from_bytes(row.get_ref(1)?.as_blob()?);
-                // A row that does not read back is as good as none: the target is judged anew.
-                if let (Ok(key), Ok(record)) = (key, record) {
-                    records.insert(key, record);
+                if let Ok(key) = row.get_ref(0)?.as_blob()?.try_into() {
+                    packed.extend_from_slice(row.get_ref(1)?.as_blob()?);
+                    ends.push((key, packed.len()));
                 }
             }
-            Ok(records)
+            let unpack = |at: usize| {
+                let start = at.checked_sub(1).map_or(0, |before| ends[before].1);
+                let (key, end) = ends[at];
+                // A row that does not read back is as good as none: the target is judged anew.
+                Some((key, postcard::from_bytes(&packed[start..end]).ok()?))
+            };
+            let records: Vec<Option<(Key, Record)>> =
+                (0..ends.len()).into_par_iter().with_min_len(256).map(unpack).collect();
+            let mut by_key = HashMap::with_capacity(records.len());
+            by_key.extend(records.into_iter().flatten());
+            Ok(by_key)
         };
         self.fail(read())
     }
@@ -307,6 +365,18 @@ impl Records {
             Ok(memos)
         };
         self.fail(read())
+    }
+
+    /// What is known of a publish that needed nothing.
+    pub fn settled(&self, publish: &str) -> Result<Option<Settled>> {
+        let read = || -> rusqlite::Result<Option<Vec<u8>>> {
+            self.connection
+                .query_row("SELECT settled FROM publish WHERE name = ?1", params![publish], |row| {
+                    row.get(0)
+                })
+                .optional()
+        };
+        Ok(self.fail(read())?.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
     }
 
     /// Runner identities that have made something, so that a new one is tried on one target first.
@@ -513,6 +583,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    pub fn settled(&mut self, publish: &str, settled: &Settled) -> rusqlite::Result<()> {
+        self.connection.execute(
+            "INSERT INTO publish (name, settled) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET settled = excluded.settled",
+            params![publish, packed(settled)?],
+        )?;
+        Ok(())
+    }
+
     /// Learns from one more run; later runs weigh as much as all before them together, at most.
     pub fn cost(&mut self, identity: &str, startup: f64, each: f64) -> rusqlite::Result<()> {
         self.connection.execute(
@@ -557,6 +636,7 @@ CREATE TABLE possible (key BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE image (name TEXT, platform TEXT, id TEXT NOT NULL, PRIMARY KEY (name, platform)) WITHOUT ROWID;
 CREATE TABLE input (path TEXT PRIMARY KEY, memo BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE cost (identity TEXT PRIMARY KEY, startup REAL NOT NULL, each REAL NOT NULL, runs INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE publish (name TEXT PRIMARY KEY, settled BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE run (id TEXT PRIMARY KEY, rule TEXT NOT NULL, command TEXT NOT NULL, targets INTEGER NOT NULL, started INTEGER NOT NULL, milliseconds INTEGER NOT NULL, exit TEXT NOT NULL);
 COMMIT;
 ";
@@ -570,11 +650,31 @@ fn failed(path: &Path, problem: &rusqlite::Error) -> Error {
         .because(problem);
     match problem.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => error.hint("free some room on the disk"),
-        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
+        Some(_) if may_not_write(problem) => {
             error.hint("see who owns the folder `cache`, and whether it can be written")
         }
         _ => error,
     }
+}
+
+fn may_not_write(problem: &rusqlite::Error) -> bool {
+    matches!(
+        problem.sqlite_error_code(),
+        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen)
+    )
+}
+
+/// The URI of a database that nobody writes.
+fn unchanging(path: &Path) -> PathBuf {
+    let escaped: String = path
+        .to_string_lossy()
+        .chars()
+        .map(|c| match c {
+            '%' | '?' | '#' => format!("%{:02X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
+    PathBuf::from(format!("file:{escaped}?immutable=1"))
 }
 
 fn is_damage(problem: &rusqlite::Error) -> bool {

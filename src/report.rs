@@ -360,6 +360,33 @@ impl Report {
         }
     }
 
+    /// One target of `check`, and in what it differs from its record when it is made alone.
+    pub fn compared(&mut self, target: &str, differences: &[String]) {
+        if self.is_json() {
+            self.object(&Answer::Compared { target, differences });
+            self.out.flush();
+        } else if differences.is_empty() {
+            self.say(&format!("{target}: the same alone as recorded"));
+        } else {
+            let message = format!("{target} does not come out alone as it is recorded");
+            self.speak(&words::problem(&message, differences, self.err.paint));
+        }
+    }
+
+    /// The end of `check`.
+    pub fn checked(&mut self, targets: usize, differing: usize) {
+        if self.is_json() {
+            self.object(&Answer::Checked { targets, differing });
+        } else if differing == 0 {
+            self.say(&format!("{} made alone, and all as recorded", numbered(targets, "target")));
+        } else {
+            self.say(&format!(
+                "{differing} of {} differ: either the model is not deterministic, or what it makes depends on the rest of the batch",
+                numbered(targets, "target")
+            ));
+        }
+    }
+
     /// Runs, the latest first.
     pub fn runs(&mut self, runs: &[Run]) {
         if self.is_json() {

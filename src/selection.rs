@@ -64,7 +64,8 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
             goals.extend(preset.goals.iter().cloned());
         }
     }
-    let explicit = !request.goals.is_empty();
+    // What the command line or a preset names is meant, whatever it is narrowed by.
+    let explicit = !goals.is_empty();
     if goals.is_empty() {
         goals = graph.default.clone();
     }

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::facts::Snapshot;
-use crate::graph::Graph;
+use crate::graph::{Graph, RuleId};
 use crate::job::{Executor, Stop};
 use crate::objects::Objects;
 use crate::places::Places;
@@ -29,6 +29,13 @@ pub struct Executors<'a> {
     pub programs: &'a dyn Executor,
     /// None where no daemon answers; then the reason why.
     pub containers: std::result::Result<&'a dyn Executor, Error>,
+}
+
+impl<'a> Executors<'a> {
+    /// Who carries out the runs of a rule.
+    pub fn of(&self, graph: &Graph, rule: RuleId) -> Result<&'a dyn Executor> {
+        if graph.runner_of(rule).is_image() { self.containers.clone() } else { Ok(self.programs) }
+    }
 }
 
 /// Everything that a build is given.

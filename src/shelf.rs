@@ -18,16 +18,20 @@ impl Shelf for Stored<'_> {
         self.objects.is_some_and(|objects| objects.has(digest))
     }
 
+    fn is_sound(&self, digest: &Digest) -> bool {
+        self.objects.is_some_and(|objects| matches!(objects.verified_path(digest), Ok(Some(_))))
+    }
+
     fn rejudge(&self, graph: &Graph, target: Target, group: usize, made: &Made) -> Rejudged {
         let Some(objects) = self.objects else { return Rejudged::Lost };
         let rule = graph.rule(target.rule);
         let mut outputs = Vec::new();
         let mut findings = Vec::new();
-        let in_order = graph.outputs_in_order(target, group);
+        let in_order = graph.order(target, group);
         if in_order.len() != made.outputs.len() {
             return Rejudged::Lost;
         }
-        for ((output, _), stored) in in_order.iter().zip(&made.outputs) {
+        for (output, stored) in in_order.iter().zip(&made.outputs) {
             let declared = &rule.outputs[*output];
             let path = graph.output_path(target, *output);
             let Some(stored) = stored else {

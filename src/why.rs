@@ -51,7 +51,11 @@ fn named(graph: &Graph, target: Target, label: &str) -> String {
             }
         }
     }
-    path.to_owned()
+    // What is read no more can only have been a member of a join, unless the Jheemfile changed.
+    match rule.reads.iter().find(|read| read.is_join()) {
+        Some(join) => format!("{} ({path})", join.name),
+        None => path.to_owned(),
+    }
 }
 
 /// The short class of a change, by which targets are folded together: `prerun changed`.
@@ -63,15 +67,33 @@ fn class(graph: &Graph, target: Target, change: &Change) -> String {
         "makes" => ("path in the container".to_owned(), "changed"),
         "format" => ("jheem's fingerprint format".to_owned(), "changed"),
         _ => {
+            let join = graph.rule(target.rule).reads.iter().any(|r| r.is_join() && r.name == label);
             let verb = match (&change.before, &change.now) {
+                (None, _) if join => "have a new member",
+                (_, None) if join => "lost a member",
                 (None, _) => "is new",
                 (_, None) => "is gone",
                 _ => "changed",
             };
-            (label, verb)
+            let image = label == "runner"
+                && [&change.before, &change.now]
+                    .iter()
+                    .all(|side| side.as_ref().is_some_and(|value| value.starts_with("image ")));
+            (if image { "image".to_owned() } else { label }, verb)
         }
     };
     format!("{noun} {verb}")
+}
+
+/// Whether a change of an argument only says what a member of a join that came or went says already.
+fn follows(change: &Change, changes: &[Change]) -> bool {
+    let told = |path: &Option<String>| match path {
+        Some(path) => changes.iter().any(|c| {
+            c.label.strip_prefix("reads ") == Some(path) && (c.before.is_none() || c.now.is_none())
+        }),
+        None => true,
+    };
+    change.label == "argument" && told(&change.before) && told(&change.now)
 }
 
 /// The class of a verdict, for folding; `None` for what needs no words.
@@ -98,8 +120,10 @@ pub fn reason_class(
         },
         Verdict::Restorable(reason) => ("restorable", short(reason)),
         Verdict::Stale(Reason::Changed) => {
-            let classes: BTreeSet<String> = changes(judge, board, records, target, group)?
+            let changes = changes(judge, board, records, target, group)?;
+            let classes: BTreeSet<String> = changes
                 .iter()
+                .filter(|change| !follows(change, &changes))
                 .map(|change| class(graph, target, change))
                 .collect();
             let classes: Vec<String> = classes.into_iter().collect();
@@ -172,7 +196,12 @@ pub fn fold(
     let mut folded: BTreeMap<(RuleId, &'static str, String), Vec<usize>> = BTreeMap::new();
     for target in selection.targets() {
         let wanted = selection.wants(target);
+        let worst = board.verdict(graph, selection, target);
         for group in (0..graph.rule(target.rule).groups.len()).filter(|g| wanted & (1 << g) != 0) {
+            // The group that the counts go by is the one that is told.
+            if !board.get(graph, target, group).is_some_and(|j| std::ptr::eq(&j.verdict, worst)) {
+                continue;
+            }
             if let Some((verdict, reason)) = reason_class(judge, board, records, target, group)? {
                 let reason = match &graph.rule(target.rule).groups[group].option {
                     Some(option) => format!("{reason} (with {option})"),

@@ -97,6 +97,8 @@ struct State {
     began: bool,
     done: bool,
     failed: bool,
+    /// Whether the log says that it was made.
+    told: bool,
     finding: Option<String>,
     lines: Vec<String>,
 }
@@ -152,7 +154,7 @@ impl<'a> Watch<'a> {
         });
         let (events, tail) = reader.finish();
         self.tail = tail;
-        let broken = !matches!(exit, Ok(Exit::Code(_)));
+        let broken = self.broken(&exit);
         for event in events {
             match event {
                 // The plot in hand of a run that was cut off may be half a file.
@@ -182,6 +184,7 @@ impl<'a> Watch<'a> {
                 if let Some(state) = self.cells.get_mut(&key) {
                     state.lines = lines;
                     state.failed = how == How::Failed;
+                    state.told = how == How::Succeeded;
                     if !state.done && !state.failed {
                         self.collect(key);
                     }
@@ -235,11 +238,13 @@ impl<'a> Watch<'a> {
     }
 
     fn end(&mut self, exit: Result<Exit>, seconds: f64, run: String) -> Ended {
-        let broken = !matches!(exit, Ok(Exit::Code(_)));
+        let broken = self.broken(&exit);
         let open: Vec<usize> = self
             .cells
             .iter()
-            .filter(|(_, state)| !(state.done || state.failed || broken && state.began))
+            .filter(|(_, state)| {
+                !(state.done || state.failed || broken && state.began && !state.told)
+            })
             .map(|(&cell, _)| cell)
             .collect();
         // What no line spoke of may be there all the same: the log may tell nothing at all.
@@ -274,6 +279,12 @@ impl<'a> Watch<'a> {
             seconds,
             startup: self.startup,
         }
+    }
+
+    /// Whether a run was cut off: a crash in a container shows as a code, 139 say, which is not declared.
+    fn broken(&self, exit: &Result<Exit>) -> bool {
+        let policy = &self.graph.runner_of(self.work.rule).exit;
+        !matches!(exit, Ok(Exit::Code(code)) if policy.ok.contains(code) || policy.partial.contains(code))
     }
 
     /// Whether a run that was cut off left this cell whole: everything there, readable and passing.

@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{End, Loop, Status};
+use super::{End, Loop, Queued, Status, Trial};
 use crate::error::Result;
 use crate::event::Ending;
 use crate::graph::{From, RuleId, Start, Target};
-use crate::plan::Verdict;
+use crate::plan::{Absence, Verdict};
 
 impl<'a> Loop<'a, '_> {
     /// The targets that this one reads, each once.
@@ -124,6 +124,7 @@ impl<'a> Loop<'a, '_> {
         if !restore.is_empty() {
             self.restore(&restore)?;
         }
+        self.note_unique(target);
         let end = match self.board.verdict(graph, build.selection, target) {
             Verdict::Fresh => Some(End::Fresh),
             Verdict::Restorable(_) => Some(End::Restored),
@@ -136,6 +137,43 @@ impl<'a> Loop<'a, '_> {
             }
         };
         Ok(end)
+    }
+
+    /// A batch less the cells whose absence other runs taught since it was cut.
+    ///
+    /// None if nothing of it is left to run as it stands; what remains is queued anew.
+    pub(super) fn less_what_was_learned(&mut self, queued: Queued) -> Result<Option<Queued>> {
+        let rule = queued.batch.rule;
+        let teaches = self.build.graph.runner_of(rule).log.absent_depends_on.is_some();
+        if !teaches || matches!(self.trials[rule.0], Trial::Running { .. }) {
+            return Ok(Some(queued));
+        }
+        let mut rest = Vec::new();
+        let mut learned = Vec::new();
+        for &cell in &queued.batch.cells {
+            let target = Target { rule, cell };
+            if self.rejudge(target)? != Some(End::Absent) {
+                rest.push((cell, queued.batch.groups));
+                continue;
+            }
+            let verdict = self.board.verdict(self.build.graph, self.build.selection, target);
+            let Verdict::Absent(Absence::Learned(line)) = verdict else { continue };
+            let line = line.clone();
+            self.tell_target(target, Ending::Absent, Some(line), Vec::new());
+            learned.push((target, End::Absent));
+        }
+        if learned.is_empty() {
+            return Ok(Some(queued));
+        }
+        self.settle_all(learned)?;
+        let first = rest.first().map(|&(cell, _)| Target { rule, cell });
+        let ready = first.and_then(|target| self.judge().ready(&self.board, target));
+        if let Some((_, identity)) = ready {
+            for batch in self.cut_cells(rule, &rest, &identity, rest.len())? {
+                self.queue.push_front(Queued { batch, attempt: queued.attempt });
+            }
+        }
+        Ok(None)
     }
 
     /// The groups that must be made, as bits.

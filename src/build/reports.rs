@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::event::{Ending, Event};
 use crate::facts::{self};
 use crate::graph::{From, Target};
+use crate::memo;
 use crate::plan::{self, Verdict};
 use crate::records::{self, Made, Outcome};
 use crate::work::Report;
@@ -39,9 +40,7 @@ impl<'a> Loop<'a, '_> {
         let target = Target { rule: running.batch.rule, cell };
         let asked = running.batch.groups;
         if let Some(moved) = self.moved(target) {
-            let message =
-                format!("`{moved}` changed while the run went on, so nothing was recorded");
-            self.fail(target, asked, message, Vec::new())?;
+            self.tell_moved(target, &moved);
             self.end_cell(run, cell, End::Failed);
             return Ok(());
         }
@@ -61,7 +60,7 @@ impl<'a> Loop<'a, '_> {
             let expected =
                 running.expected.iter().find(|e| e.target == target && e.group == group).cloned();
             let Some(expected) = expected else { continue };
-            let lines = running.lines_of.get(&target).cloned().unwrap_or_default();
+            let lines = running.lines_of.get(&(target, group)).cloned().unwrap_or_default();
             let key = plan::record_key(self.build.graph, target, group);
             match collected {
                 Collected::Made(made) if findings.is_empty() => {
@@ -102,7 +101,7 @@ impl<'a> Loop<'a, '_> {
                         fingerprint: expected.fingerprint,
                         outcome: Outcome::Refused { made, findings: findings.clone() },
                         lines,
-                        memo: Vec::new(),
+                        memo: self.memo_before(target, group),
                         ever_made: self.ever_made(target, group),
                     });
                 }
@@ -142,6 +141,17 @@ impl<'a> Loop<'a, '_> {
         self.tell_target(target, ending, None, Vec::new());
         self.end_cell(run, cell, End::Built);
         Ok(())
+    }
+
+    fn tell_moved(&mut self, target: Target, moved: &str) {
+        let message = format!("`{moved}` changed while the run went on, so nothing was recorded");
+        self.tell_target(target, Ending::Failed, Some(message), Vec::new());
+    }
+
+    /// What is remembered of the files that are in place still: those of the last good making.
+    fn memo_before(&self, target: Target, group: usize) -> Vec<Option<memo::Entry>> {
+        let key = plan::record_key(self.build.graph, target, group);
+        self.build.last.get(&key).map(|record| record.memo.clone()).unwrap_or_default()
     }
 
     pub(super) fn end_cell(&mut self, run: &str, cell: usize, end: End) {
@@ -192,26 +202,23 @@ impl<'a> Loop<'a, '_> {
         self.build.last.get(&key).is_some_and(|record| record.ever_made)
     }
 
-    /// An input of the target that is no longer what it was when the run began.
+    /// What the target depends on and is no longer what it was when the run began: its path.
     pub(super) fn moved(&self, target: Target) -> Option<String> {
         let graph = self.build.graph;
         let rule = graph.rule(target.rule);
-        for read in &rule.reads {
-            if let From::Input(input) = read.from {
-                for cell in read.cells(&rule.space, target.cell) {
-                    if facts::input_moved(
-                        graph,
-                        self.build.places,
-                        self.build.snapshot,
-                        input,
-                        cell,
-                    ) {
-                        return Some(graph.input_path(input, cell));
-                    }
-                }
+        let inputs = rule.reads.iter().flat_map(|read| match read.from {
+            From::Input(input) => {
+                read.cells(&rule.space, target.cell).into_iter().map(|c| (input, c)).collect()
             }
-        }
-        None
+            From::Output { .. } => Vec::new(),
+        });
+        let overlays = graph.runner_of(target.rule).overlays.iter().map(|(_, input)| (*input, 0));
+        let (places, snapshot) = (self.build.places, self.build.snapshot);
+        inputs
+            .chain(overlays)
+            .find(|&(input, cell)| facts::input_moved(graph, places, snapshot, input, cell))
+            .map(|(input, cell)| graph.input_path(input, cell))
+            .or_else(|| facts::program_moved(snapshot, rule.runner))
     }
 
     pub(super) fn absent(
@@ -225,6 +232,11 @@ impl<'a> Loop<'a, '_> {
         let target = Target { rule: running.batch.rule, cell };
         let asked = running.batch.groups;
         let graph = self.build.graph;
+        if let Some(moved) = self.moved(target) {
+            self.tell_moved(target, &moved);
+            self.end_cell(run, cell, End::Failed);
+            return Ok(());
+        }
         let pattern =
             graph.runner_of(target.rule).log.absent.get(pattern).cloned().unwrap_or_default();
         let existed = self.groups(target).into_iter().any(|group| self.ever_made(target, group));
@@ -282,6 +294,8 @@ impl<'a> Loop<'a, '_> {
     ) -> Result<()> {
         let graph = self.build.graph;
         let mut writes = Vec::new();
+        // What failed over inputs that moved says nothing of those that were looked at.
+        let groups = if self.moved(target).is_some() { 0 } else { groups };
         for group in (0..graph.rule(target.rule).groups.len()).filter(|g| groups & (1 << g) != 0) {
             let Some(judgement) = self.board.get(graph, target, group) else { continue };
             let Some(fingerprint) = judgement.fingerprint else { continue };
@@ -290,7 +304,7 @@ impl<'a> Loop<'a, '_> {
                 fingerprint,
                 outcome: Outcome::Failed { message: message.clone(), lines: lines.clone() },
                 lines: self.judge().lines(&self.board, target, group).unwrap_or_default(),
-                memo: Vec::new(),
+                memo: self.memo_before(target, group),
                 ever_made: self.ever_made(target, group),
             });
         }

@@ -2,16 +2,19 @@
 //!
 //! Knows nothing of batches or runs.
 
+use std::path::Path;
+
 use rayon::prelude::*;
 
 use super::Loop;
+use crate::content::Document;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::graph::Target;
+use crate::graph::{Graph, Target};
 use crate::memo;
 use crate::plan::{self, Board, FileFact, Reason, Verdict};
-use crate::records::{Key, Outcome, Record};
+use crate::records::{Key, MadeOutput, Outcome, Record};
 use crate::setup::Build;
 
 impl<'a> Loop<'a, '_> {
@@ -23,7 +26,7 @@ impl<'a> Loop<'a, '_> {
         match record {
             Some(record) => {
                 judgement.fingerprint != Some(record.fingerprint)
-                    || self.build.snapshot.moved(graph, target, group, &record.memo)
+                    || self.build.snapshot.learned(graph, target, group)
             }
             None => true,
         }
@@ -33,7 +36,9 @@ impl<'a> Loop<'a, '_> {
         let build = self.build;
         let mut writes = Vec::new();
         for &(target, group) in targets {
-            let memo = build.snapshot.memo(build.graph, target, group);
+            let record = build.last.get(&plan::record_key(build.graph, target, group));
+            let known = record.map_or(&[][..], |record| &record.memo);
+            let memo = build.snapshot.memo(build.graph, target, group, known);
             writes.extend(self.record_of(target, group, memo));
         }
         self.write(&writes)
@@ -92,14 +97,16 @@ impl<'a> Loop<'a, '_> {
     }
 
     /// Puts outputs in place from the cache, many at once.
-    pub(super) fn restore(&mut self, targets: &[(Target, usize)]) -> Result<()> {
+    ///
+    /// Returns how many the cache had lost, which must be made again.
+    pub(super) fn restore(&mut self, targets: &[(Target, usize)]) -> Result<usize> {
         let (build, board) = (self.build, &self.board);
         let placed: Vec<((Target, usize), Result<Placement>)> = targets
             .par_iter()
             .map(|&(target, group)| ((target, group), place(build, board, target, group)))
             .collect();
         let mut writes = Vec::new();
-        let mut restored = 0;
+        let (mut restored, mut lost) = (0, 0);
         for ((target, group), placement) in placed {
             match placement {
                 Ok(Placement::Placed { memo, notes }) => {
@@ -111,6 +118,7 @@ impl<'a> Loop<'a, '_> {
                 }
                 Ok(Placement::Lost(path)) => {
                     // The object turned out bad when it was read, so it must be made again.
+                    lost += 1;
                     if let Some(judgement) = self.board.get(self.build.graph, target, group) {
                         let mut judgement = judgement.clone();
                         judgement.verdict = Verdict::Stale(Reason::Lost(path));
@@ -124,6 +132,34 @@ impl<'a> Loop<'a, '_> {
         self.write(&writes)?;
         if restored > 0 {
             self.tell(Event::Restored { targets: restored });
+        }
+        Ok(lost)
+    }
+}
+
+impl Loop<'_, '_> {
+    /// Takes the outputs of a withdrawn target out of their places, and puts back what was there.
+    pub(super) fn take_back(&self, target: Target, group: usize) -> Result<()> {
+        let build = self.build;
+        let graph = build.graph;
+        let rule = graph.rule(target.rule);
+        let before = self.content_before(target, group);
+        for (at, (output, _)) in graph.outputs_in_order(target, group).into_iter().enumerate() {
+            let path = build.places.root.join(graph.output_path(target, output));
+            let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];
+            let before = before.and_then(|outputs| outputs.get(at)?.as_ref());
+            let mode = if rule.outputs[output].executable { 0o555 } else { 0o444 };
+            if let Some(before) = before.filter(|b| *fact == FileFact::There(b.bytes))
+                && build.objects.place(&before.bytes, &path, mode)?.is_some()
+            {
+                continue;
+            }
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", &path, &e));
+                }
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -162,25 +198,35 @@ pub(super) fn place(
     let rule = graph.rule(target.rule);
     let mut memo = Vec::new();
     let mut notes = Vec::new();
-    for ((output, _), made) in graph.outputs_in_order(target, group).iter().zip(&made.outputs) {
+    let last = build.last.get(&plan::record_key(graph, target, group));
+    for (at, (output, made)) in graph.order(target, group).iter().zip(&made.outputs).enumerate() {
+        let project_path = graph.output_path(target, *output);
+        let path = build.places.root.join(&project_path);
+        let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];
+        // What jheem put there itself may go; anything else is somebody's work, or an old plot.
+        let placed = last.and_then(|r| r.memo.get(at)).and_then(Option::as_ref).map(|m| m.digest);
+        if let FileFact::There(there) = fact
+            && made.as_ref().is_none_or(|made| made.bytes != *there)
+            && path.exists()
+        {
+            let own = placed == Some(*there) || build.objects.has(there);
+            if !own && !says_the_same(graph, target, *output, &path, made.as_ref()) {
+                let kept = build.objects.keep_edited(&path, &project_path)?;
+                let what = match placed {
+                    Some(_) => "was edited by hand; it was put back, and the edited file",
+                    None => {
+                        "was there already and not known to jheem; it was replaced, and the old file"
+                    }
+                };
+                notes.push(format!("`{project_path}` {what} kept as `{}`", kept.display()));
+            } else if made.is_none() {
+                std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))?;
+            }
+        }
         let Some(made) = made else {
             memo.push(None);
             continue;
         };
-        let project_path = graph.output_path(target, *output);
-        let path = build.places.root.join(&project_path);
-        let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];
-        if let FileFact::There(there) = fact
-            && *there != made.bytes
-            && !build.objects.has(there)
-            && path.exists()
-        {
-            let kept = build.objects.keep_edited(&path, &project_path)?;
-            notes.push(format!(
-                "`{project_path}` was edited by hand; it was put back, and the edited file kept as `{}`",
-                kept.display()
-            ));
-        }
         let mode = if rule.outputs[*output].executable { 0o555 } else { 0o444 };
         match build.objects.place(&made.bytes, &path, mode)? {
             Some(placed) => memo.push(Some(memo::Entry::of(placed.stat, made.bytes))),
@@ -188,4 +234,18 @@ pub(super) fn place(
         }
     }
     Ok(Placement::Placed { memo, notes })
+}
+
+/// Whether a file that jheem does not know has the content of what takes its place: then nothing is lost.
+fn says_the_same(
+    graph: &Graph,
+    target: Target,
+    output: usize,
+    path: &Path,
+    made: Option<&MadeOutput>,
+) -> bool {
+    let declared = &graph.rule(target.rule).outputs[output];
+    let (Some(made), Ok(bytes)) = (made, std::fs::read(path)) else { return false };
+    Document::parse(&bytes, declared.kind)
+        .is_ok_and(|document| document.content_digest(&declared.volatile) == made.content)
 }

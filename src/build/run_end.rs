@@ -115,6 +115,22 @@ impl<'a> Loop<'a, '_> {
         })
     }
 
+    /// Remembers what a target that needs no run has in its unique outputs.
+    pub(super) fn note_unique(&mut self, target: Target) {
+        let graph = self.build.graph;
+        let rule = graph.rule(target.rule);
+        for (index, output) in rule.outputs.iter().enumerate().filter(|(_, o)| o.unique) {
+            let judgement = self.board.get(graph, target, output.group);
+            let made = judgement
+                .filter(|j| matches!(j.verdict, Verdict::Fresh | Verdict::Restorable(_)))
+                .and_then(|j| j.made.as_ref());
+            let found = made.and_then(|m| plan::output_of(graph, target, output.group, index, m));
+            if let Some(found) = found {
+                self.unique.entry((target.rule, index, found.content)).or_insert(target);
+            }
+        }
+    }
+
     /// No two cells of a unique output may have the same content: such records are withdrawn.
     pub(super) fn withdraw_doubles(&mut self, running: &mut Running) -> Result<BTreeSet<Target>> {
         let graph = self.build.graph;
@@ -125,7 +141,7 @@ impl<'a> Loop<'a, '_> {
         }
         let mut pairs: BTreeMap<Target, String> = BTreeMap::new();
         for (target, group, made) in &running.made {
-            for (output, _) in graph.outputs_in_order(*target, *group) {
+            for &output in graph.order(*target, *group).iter() {
                 if !rule.outputs[output].unique {
                     continue;
                 }
@@ -135,11 +151,7 @@ impl<'a> Loop<'a, '_> {
                 match self.unique.get(&(target.rule, output, found.content)) {
                     Some(other) if other != target => {
                         let told = |o: &Target| {
-                            format!(
-                                "its `{}` has the same content as {}",
-                                rule.outputs[output].name,
-                                graph.label(*o)
-                            )
+                            plan::double_finding(graph, &rule.outputs[output].name, *o)
                         };
                         pairs.insert(*target, told(other));
                         if running.made.iter().any(|(t, ..)| t == other) {
@@ -167,12 +179,13 @@ impl<'a> Loop<'a, '_> {
                         made: made.clone(),
                         findings: vec![message.clone()],
                     },
-                    lines: running.lines_of.get(&target).cloned().unwrap_or_default(),
+                    lines: running.lines_of.get(&(target, *group)).cloned().unwrap_or_default(),
                     memo: Vec::new(),
                     ever_made: self.ever_made(target, *group),
                 };
                 self.records.commit(|w| w.withdraw(&fingerprint))?;
                 self.write(&[write])?;
+                self.take_back(target, *group)?;
                 let judgement = plan::Judgement {
                     verdict: Verdict::Stale(Reason::RefusedBefore(vec![message.clone()])),
                     fingerprint: Some(fingerprint),

@@ -100,6 +100,7 @@ pub fn find(options: &Options) -> Result<Daemon> {
         |(_, error): &&(&PathBuf, io::Error)| error.kind() == io::ErrorKind::PermissionDenied;
     Err(match failed.iter().copied().find(denied) {
         Some(_) => error.hint("run `sudo usermod -aG docker $USER` and log in again: only members of the `docker` group may use Docker's socket"),
+        None if options.host.is_some() => error.hint("start that daemon, or unset `DOCKER_HOST` to have the usual places tried"),
         None if failed.is_empty() => error.hint("install Docker or Podman, or set `DOCKER_HOST` to its socket"),
         None => error.hint("start it: `sudo systemctl start docker`, `systemctl --user start podman.socket`, or Docker Desktop"),
     })
@@ -297,7 +298,7 @@ mod tests {
         let error = find(&Options { host, ..Options::default() }).unwrap_err();
         assert_eq!(error.message, "no container daemon answers");
         assert_eq!(error.causes, [format!("`{}`: nobody listens on it", dead.display())]);
-        assert!(error.hints[0].starts_with("start it: "), "{error:?}");
+        assert!(error.hints[0].starts_with("start that daemon, or unset"), "{error:?}");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use crate::audit;
 use crate::content::{As, Pointer};
 use crate::error::Error;
 use crate::graph::{
-    Audit, Batch, Check, From, Group, Input, Output, Read, Rule, RuleId, Runner, Slot, Space, Text,
+    self, Audit, Batch, Check, From, Group, Input, Judging, Output, Read, Rule, RuleId, Runner,
+    Slot, Space, Text,
 };
 use crate::manifest::{self, At, Reference, RuleName, Scalar};
 use crate::template::{Piece, Template};
@@ -223,7 +224,7 @@ impl Expansion<'_> {
             return None;
         };
         let reads = self.reads(written, &space, inputs, rules, ids);
-        let (outputs, groups) = self.outputs(written, &space, &runners[runner]);
+        let (mut outputs, groups) = self.outputs(written, &space, &runners[runner]);
         self.shown(written, &runners[runner], &reads, inputs, rules);
         let batch = written.batch.as_ref().and_then(|b| self.batch(b, &space, &runners[runner]));
         let scope = RuleScope {
@@ -261,7 +262,10 @@ impl Expansion<'_> {
         let groups: Vec<Group> = groups
             .into_iter()
             .zip(arguments)
-            .map(|(group, arguments)| Group { arguments, ..group })
+            .map(|(group, arguments)| {
+                let order = graph::order_of(&group.outputs, &outputs);
+                Group { arguments, order, ..group }
+            })
             .collect();
         if let Some(batch) = &batch
             && !batch.file
@@ -269,6 +273,9 @@ impl Expansion<'_> {
             self.mixed(written, &space, batch, &command);
         }
         let audits = self.audits(written, &space, &outputs);
+        for (index, output) in outputs.iter_mut().enumerate() {
+            output.judging = Judging::of(output.kind, &output.volatile, index, &audits);
+        }
         let absents = self.absents(written, &space);
         let ignore = self.globs(&written.ignore);
         let mut joined: BTreeSet<usize> = BTreeSet::new();
@@ -386,7 +393,7 @@ impl Expansion<'_> {
         space: &Space,
         runner: &Runner,
     ) -> (Vec<Output>, Vec<Group>) {
-        let mut groups = vec![Group { option: None, arguments: Vec::new(), outputs: Vec::new() }];
+        let mut groups = vec![Group::default()];
         let mut outputs = Vec::new();
         for (index, output) in written.outputs.values().enumerate() {
             let path = self.path(&output.path, space);
@@ -416,11 +423,7 @@ impl Expansion<'_> {
                     let option = when.option.value.clone();
                     let known = groups.iter().position(|g| g.option.as_ref() == Some(&option));
                     known.unwrap_or_else(|| {
-                        groups.push(Group {
-                            option: Some(option),
-                            arguments: Vec::new(),
-                            outputs: Vec::new(),
-                        });
+                        groups.push(Group { option: Some(option), ..Group::default() });
                         groups.len() - 1
                     })
                 }
@@ -437,7 +440,10 @@ impl Expansion<'_> {
             }
             outputs.push(Output {
                 name: output.name.value.clone(),
+                inside: runner.inside_text(&path),
                 path,
+                // Its audit is read when all outputs are known.
+                judging: Judging::of(kind, &volatile, index, &[]),
                 kind,
                 volatile,
                 group,
@@ -611,6 +617,7 @@ fn concrete(check: &manifest::Check) -> Result<audit::Check, String> {
         manifest::Check::Contains { at, values } => {
             audit::Check::Contains { at: pointer(at)?, values: values.iter().map(scalar).collect() }
         }
+        manifest::Check::Ribbon { at } => audit::Check::Ribbon { at: pointer(at)? },
         manifest::Check::SameLength { at } => {
             audit::Check::SameLength { at: at.iter().map(pointer).collect::<Result<_, _>>()? }
         }

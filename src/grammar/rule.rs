@@ -264,6 +264,12 @@ static AUDIT: Table = Table {
             r#"contains = [{ at = "/data/*/x", from = 2010, to = 2035 }]"#,
         ),
         key(
+            "ribbon",
+            Shape::List(&some_of(POINTER)),
+            "Pointer patterns to traces that are one closed line each, as plotly in R draws intervals; their edges never cross.",
+            r#"ribbon = ["/data/[fill=toself]"]"#,
+        ),
+        key(
             "same_length",
             Shape::List(&List {
                 of: Shape::List(&List { of: POINTER, fewest: 2, unique: true }),
@@ -283,6 +289,7 @@ static AUDIT: Table = Table {
         "range",
         "ordered",
         "contains",
+        "ribbon",
         "same_length",
         "size",
     ])],

@@ -401,6 +401,11 @@ impl RowPlace for Database {
         Ok(there.unwrap_or_default())
     }
 
+    fn watched(&self) -> Option<BTreeSet<PathBuf>> {
+        let beside = ["-wal", "-journal"].map(|suffix| self.beside(suffix));
+        Some([self.path.clone()].into_iter().chain(beside).collect())
+    }
+
     fn publish(
         &self,
         owner: &str,

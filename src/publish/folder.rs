@@ -279,6 +279,24 @@ impl ObjectPlace for Folder {
         Ok(ObjectsThere { head, entries, recovered, intent, missing, claims })
     }
 
+    fn watched(&self, owner: &str, keys: &[&str]) -> Option<BTreeSet<PathBuf>> {
+        // The head is replaced by each publish, and an intent comes and goes in its folder.
+        let own = self.of_owner(owner);
+        let mut watched = BTreeSet::from([own.join("head.json"), own]);
+        let mut folders: BTreeSet<&str> = BTreeSet::new();
+        for key in keys {
+            let mut folder = *key;
+            while let Some((above, _)) = folder.rsplit_once('/')
+                && folders.insert(above)
+            {
+                folder = above;
+            }
+        }
+        watched.extend(folders.into_iter().map(|folder| self.folder.join(folder)));
+        watched.insert(self.folder.clone());
+        Some(watched)
+    }
+
     fn begin<'a>(
         &'a self,
         there: &'a ObjectsThere,

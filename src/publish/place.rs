@@ -4,7 +4,7 @@
 //! Nothing here knows what should be published or in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -112,6 +112,11 @@ pub trait ObjectPlace {
     /// Reads what is published under this owner, and what is known of these keys. Writes nothing.
     fn read(&self, owner: &str, keys: &[&str]) -> Result<ObjectsThere>;
 
+    /// Files and folders of which one looks different when one of these keys appears or goes, or the manifest changes.
+    ///
+    /// None where only `read` tells.
+    fn watched(&self, owner: &str, keys: &[&str]) -> Option<BTreeSet<PathBuf>>;
+
     /// Takes the place for one publish and writes down what is about to be put.
     ///
     /// Fails, with nothing written, if another publish is at work or the manifest is no longer the one that was read.
@@ -141,6 +146,9 @@ pub trait ObjectPublish {
 pub trait RowPlace {
     /// Reads what is published under this owner, and what is known of these keys. Writes nothing.
     fn read(&self, owner: &str, keys: &[&RowKey]) -> Result<RowsThere>;
+
+    /// Files of which one looks different when the rows or their manifest change; none where only `read` tells.
+    fn watched(&self) -> Option<BTreeSet<PathBuf>>;
 
     /// Puts these rows and their manifest, and tells how many more rows stand; killed anywhere, a row that stands is known.
     ///

@@ -45,6 +45,9 @@ fn checks(table: &Node) -> Option<Vec<At<Check>>> {
         let (pointer, values) = (pointer(item, "at")?, wanted(item)?);
         checks.push(at(item, Check::Contains { at: pointer, values })?);
     }
+    for item in items(table, "ribbon") {
+        checks.push(at(item, Check::Ribbon { at: item.text()?.to_owned() })?);
+    }
     for item in items(table, "same_length") {
         let pointers = item.items().iter().map(|item| Some(item.text()?.to_owned()));
         checks.push(at(item, Check::SameLength { at: pointers.collect::<Option<_>>()? })?);

@@ -53,6 +53,10 @@ pub enum Answer<'a> {
     },
     /// The last line of `verify`.
     Verified { differences: usize },
+    /// `check`: a target made once more, alone.
+    Compared { target: &'a str, differences: &'a [String] },
+    /// The last line of `check`.
+    Checked { targets: usize, differing: usize },
     /// `log`.
     Run {
         run: &'a str,

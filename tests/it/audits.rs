@@ -44,7 +44,7 @@ fn refused_alone(project: &Project, ran: Ran, outcome: &str, facet: &str, words:
     let bad = plot(&format!("{outcome}_mean.and.interval_{part}"));
     assert!(!project.exists(&bad), "a refused plot was put in place");
     for good in
-        ["incidence_mean.and.interval_facet_sex", "adap.proportion_mean.and.interval_facet_sex"]
+        ["testing_mean.and.interval_unfaceted", "adap.proportion_mean.and.interval_facet_sex"]
     {
         assert!(project.exists(&plot(good)), "a good plot of the same batch was lost: {good}");
     }
@@ -173,7 +173,7 @@ fn a_plot_that_lacks_a_stratum_is_refused() {
             "items = [{ at = \"/data\", min = 6 }]",
             "items = [{ at = \"/data\", min = 6 }]\nrequired = [\"/data/[text=female]\", \"/data/[text=msm]\"]",
         );
-        project.change("\"none\", \"sex\"]", "\"sex\"]");
+        only_by_sex(project);
     };
     let first = |project: &Project| {
         project.build(&format!("{CITY} --where outcome=incidence")).success().targets("built=1");
@@ -186,9 +186,14 @@ fn a_plot_that_lacks_a_stratum_is_refused() {
     assert!(ran.ended("failed")[0].contains("outcome=testing"), "{ran}");
     ran.says("text=female");
     let project = ryan_white();
-    project.change("\"none\", \"sex\"]", "\"sex\"]");
+    only_by_sex(&project);
     first(&project);
     project.build_with_fault("missing-stratum:1", CITY).success().targets("fresh=1 built=2");
+}
+
+fn only_by_sex(project: &Project) {
+    project.change("\"none\", \"sex\"]", "\"sex\"]");
+    project.change("none = \"unfaceted\"\n", "");
 }
 
 #[test]
@@ -203,9 +208,12 @@ fn an_interval_that_is_upside_down_is_refused() {
 
 #[test]
 fn a_value_outside_its_declared_range_is_refused() {
-    caught("out-of-range:3", "-12345");
+    // The first plot of the batch is of numbers of people; that of testing is a proportion.
+    let project = with_a_known_runner();
+    let ran = project.build_with_fault("out-of-range:1", CITY);
+    refused_alone(&project, ran, "incidence", "sex", "-12345");
     goes_through(
-        "out-of-range:3",
+        "out-of-range:1",
         "range = [{ at = \"/data/*/y\", min = 0 }]",
         "required = [\"/data/*/y\"]",
     );
@@ -261,11 +269,15 @@ fn a_container_that_ignores_its_arguments_fails_although_everything_is_green() {
             "plot.rw[city=C.12580, scenario=cessation, outcome=testing, statistic=mean.and.interval, facet=sex]"
         ]
     );
-    let ran = ran.says("was not made").says("nobody asked for");
-    assert!(!ran.ended("failed").is_empty());
-    // A city that was not asked for gets nothing.
+    ran.says("was not made").says("that nobody asked for");
+    // What it makes although nobody asked for it is told by its log, and not kept.
+    let project = with_a_known_runner();
+    let ran = project.build_with_fault("ignore-arguments", &format!("{CITY} --where facet=none"));
+    ran.code(1).targets("fresh=1 failed=2").says("does it heed its arguments?");
+    assert!(!project.exists(&plot("testing_mean.and.interval_facet_sex")));
+    // Another city has no inputs of the one that it makes, and gets nothing at all.
     let ran = project.build_with_fault("ignore-arguments", "--where city=C.12940 --keep-going");
-    ran.code(1).targets("failed=12").says("does it heed its arguments?");
+    ran.code(1).targets("failed=12").says("was not made");
     assert!(project.files("plots/C.12940").is_empty());
 }
 

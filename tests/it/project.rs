@@ -300,8 +300,10 @@ impl Project {
 
 impl Project {
     /// Runs `jheem build --format json ARGUMENTS` with the example model doing something wrong.
+    ///
+    /// One run at a time, so that it is one run that makes all plots of a city.
     pub fn build_with_fault(&self, fault: &str, arguments: &str) -> Ran {
-        let arguments = format!("build --format json {arguments}");
+        let arguments = format!("build --format json --jobs 1 {arguments}");
         Ran::new(&arguments, self.command(&arguments).env("RW_FAULT", fault).output().unwrap())
     }
 

@@ -1,0 +1,337 @@
+//! `plan`, `why`, `list`, `graph` and `verify`: they read, beside a build or without one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::building::{notes, options, refuse_remote};
+use super::{FAILED, Outcomes, Reading, WELL, one, open};
+use crate::build;
+use crate::cli::{BuildArgs, Global, Select};
+use crate::error::{Error, Result};
+use crate::event::{Event, PlannedPublish};
+use crate::graph::{RuleId, Target};
+use crate::job::Stop;
+use crate::objects::Objects;
+use crate::places::Places;
+use crate::plan::{self, Verdict};
+use crate::publishing::{Reach, Source};
+use crate::records::Records;
+use crate::report::Report;
+use crate::selection::{self};
+use crate::session::{Session, World};
+use crate::setup::{Build, Executors};
+use crate::shelf::Stored;
+use crate::{clock, why};
+
+pub fn plan(
+    global: &Global,
+    select: &Select,
+    write_batches: Option<&Path>,
+    each: bool,
+    report: &mut Report,
+) -> Outcomes {
+    let reading = Reading::open(global)?;
+    let world = World::new();
+    let session = reading.look(select, &world)?;
+    let graph = &reading.project.graph;
+    let shelf = Stored { objects: reading.objects.as_ref() };
+    let judge = session.judge(&shelf);
+    for message in notes(&session) {
+        report.event(&Event::Note { message });
+    }
+    let folds = why::fold(&judge, &session.board, reading.records.as_ref(), &session.selection)
+        .map_err(one)?;
+    let targets = build::count(graph, &session.selection, &session.board);
+    report.plan(graph, &folds);
+    if each {
+        for target in session.selection.targets() {
+            let verdict = session.board.verdict(graph, &session.selection, target);
+            report.planned_target(&graph.label(target), why::word(verdict));
+        }
+    }
+    let batches = batches(&session, &judge, reading.records.as_ref()).map_err(one)?;
+    if let Some(folder) = write_batches {
+        write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
+    }
+    let publish = planned_publish(&reading, &session).map_err(one)?;
+    report.event(&Event::Planned { targets, publish, runs: batches.len() });
+    Ok(WELL)
+}
+
+fn planned_publish(reading: &Reading, session: &Session<'_>) -> Result<PlannedPublish> {
+    let mut sum = PlannedPublish::default();
+    let graph = &reading.project.graph;
+    let nothing = Objects::read_only(&reading.project.places.cache);
+    let source = Source {
+        graph,
+        selection: &session.selection,
+        board: &session.board,
+        objects: reading.objects.as_ref().unwrap_or(&nothing),
+        root: &reading.project.places.root,
+        now: clock::rfc3339(clock::now()),
+    };
+    for (index, publish) in graph.publishes.iter().enumerate() {
+        if !session.selection.publishes[index] {
+            continue;
+        }
+        let known = match &reading.records {
+            Some(records) => records.settled(&publish.name)?,
+            None => None,
+        };
+        if let Some(known) = known
+            && source.still_settled(publish, Reach::Local, &known)
+        {
+            sum.unchanged += known.unchanged;
+            sum.orphaned += known.orphaned;
+            continue;
+        }
+        if let Some(prepared) = source.prepare(publish, Reach::Local)? {
+            let counts = prepared.counts();
+            sum.create += counts.create;
+            sum.update += counts.update;
+            sum.unchanged += counts.unchanged;
+            sum.undecided += counts.undecided;
+            sum.orphaned += counts.orphaned;
+        }
+    }
+    Ok(sum)
+}
+
+/// The runs that a build would begin with: those whose upstreams are all there.
+fn batches(
+    session: &Session<'_>,
+    judge: &plan::Judge<'_>,
+    records: Option<&Records>,
+) -> Result<Vec<crate::batch::Batch>> {
+    let graph = &session.project.graph;
+    let mut batches = Vec::new();
+    for id in graph.rule_ids() {
+        let cells: Vec<(usize, u32)> = stale(session, id);
+        let first = cells.first().map(|&(cell, _)| Target { rule: id, cell });
+        let identity =
+            first.and_then(|t| judge.ready(&session.board, t)).map(|(_, identity)| identity);
+        let cost = match (records, &identity) {
+            (Some(records), Some(identity)) => {
+                records.cost(&format!("{} {identity}", graph.rule(id).name))?
+            }
+            _ => None,
+        };
+        let sizing = crate::batch::Sizing {
+            slots: 1,
+            cost: cost.unwrap_or(crate::batch::UNKNOWN_COST),
+            most: usize::MAX,
+        };
+        batches.extend(crate::batch::cut(graph, id, &cells, &sizing));
+    }
+    Ok(batches)
+}
+
+fn stale(session: &Session<'_>, id: RuleId) -> Vec<(usize, u32)> {
+    let graph = &session.project.graph;
+    let rule = graph.rule(id);
+    (0..rule.space.cells())
+        .filter_map(|cell| {
+            let target = Target { rule: id, cell };
+            let wanted = session.selection.wants(target);
+            let lacking = (0..rule.groups.len())
+                .filter(|g| wanted & (1 << g) != 0)
+                .filter(|&g| {
+                    session
+                        .board
+                        .get(graph, target, g)
+                        .is_some_and(|j| matches!(j.verdict, Verdict::Stale(_)))
+                })
+                .fold(0, |bits, g| bits | 1 << g);
+            (lacking != 0).then_some((cell, lacking))
+        })
+        .collect()
+}
+
+fn write_all_batches(
+    reading: &Reading,
+    session: &Session<'_>,
+    judge: &plan::Judge<'_>,
+    batches: &[crate::batch::Batch],
+    folder: &Path,
+    report: &mut Report,
+) -> Result<()> {
+    let Some(objects) = &reading.objects else {
+        let objects = Objects::open(&reading.project.places.cache)?;
+        return write_batches_with(&objects, reading, session, judge, batches, folder, report);
+    };
+    write_batches_with(objects, reading, session, judge, batches, folder, report)
+}
+
+fn write_batches_with(
+    objects: &Objects,
+    reading: &Reading,
+    session: &Session<'_>,
+    judge: &plan::Judge<'_>,
+    batches: &[crate::batch::Batch],
+    folder: &Path,
+    report: &mut Report,
+) -> Result<()> {
+    let graph = &reading.project.graph;
+    let world = World::new();
+    let stop = Stop::default();
+    let options = options(&BuildArgs::default());
+    let shelf = Stored { objects: Some(objects) };
+    // Scratch goes below the folder asked for, so that the lines work as they stand.
+    let places = Places { cache: folder.to_owned(), ..reading.project.places.clone() };
+    let build = Build {
+        graph,
+        places: &places,
+        facts: &session.facts,
+        snapshot: &session.snapshot,
+        selection: &session.selection,
+        last: &session.last,
+        shelf: &shelf,
+        objects,
+        executors: Executors { programs: &world.programs, containers: world.executor(graph) },
+        stop: &stop,
+        options: &options,
+        now: &clock::now,
+    };
+    for (index, batch) in batches.iter().enumerate() {
+        let id = format!("run-{}", index + 1);
+        let prepared = crate::prepare::prepare(&build, &session.board, judge, batch, &id)?;
+        let script = folder.join(format!("{id}.sh"));
+        std::fs::write(&script, format!("#!/bin/sh\n{}\n", prepared.command))
+            .map_err(|e| Error::io("write", &script, &e))?;
+        report.path(&script.display().to_string());
+    }
+    Ok(())
+}
+
+pub fn why(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+    let reading = Reading::open(global)?;
+    let world = World::new();
+    let session = reading.look(select, &world)?;
+    let graph = &reading.project.graph;
+    let shelf = Stored { objects: reading.objects.as_ref() };
+    let judge = session.judge(&shelf);
+    const MOST: usize = 20;
+    let asked: Vec<Target> =
+        session.selection.targets().filter(|t| session.selection.goals[t.rule.0][t.cell]).collect();
+    if asked.is_empty() {
+        return Err(one(
+            Error::user("nothing is selected").hint("loosen `--where`, or name a goal")
+        ));
+    }
+    for &target in asked.iter().take(MOST) {
+        let wanted = session.selection.wants(target);
+        for group in (0..graph.rule(target.rule).groups.len()).filter(|g| wanted & (1 << g) != 0) {
+            let told =
+                why::explain(&judge, &session.board, reading.records.as_ref(), target, group)
+                    .map_err(one)?;
+            let option = graph.rule(target.rule).groups[group].option.as_deref();
+            if let Some(told) = told {
+                report.explained(&graph.label(target), option, &told);
+            }
+        }
+    }
+    if asked.len() > MOST {
+        report.say(&format!(
+            "… and {} more; `jheem plan` folds them, `--where` narrows them",
+            asked.len() - MOST
+        ));
+    }
+    Ok(WELL)
+}
+
+pub fn list(
+    global: &Global,
+    select: &Select,
+    count: bool,
+    paths: bool,
+    report: &mut Report,
+) -> Outcomes {
+    let project = open(global)?;
+    let graph = &project.graph;
+    let selection = selection::select(graph, &select.request())?;
+    if count {
+        let mut by_rule: BTreeMap<RuleId, (usize, usize)> = BTreeMap::new();
+        for target in selection.targets() {
+            if !selection.goals[target.rule.0][target.cell] {
+                continue;
+            }
+            let counts = by_rule.entry(target.rule).or_default();
+            counts.0 += 1;
+            counts.1 += usize::from(graph.rule(target.rule).declared_absent(target.cell));
+        }
+        let rows: Vec<(String, usize, usize)> = by_rule
+            .into_iter()
+            .map(|(id, (cells, absent))| (graph.rule(id).name.to_string(), cells, absent))
+            .collect();
+        report.counts(&rows);
+        return Ok(WELL);
+    }
+    for target in selection.targets() {
+        let rule = graph.rule(target.rule);
+        if !selection.goals[target.rule.0][target.cell] || rule.declared_absent(target.cell) {
+            continue;
+        }
+        if !paths {
+            report.listed(&graph.label(target));
+            continue;
+        }
+        let wanted = selection.wants(target);
+        for (output, made) in rule.outputs.iter().enumerate() {
+            if wanted & (1 << made.group) != 0 {
+                report.path(&graph.output_path(target, output));
+            }
+        }
+    }
+    Ok(WELL)
+}
+
+pub fn graph(global: &Global, report: &mut Report) -> Outcomes {
+    let project = open(global)?;
+    let order = &project.graph.order;
+    report.document("digraph jheem {");
+    report.document("  rankdir=LR; node [shape=box, style=rounded, fontname=\"sans-serif\"];");
+    for name in order.node_weights() {
+        let cells = project
+            .graph
+            .rule_named(name)
+            .map(|id| format!("\\n{} cells", project.graph.rule(id).space.cells()))
+            .unwrap_or_default();
+        report.document(&format!("  \"{name}\" [label=\"{name}{cells}\"];"));
+    }
+    for edge in order.edge_indices() {
+        if let Some((from, to)) = order.edge_endpoints(edge) {
+            report.document(&format!("  \"{}\" -> \"{}\";", order[from], order[to]));
+        }
+    }
+    report.document("}");
+    Ok(WELL)
+}
+
+pub fn verify(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+    let reading = Reading::open(global)?;
+    let world = World::new();
+    let session = reading.look(select, &world)?;
+    let graph = &reading.project.graph;
+    refuse_remote(graph, &session.selection).map_err(one)?;
+    let nothing = Objects::read_only(&reading.project.places.cache);
+    let source = Source {
+        graph,
+        selection: &session.selection,
+        board: &session.board,
+        objects: reading.objects.as_ref().unwrap_or(&nothing),
+        root: &reading.project.places.root,
+        now: clock::rfc3339(clock::now()),
+    };
+    let mut found = 0;
+    for (index, publish) in graph.publishes.iter().enumerate() {
+        if !session.selection.publishes[index] {
+            continue;
+        }
+        for drift in source.verify(publish).map_err(one)? {
+            found += 1;
+            report.drift(&drift);
+        }
+    }
+    report.verified(found);
+    Ok(if found == 0 { WELL } else { FAILED })
+}

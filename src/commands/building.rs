@@ -1,0 +1,342 @@
+//! `build` and `publish`: the one way through, from the lock to the last event.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::asking::plan;
+use super::{FAILED, Outcomes, WELL, one, open};
+use crate::build;
+use crate::cli::{BuildArgs, Global};
+use crate::error::{Error, Result};
+use crate::event::{Event, PublishedCounts};
+use crate::graph::{Graph, Publish};
+use crate::job::{Executor as _, Stop};
+use crate::manifest::RuleKind;
+use crate::objects::Objects;
+use crate::plan::{self, Verdict};
+use crate::project::{self, Patience, Project};
+use crate::publish::Done;
+use crate::publishing::{Reach, Source};
+use crate::records::Records;
+use crate::report::Report;
+use crate::selection::{self, Selection};
+use crate::session::{self, Session, World};
+use crate::setup::{Build, Executors, Options};
+use crate::shelf::Stored;
+use crate::{clock, why};
+
+pub fn build(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
+    run(global, args, Reach::Local, report)
+}
+
+pub fn publish(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
+    run(global, args, Reach::All, report)
+}
+
+fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> Outcomes {
+    if args.dry_run {
+        return plan(global, &args.select, None, false, report);
+    }
+    let begun = Instant::now();
+    let project = open(global)?;
+    let selection = selection::select(&project.graph, &args.select.request())?;
+    if reach == Reach::All {
+        refuse_remote(&project.graph, &selection).map_err(one)?;
+    }
+    let patience = if args.no_wait { Patience::GiveUp } else { Patience::Wait };
+    let _lock =
+        project::lock(&project.places, patience, &mut |line| report.say(&line)).map_err(one)?;
+    let stop = stop_on_signals().map_err(one)?;
+    let world = World::new();
+    let objects = Objects::open(&project.places.cache).map_err(one)?;
+    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
+    if let Some(message) = told {
+        report.event(&Event::Note { message });
+    }
+    sweep(&project, &world, &objects, report).map_err(one)?;
+    let looked = session::look(&project, selection.clone(), Some(&records), Some(&objects), &world);
+    let session = match looked {
+        Ok(session) => session,
+        // A database may turn out damaged only where it is read.
+        Err(error) => match records.replaced().map_err(one)? {
+            Ok((anew, told)) => {
+                records = anew;
+                report.event(&Event::Note { message: told });
+                session::look(&project, selection, Some(&records), Some(&objects), &world)
+                    .map_err(one)?
+            }
+            Err(_) => return Err(one(error)),
+        },
+    };
+    let graph = &project.graph;
+    remember(&session, &mut records, &world).map_err(one)?;
+    for note in notes(&session) {
+        report.event(&Event::Note { message: note });
+    }
+    let shelf = Stored { objects: Some(&objects) };
+    let reasons = {
+        let judge = session.judge(&shelf);
+        let folds =
+            why::fold(&judge, &session.board, Some(&records), &session.selection).map_err(one)?;
+        folds.iter().map(|fold| fold.words(graph)).collect()
+    };
+    let targets = build::count(graph, &session.selection, &session.board);
+    let (steps, plots) = kinds(&session);
+    report.event(&Event::Started { targets, steps, plots, reasons });
+    let options = options(args);
+    let Session { selection, last, facts, snapshot, board, .. } = session;
+    let built = build::build(
+        &Build {
+            graph,
+            places: &project.places,
+            facts: &facts,
+            snapshot: &snapshot,
+            selection: &selection,
+            last: &last,
+            shelf: &shelf,
+            objects: &objects,
+            executors: Executors { programs: &world.programs, containers: world.executor(graph) },
+            stop: &stop,
+            options: &options,
+            now: &clock::now,
+        },
+        &mut records,
+        board,
+        &mut |event| report.event(&event),
+    );
+    let done = match built {
+        Ok(done) => done,
+        Err(error) => {
+            return Err(one(match records.replaced().map_err(one)? {
+                Ok((_, told)) => {
+                    report.event(&Event::Note { message: told });
+                    error.hint("run `jheem build` again: it begins with new records")
+                }
+                Err(_) => error,
+            }));
+        }
+    };
+    let mut published = PublishedCounts::default();
+    let mut problems = done.problems;
+    if !done.stopped {
+        let source = Source {
+            graph,
+            selection: &selection,
+            board: &done.board,
+            objects: &objects,
+            root: &project.places.root,
+            now: clock::rfc3339(clock::now()),
+        };
+        problems += publish_all(&source, reach, &mut records, &mut published, report);
+    }
+    let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0;
+    report.event(&Event::Finished {
+        ok,
+        targets: done.targets,
+        published,
+        runs: done.runs,
+        seconds: begun.elapsed().as_secs_f64(),
+    });
+    // The process ends now: giving all this back piece by piece would take as long as looking did.
+    std::mem::forget((facts, snapshot, selection, last, done.board));
+    Ok(match (ok, done.stopped) {
+        (_, true) => 130,
+        (true, false) => WELL,
+        (false, false) => FAILED,
+    })
+}
+
+/// How many steps and how many plots can exist.
+fn kinds(session: &Session<'_>) -> (usize, usize) {
+    let graph = &session.project.graph;
+    let (mut steps, mut plots) = (0, 0);
+    for target in session.selection.targets() {
+        match (
+            session.board.verdict(graph, &session.selection, target),
+            graph.rule(target.rule).name.kind,
+        ) {
+            (Verdict::Absent(_), _) => {}
+            (_, RuleKind::Step) => steps += 1,
+            (_, RuleKind::Plot) => plots += 1,
+        }
+    }
+    (steps, plots)
+}
+
+/// Publishes everything that was asked for; returns how many publishes failed.
+fn publish_all(
+    source: &Source<'_>,
+    reach: Reach,
+    records: &mut Records,
+    published: &mut PublishedCounts,
+    report: &mut Report,
+) -> usize {
+    let mut failed = 0;
+    for (index, publish) in source.graph.publishes.iter().enumerate() {
+        if !source.selection.publishes[index] {
+            continue;
+        }
+        match publish_one(source, publish, reach, records) {
+            Ok(None) => {}
+            Ok(Some((done, orphaned))) => {
+                published.objects += done.objects + done.headers;
+                published.rows += done.rows;
+                published.bytes += done.bytes;
+                if orphaned > 0 {
+                    let message = format!(
+                        "{} published before, and no target publishes {} now; nothing was removed",
+                        if orphaned == 1 {
+                            "1 key was".into()
+                        } else {
+                            format!("{orphaned} keys were")
+                        },
+                        if orphaned == 1 { "it" } else { "them" },
+                    );
+                    report.event(&Event::Note { message });
+                }
+                report.event(&Event::Published {
+                    publish: publish.name.clone(),
+                    objects: done.objects + done.headers,
+                    rows: done.rows,
+                    bytes: done.bytes,
+                });
+            }
+            Err(error) => {
+                failed += 1;
+                let mut lines = error.causes.clone();
+                lines.extend(error.hints.iter().map(|hint| format!("hint: {hint}")));
+                let message = format!("publish `{}` failed: {}", publish.name, error.message);
+                report.event(&Event::Problem { message, lines });
+            }
+        }
+    }
+    failed
+}
+
+/// Publishes what one publish wants; returns what was done, and how many keys are orphaned.
+///
+/// None if all its destinations are out of reach.
+fn publish_one(
+    source: &Source<'_>,
+    publish: &Publish,
+    reach: Reach,
+    records: &mut Records,
+) -> Result<Option<(Done, usize)>> {
+    if let Some(known) = records.settled(&publish.name)?
+        && source.still_settled(publish, reach, &known)
+    {
+        return Ok(Some((Done::default(), known.orphaned)));
+    }
+    let Some(prepared) = source.prepare(publish, reach)? else { return Ok(None) };
+    let done = source.apply(&prepared, &mut |_| {})?;
+    if let Some(settled) = &prepared.settled {
+        records.commit(|w| w.settled(&publish.name, settled))?;
+    }
+    Ok(Some((done, prepared.plan.orphans.len())))
+}
+
+/// Remote destinations are not built yet; better said before anything runs.
+pub(super) fn refuse_remote(graph: &Graph, selection: &Selection) -> Result<()> {
+    for (index, publish) in graph.publishes.iter().enumerate() {
+        if !selection.publishes[index] {
+            continue;
+        }
+        let urls = publish.objects.iter().map(|o| (&o.to, &o.span));
+        for (url, span) in urls.chain(publish.rows.iter().map(|r| (&r.to, &r.span))) {
+            let destination = crate::publish::parse_destination(url).map_err(Error::user)?;
+            if !destination.is_local() {
+                return Err(Error::unsupported(format!("publishing to `{url}` is not built yet"))
+                    .at(&graph.source, span.clone())
+                    .hint("choose a profile whose destinations are `file:` and `sqlite:`"));
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn options(args: &BuildArgs) -> Options {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let jobs = args.jobs.unwrap_or(processors).max(1);
+    Options {
+        jobs,
+        cpus: processors.max(jobs) as f64,
+        memory: crate::machine::memory(),
+        keep_going: args.keep_going,
+    }
+}
+
+pub(super) fn stop_on_signals() -> Result<Arc<Stop>> {
+    let stop = Arc::new(Stop::default());
+    let mut signals = signal_hook::iterator::Signals::new([
+        signal_hook::consts::SIGINT,
+        signal_hook::consts::SIGTERM,
+        signal_hook::consts::SIGHUP,
+    ])
+    .map_err(|e| Error::environment("cannot listen for signals").because(e))?;
+    let raised = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            raised.raise();
+        }
+    });
+    Ok(stop)
+}
+
+/// Ends and removes what a killed jheem left.
+pub(super) fn sweep(
+    project: &Project,
+    world: &World,
+    objects: &Objects,
+    report: &mut Report,
+) -> Result<()> {
+    let scratch = project.places.scratch();
+    objects.sweep()?;
+    let mut removed = world.programs.sweep(&project.places.owner, &scratch)?;
+    if let Ok(containers) = world.executor(&project.graph) {
+        removed.extend(containers.sweep(&project.places.owner, &scratch)?);
+    }
+    if !removed.is_empty() {
+        let message = format!("an earlier jheem was cut off; removed {}", removed.join(", "));
+        report.event(&Event::Note { message });
+    }
+    Ok(())
+}
+
+/// Keeps what was learned by looking: hashes of inputs, and which images names stand for.
+fn remember(session: &Session<'_>, records: &mut Records, world: &World) -> Result<()> {
+    let graph = &session.project.graph;
+    let mut images = Vec::new();
+    for (runner, fact) in graph.runners.iter().zip(&session.facts.runners) {
+        if let (
+            crate::graph::Start::Image(name),
+            plan::RunnerFact::Known { identity, note: None },
+        ) = (&runner.start, fact)
+        {
+            let platform = runner.platform.clone().unwrap_or_default();
+            images.push((name.clone(), platform, identity.trim_start_matches("image ").to_owned()));
+        }
+    }
+    let _asked_already = world;
+    if session.snapshot.fresh.is_empty() && images.is_empty() {
+        return Ok(());
+    }
+    records.commit(|w| {
+        for (path, entry) in &session.snapshot.fresh {
+            w.input_memo(path, entry)?;
+        }
+        images.iter().try_for_each(|(name, platform, id)| w.image(name, platform, id))
+    })
+}
+
+/// What is known in an unusual way, said aloud.
+pub(super) fn notes(session: &Session<'_>) -> Vec<String> {
+    session
+        .facts
+        .runners
+        .iter()
+        .filter_map(|fact| match fact {
+            plan::RunnerFact::Known { note, .. } => note.clone(),
+            _ => None,
+        })
+        .collect()
+}

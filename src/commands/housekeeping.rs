@@ -1,0 +1,262 @@
+//! `update`, `accept`, `log`, `check`, `cache`, `init` and what is printed once.
+
+use std::path::Path;
+
+use clap::CommandFactory as _;
+use clap_complete::Shell;
+
+use super::building::{options, stop_on_signals, sweep};
+use super::{FAILED, Outcomes, Reading, WELL, one, open};
+use crate::build;
+use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
+use crate::error::Error;
+use crate::objects::Objects;
+use crate::plan::{self};
+use crate::project::{self, Patience};
+use crate::records::{Holding, Outcome, Records};
+use crate::report::Report;
+use crate::selection::{self};
+use crate::session::{self, World};
+use crate::setup::{Build, Executors};
+use crate::shelf::Stored;
+use crate::{check, clock};
+
+pub fn update(global: &Global, report: &mut Report) -> Outcomes {
+    let project = open(global)?;
+    let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
+        .map_err(one)?;
+    let (mut records, _) = Records::open(&project.places.cache).map_err(one)?;
+    let world = World::new();
+    let mut code = WELL;
+    for runner in &project.graph.runners {
+        let crate::graph::Start::Image(name) = &runner.start else { continue };
+        let platform = runner.platform.clone().unwrap_or_default();
+        let before = records.image(name, &platform).map_err(one)?;
+        let containers = world.containers().map_err(one)?;
+        match containers.image_id(name, runner.platform.as_deref()).map_err(one)? {
+            Some(id) => {
+                records.commit(|w| w.image(name, &platform, &id)).map_err(one)?;
+                let change = match before {
+                    Some(before) if before == id => "unchanged".to_owned(),
+                    Some(before) => format!("was {before}"),
+                    None => "new".to_owned(),
+                };
+                report.data(&format!("{name} {id} ({change})"));
+            }
+            None => {
+                code = Error::environment("").kind.exit_code();
+                report.say(&format!("the daemon has no image `{name}`; pull or build it first"));
+            }
+        }
+    }
+    Ok(code)
+}
+
+pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+    let project = open(global)?;
+    let selection = selection::select(&project.graph, &select.request())?;
+    let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
+        .map_err(one)?;
+    let (mut records, _) = Records::open(&project.places.cache).map_err(one)?;
+    let graph = &project.graph;
+    let mut accepted = 0;
+    for target in selection.targets() {
+        if !selection.goals[target.rule.0][target.cell] {
+            continue;
+        }
+        let mut told = false;
+        for group in 0..graph.rule(target.rule).groups.len() {
+            let key = plan::record_key(graph, target, group);
+            let Some(mut record) = records.one(&key).map_err(one)? else { continue };
+            let Outcome::Failed { lines, .. } = &record.outcome else { continue };
+            let patterns = &graph.runner_of(target.rule).log.absent;
+            let Some(line) = lines.iter().find(|l| plan::absence_holds(patterns, l)).cloned()
+            else {
+                continue;
+            };
+            record.ever_made = false;
+            record.outcome = Outcome::Absent { line, pattern: String::new() };
+            records.commit(|w| w.record(&key, &record)).map_err(one)?;
+            told = true;
+        }
+        if told {
+            accepted += 1;
+            report.listed(&graph.label(target));
+        }
+    }
+    report.say(&format!("{} accepted as absent", crate::error::numbered(accepted, "target")));
+    Ok(WELL)
+}
+
+pub fn log(global: &Global, run: Option<&str>, report: &mut Report) -> Outcomes {
+    let reading = Reading::open(global)?;
+    let runs = match &reading.records {
+        Some(records) => records.runs(1000).map_err(one)?,
+        None => Vec::new(),
+    };
+    let Some(wanted) = run else {
+        report.runs(&runs);
+        return Ok(WELL);
+    };
+    let found = match wanted {
+        "last" => runs.first().map(|r| r.id.clone()),
+        name => {
+            let exact = reading.project.places.logs().join(format!("{name}.log"));
+            if exact.is_file() {
+                Some(name.to_owned())
+            } else {
+                runs.iter().map(|r| &r.id).find(|id| id.starts_with(name)).cloned()
+            }
+        }
+    };
+    let Some(id) = found else {
+        return Err(one(
+            Error::user(format!("no run is called `{wanted}`")).hint("`jheem log` lists them")
+        ));
+    };
+    let path = reading.project.places.logs().join(format!("{id}.log"));
+    let bytes = std::fs::read(&path).map_err(|e| one(Error::io("read the log", &path, &e)))?;
+    for line in String::from_utf8_lossy(&bytes).lines() {
+        report.data(line);
+    }
+    Ok(WELL)
+}
+
+pub fn check(
+    global: &Global,
+    select: &Select,
+    sample: usize,
+    seed: u64,
+    report: &mut Report,
+) -> Outcomes {
+    let project = open(global)?;
+    let graph = &project.graph;
+    let selection = selection::select(graph, &select.request())?;
+    let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
+        .map_err(one)?;
+    let stop = stop_on_signals().map_err(one)?;
+    let world = World::new();
+    let objects = Objects::open(&project.places.cache).map_err(one)?;
+    sweep(&project, &world, &objects, report).map_err(one)?;
+    let records = Records::read(&project.places.cache).map_err(one)?;
+    let session = session::look(&project, selection, records.as_ref(), Some(&objects), &world)
+        .map_err(one)?;
+    let targets = check::sample(graph, &session.selection, &session.board, sample, seed);
+    if targets.is_empty() {
+        return Err(one(Error::user(
+            "nothing that is selected is made, so nothing can be checked",
+        )
+        .hint("run `jheem build` first")));
+    }
+    let shelf = Stored { objects: Some(&objects) };
+    let judge = session.judge(&shelf);
+    let options = options(&BuildArgs::default());
+    let build = Build {
+        graph,
+        places: &project.places,
+        facts: &session.facts,
+        snapshot: &session.snapshot,
+        selection: &session.selection,
+        last: &session.last,
+        shelf: &shelf,
+        objects: &objects,
+        executors: Executors { programs: &world.programs, containers: world.executor(graph) },
+        stop: &stop,
+        options: &options,
+        now: &clock::now,
+    };
+    let stamp = build::free_stamp(&project.places, clock::now());
+    let mut differing = 0;
+    for (index, &target) in targets.iter().enumerate() {
+        let run = format!("{stamp}-{}", index + 1);
+        let differences =
+            check::compare(&build, &judge, &session.board, target, &run).map_err(one)?;
+        if stop.is_raised() {
+            return Ok(130);
+        }
+        differing += usize::from(!differences.is_empty());
+        report.compared(&graph.label(target), &differences);
+    }
+    report.checked(targets.len(), differing);
+    Ok(if differing == 0 { WELL } else { FAILED })
+}
+
+pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outcomes {
+    let project = open(global)?;
+    match what {
+        CacheCommand::Stat => {
+            let objects = Objects::read_only(&project.places.cache);
+            let usage = objects.usage().map_err(one)?;
+            let records = Records::read(&project.places.cache).map_err(one)?;
+            let held = match &records {
+                Some(records) => records.objects().map_err(one)?,
+                None => Default::default(),
+            };
+            let current = held.values().filter(|h| **h == Holding::Current).count();
+            report.usage(&usage, current);
+        }
+        CacheCommand::Gc { size } => {
+            let limit = match size {
+                Some(text) => text
+                    .parse::<bytesize::ByteSize>()
+                    .map_err(|e| {
+                        one(Error::user(format!("`{text}` is not a size: {e}"))
+                            .hint("write it as `20GiB`"))
+                    })?
+                    .as_u64(),
+                None => project.graph.cache_size.unwrap_or(u64::MAX),
+            };
+            let _lock =
+                project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
+                    .map_err(one)?;
+            let objects = Objects::open(&project.places.cache).map_err(one)?;
+            let (records, _) = Records::open(&project.places.cache).map_err(one)?;
+            let held = records.objects().map_err(one)?;
+            objects.sweep().map_err(one)?;
+            let rank = |digest: &crate::digest::Digest| match held.get(digest) {
+                Some(Holding::Current) => None,
+                Some(Holding::Past(at)) => Some(*at),
+                // What no record speaks of was left by a kill, or was refused.
+                Some(Holding::Refused) | None => Some(0),
+            };
+            let freed = objects.collect(&rank, limit).map_err(one)?;
+            report.freed(&freed, limit);
+        }
+    }
+    Ok(WELL)
+}
+
+pub fn init(folder: &Path, report: &mut Report) -> Outcomes {
+    let path = folder.join(project::JHEEMFILE);
+    if path.exists() {
+        return Err(one(Error::user(format!("`{}` exists already", path.display()))
+            .hint("edit it, or choose another folder")));
+    }
+    let text = crate::init::propose(folder).map_err(one)?;
+    std::fs::write(&path, text).map_err(|e| one(Error::io("write", &path, &e)))?;
+    report.path(&path.display().to_string());
+    Ok(WELL)
+}
+
+pub fn schema(report: &mut Report) -> Outcomes {
+    let schema = serde_json::to_string_pretty(&crate::schema::json_schema())
+        .map_err(|e| one(Error::bug(e.to_string())))?;
+    report.document(&schema);
+    Ok(WELL)
+}
+
+pub fn completions(shell: Shell, report: &mut Report) -> Outcomes {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "jheem", &mut text);
+    report.document(String::from_utf8_lossy(&text).trim_end());
+    Ok(WELL)
+}
+
+pub fn man(report: &mut Report) -> Outcomes {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut text)
+        .map_err(|e| one(Error::bug(e.to_string())))?;
+    report.document(String::from_utf8_lossy(&text).trim_end());
+    Ok(WELL)
+}
