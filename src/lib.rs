@@ -27,7 +27,6 @@ pub mod template;
 
 // Contents, runs and stats; the Jheemfile as it is written.
 pub mod content;
-pub mod init;
 pub mod job;
 pub mod manifest;
 pub mod memo;
@@ -64,6 +63,7 @@ pub mod work;
 
 // Verdicts.
 pub mod cli;
+pub mod init;
 pub mod plan;
 pub mod project;
 
