@@ -15,7 +15,17 @@ pub struct Project {
 
 impl Project {
     pub fn new() -> Project {
-        let folder = tempfile::Builder::new().prefix("jheem-it-").tempdir().unwrap();
+        Project::below(&std::env::temp_dir())
+    }
+
+    /// A project of very many files: in memory where there is a file system for that.
+    pub fn large() -> Project {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Project::below(memory) } else { Project::new() }
+    }
+
+    fn below(folder: &Path) -> Project {
+        let folder = tempfile::Builder::new().prefix("jheem-it-").tempdir_in(folder).unwrap();
         let root = folder.path().join("project");
         fs::create_dir(&root).unwrap();
         Project { folder: Some(folder), root, env: Vec::new() }

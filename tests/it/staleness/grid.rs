@@ -58,7 +58,7 @@ output.plot.path = "plots/{{city}}/{{scenario}}/{{outcome}}_{{statistic}}_{{face
         values.iter().map(|v| v.as_str().unwrap().to_owned()).collect()
     };
     let (cities, scenarios) = (values("city"), values("scenario"));
-    let project = Project::new().program("draw", DRAW).jheemfile(&text);
+    let project = Project::large().program("draw", DRAW).jheemfile(&text);
     for city in &cities {
         project.write(&format!("sims/base/{city}"), "base\n");
         for scenario in &scenarios {
