@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::event::{Ending, Event, FinishedTargets, PlannedTargets};
 use crate::graph::{Graph, RuleId, Target};
 use crate::job::Exit;
+use crate::moments::{self, Moment};
 use crate::places::Places;
 use crate::plan::{Board, Judge, Verdict};
 use crate::prepare::{Prepared, prepare};
@@ -540,6 +541,7 @@ impl<'a> Loop<'a, '_> {
             Ok(executor) => executor,
             Err(error) => return self.could_not_start(&batch, &error),
         };
+        moments::pass(Moment::Staged);
         self.tell(Event::RunStarted {
             run: id.clone(),
             rule: rule.name.to_string(),

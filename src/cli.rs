@@ -194,3 +194,6 @@ pub enum CacheCommand {
         size: Option<String>,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ pub struct Parts<'a> {
 /// The fingerprint of one group of outputs of a target.
 pub fn fingerprint(graph: &Graph, parts: &Parts<'_>, by: By) -> Digest {
     // Many small pieces are hashed faster when they lie together.
-    let mut bytes = Vec::with_capacity(2048);
+    let mut bytes = Vec::with_capacity(1000);
     walk(graph, parts, by, &mut |label, value| {
         for text in [label, value] {
             bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());

@@ -532,16 +532,21 @@ impl Graph {
     /// Fills in a text that holds only values and labels, appending to `into`.
     pub fn render_into(&self, text: &Text, space: &Space, cell: usize, into: &mut String) {
         for slot in &text.slots {
-            match slot {
-                Slot::Text(text) => into.push_str(text),
-                Slot::Value(position) => into.push_str(self.value(space, cell, *position)),
-                Slot::Label { position, label } => {
-                    let axis = &self.axes[space.axes[*position]];
-                    into.push_str(&axis.labels[*label].1[space.coordinate(cell, *position)]);
-                }
-                // The other slots are refused in such texts when the graph is built.
-                _ => {}
+            self.render_slot(slot, space, cell, into);
+        }
+    }
+
+    /// Fills in one slot of such a text.
+    pub fn render_slot(&self, slot: &Slot, space: &Space, cell: usize, into: &mut String) {
+        match slot {
+            Slot::Text(text) => into.push_str(text),
+            Slot::Value(position) => into.push_str(self.value(space, cell, *position)),
+            Slot::Label { position, label } => {
+                let axis = &self.axes[space.axes[*position]];
+                into.push_str(&axis.labels[*label].1[space.coordinate(cell, *position)]);
             }
+            // The other slots are refused in such texts when the graph is built.
+            _ => {}
         }
     }
 

@@ -21,12 +21,12 @@ pub mod error;
 pub mod event;
 pub mod figures;
 pub mod machine;
+pub mod moments;
 pub mod places;
 pub mod template;
 
 // Contents, runs and stats; the Jheemfile as it is written.
 pub mod content;
-pub mod init;
 pub mod job;
 pub mod manifest;
 pub mod memo;
@@ -63,6 +63,7 @@ pub mod work;
 
 // Verdicts.
 pub mod cli;
+pub mod init;
 pub mod plan;
 pub mod project;
 

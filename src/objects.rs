@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::memo::{self, Stat};
+use crate::moments::{self, Moment};
 
 /// What a put stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,7 +232,9 @@ impl Objects {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))?;
         }
+        moments::pass(Moment::Storing);
         fs::rename(temporary, &path).map_err(|e| store_error("store", &path, &e))?;
+        moments::pass(Moment::Stored);
         Ok(Stored { digest, size })
     }
 
@@ -321,6 +324,7 @@ impl Objects {
                 Error::environment(format!("cannot place `{}` across file systems", path.display()))
             }
         })?;
+        moments::pass(Moment::Placed);
         let metadata = fs::metadata(path).map_err(|e| Error::io("look at", path, &e))?;
         let stat = memo::stat_of(&metadata);
         if how == How::Linked
@@ -339,6 +343,7 @@ impl Objects {
         mode: u32,
     ) -> std::result::Result<How, Moving> {
         let moved = self.bring(object, temporary, mode).map_err(Moving::Failed).and_then(|how| {
+            moments::pass(Moment::Placing);
             fs::rename(temporary, path).map(|()| how).map_err(|e| match e.kind() {
                 io::ErrorKind::CrossesDevices => Moving::OtherFileSystem,
                 _ => Moving::Failed(store_error("place", path, &e)),

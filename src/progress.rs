@@ -2,11 +2,14 @@
 //!
 //! Pure: it has no clock and draws nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::event::{Ending, Event, PlannedTargets};
 use crate::figures::{numbered, rate, thousands};
+
+/// How a run ends that went well.
+pub const WELL: &str = "code 0";
 
 /// A run that is going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,8 +75,12 @@ pub struct Progress {
     pub problems: usize,
     pub notes: usize,
     pub stopping: bool,
-    /// Runs that did not make all that was asked of them, in the order in which they ended.
-    pub bad_runs: Vec<String>,
+    /// The runs whose targets failed, as far as their logs say whose they were, the first first.
+    failing: Vec<String>,
+    /// Runs that ended badly and did not make all that was asked of them.
+    ended_badly: Vec<String>,
+    /// Which run makes a target now.
+    makers: HashMap<String, String>,
     /// In the order in which they began.
     pub going: Vec<Going>,
     told_at: Duration,
@@ -100,9 +107,11 @@ impl Progress {
                     going.begun = (going.begun + 1).min(going.targets);
                     going.now = values(target);
                 }
+                self.makers.insert(target.clone(), run.clone());
             }
             Event::Target { target, ending, message, .. } => {
                 self.end(1);
+                let maker = self.makers.remove(target);
                 match ending {
                     Ending::Built => self.built.count(target),
                     Ending::Same => {
@@ -111,6 +120,7 @@ impl Progress {
                     }
                     Ending::Failed => {
                         self.failed.count(target);
+                        self.failing.extend(maker);
                         *self.failures.entry(message.clone().unwrap_or_default()).or_default() += 1;
                     }
                     Ending::Restored | Ending::Absent | Ending::Skipped => {}
@@ -120,12 +130,13 @@ impl Progress {
                 self.restored += targets;
                 self.end(*targets);
             }
-            Event::RunEnded { run, made, .. } => {
+            Event::RunEnded { run, made, exit, .. } => {
                 let ended = self.going.iter().position(|g| g.run == *run);
                 if let Some(ended) = ended.map(|at| self.going.remove(at))
                     && *made < ended.targets
+                    && exit != WELL
                 {
-                    self.bad_runs.push(ended.run);
+                    self.ended_badly.push(ended.run);
                 }
             }
             Event::Problem { .. } => self.problems += 1,
@@ -141,6 +152,11 @@ impl Progress {
     /// A target that needs two kinds of outputs may end twice, so the count is held within bounds.
     fn end(&mut self, targets: usize) {
         self.done = (self.done + targets).min(self.to_do);
+    }
+
+    /// The run whose log is likely to tell what went wrong first.
+    pub fn bad_run(&self) -> Option<&str> {
+        self.failing.first().or(self.ended_badly.first()).map(String::as_str)
     }
 
     /// What to say beside the bar, such as `stopping` or `publishing`.
@@ -216,7 +232,11 @@ fn program(line: &str) -> String {
         (None, Some(at)) => at + 1,
         (None, None) => 0,
     };
-    words[start.min(words.len())..].join(" ")
+    let mut words = words[start.min(words.len())..].to_vec();
+    if let Some(program) = words.first_mut() {
+        *program = program.rsplit('/').next().unwrap_or(program);
+    }
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -290,14 +310,40 @@ mod tests {
             made: 1,
         });
         assert_eq!(progress.going, []);
-        assert_eq!(progress.bad_runs, ["r1"]);
+        assert_eq!(progress.bad_run(), Some("r1"));
+    }
+
+    #[test]
+    fn the_log_that_is_pointed_at_is_the_one_of_the_failure() {
+        let began =
+            |run: &str, target: &str| Event::TargetBegan { run: run.into(), target: target.into() };
+        let run_ended = |run: &str| Event::RunEnded {
+            run: run.into(),
+            rule: "plot.rw".into(),
+            exit: "code 1".into(),
+            seconds: 2.0,
+            made: 0,
+        };
+        let progress = after(&[
+            started(2),
+            run_started("r1", 1),
+            run_started("r2", 1),
+            began("r1", "plot.rw[city=a]"),
+            began("r2", "plot.rw[city=b]"),
+            // Absent is not made either, and no failure.
+            ended("plot.rw[city=a]", Ending::Absent),
+            run_ended("r1"),
+            ended("plot.rw[city=b]", Ending::Failed),
+            run_ended("r2"),
+        ]);
+        assert_eq!(progress.bad_run(), Some("r2"));
     }
 
     #[test]
     fn a_run_shows_its_program_and_not_how_it_is_shut_off() {
         assert_eq!(
             program("cd /s/7/plots && env -i A=1 B=2 /bin/model batch --x"),
-            "/bin/model batch --x"
+            "model batch --x"
         );
         assert_eq!(
             program("docker run --rm --network none sha256:abc batch --config c"),

@@ -327,27 +327,78 @@ impl Source<'_> {
                 if absent {
                     continue;
                 }
-                let values = Values { source: self, target, read: BTreeMap::new() };
-                for object in &publish.objects {
-                    if let Ok(destination) = publish::parse_destination(&object.to) {
-                        let key = values.fixed(&object.key, object.output);
-                        keys.objects.insert((destination, key));
-                    }
-                }
-                for row in &publish.rows {
-                    let table = &rule.outputs[row.output].name;
-                    let Ok(destination) = publish::parse_destination(&row.to) else { continue };
-                    let parts = [Some(&row.hash), row.range.as_ref()].into_iter().flatten();
-                    let key = parts
-                        .map(|(name, attribute)| {
-                            (name.clone(), values.fixed_attribute(attribute, row.output))
-                        })
-                        .collect();
-                    keys.rows.insert((destination.with_table(table), RowKey(key).to_string()));
-                }
+                self.keys_of(publish, target, &mut keys);
             }
         }
         keys
+    }
+
+    /// The keys under which one target of a publish is published.
+    fn keys_of(&self, publish: &Publish, target: Target, keys: &mut DeclaredKeys) {
+        let outputs = &self.graph.rule(target.rule).outputs;
+        let values = Values { source: self, target, read: BTreeMap::new() };
+        for object in &publish.objects {
+            if let Ok(destination) = publish::parse_destination(&object.to) {
+                let key = values.fixed(&object.key, object.output);
+                keys.objects.insert((destination, key));
+            }
+        }
+        for row in &publish.rows {
+            let Ok(destination) = publish::parse_destination(&row.to) else { continue };
+            let parts = [Some(&row.hash), row.range.as_ref()].into_iter().flatten();
+            let key = parts
+                .map(|(name, attribute)| {
+                    (name.clone(), values.fixed_attribute(attribute, row.output))
+                })
+                .collect();
+            let destination = destination.with_table(&outputs[row.output].name);
+            keys.rows.insert((destination, RowKey(key).to_string()));
+        }
+    }
+
+    /// The targets of which a manifest of this project on this machine knows something.
+    ///
+    /// A manifest that cannot be read knows nothing here; the publish itself will say so.
+    pub fn known_at_destinations(&self) -> HashSet<Target> {
+        let mut known = HashSet::new();
+        let mut there: BTreeMap<Destination, HashSet<String>> = BTreeMap::new();
+        for publish in &self.graph.publishes {
+            for cell in 0..self.graph.rule(publish.of).space.cells() {
+                let target = Target { rule: publish.of, cell };
+                let mut keys = DeclaredKeys { objects: HashSet::new(), rows: HashSet::new() };
+                self.keys_of(publish, target, &mut keys);
+                let published = keys.objects.into_iter().chain(keys.rows).any(|(at, key)| {
+                    let entries = there
+                        .entry(at)
+                        .or_insert_with_key(|at| self.manifest_keys(at).unwrap_or_default());
+                    entries.contains(&key)
+                });
+                if published {
+                    known.insert(target);
+                }
+            }
+        }
+        known
+    }
+
+    /// All keys of this project's manifest at a destination; none at a remote one.
+    fn manifest_keys(&self, destination: &Destination) -> Result<HashSet<String>> {
+        if !destination.is_local() {
+            return Ok(HashSet::new());
+        }
+        let mut keys = HashSet::new();
+        for place in publish::open(self.root, std::slice::from_ref(destination))? {
+            match place {
+                Place::Objects(place) => {
+                    keys.extend(place.read(&self.graph.project, &[])?.entries.into_keys());
+                }
+                Place::Rows(place) => {
+                    let entries = place.read(&self.graph.project, &[])?.entries;
+                    keys.extend(entries.into_keys().map(|key| key.to_string()));
+                }
+            }
+        }
+        Ok(keys)
     }
 }
 

@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +15,9 @@ use crate::memo;
 
 /// The format of everything in the database; another version is set aside and begun anew.
 const VERSION: i64 = 2;
+
+/// How many records are unpacked at a time.
+const TOGETHER: usize = 2048;
 
 /// Names a target and a group of its outputs across builds, whatever the order of the Jheemfile.
 pub type Key = [u8; 16];
@@ -243,25 +245,38 @@ impl Records {
         let read = || -> rusqlite::Result<HashMap<Key, Record>> {
             let mut statement = self.connection.prepare("SELECT key, record FROM target")?;
             let mut rows = statement.query([])?;
-            // Packed records lie end to end until all are read; unpacking takes longer than reading.
-            let mut packed: Vec<u8> = Vec::new();
-            let mut ends: Vec<(Key, usize)> = Vec::new();
-            while let Some(row) = rows.next()? {
-                if let Ok(key) = row.get_ref(0)?.as_blob()?.try_into() {
-                    packed.extend_from_slice(row.get_ref(1)?.as_blob()?);
-                    ends.push((key, packed.len()));
+            // Unpacking takes longer than reading, so other threads unpack while this one reads on.
+            let (sender, unpacked) = std::sync::mpsc::channel();
+            rayon::in_place_scope(|scope| -> rusqlite::Result<()> {
+                let mut some: Vec<(Key, Vec<u8>)> = Vec::new();
+                loop {
+                    let row = rows.next()?;
+                    if let Some(row) = row
+                        && let Ok(key) = row.get_ref(0)?.as_blob()?.try_into()
+                    {
+                        some.push((key, row.get_ref(1)?.as_blob()?.to_vec()));
+                    }
+                    if some.len() == TOGETHER || row.is_none() {
+                        let (sender, packed) = (sender.clone(), std::mem::take(&mut some));
+                        scope.spawn(move |_| {
+                            // A row that does not read back is as good as none: the target is judged anew.
+                            let read = |(key, packed): (Key, Vec<u8>)| {
+                                Some((key, postcard::from_bytes::<Record>(&packed).ok()?))
+                            };
+                            let records: Vec<_> = packed.into_iter().filter_map(read).collect();
+                            // The receiver stays until all are done.
+                            let _sent = sender.send(records);
+                        });
+                    }
+                    if row.is_none() {
+                        return Ok(());
+                    }
                 }
-            }
-            let unpack = |at: usize| {
-                let start = at.checked_sub(1).map_or(0, |before| ends[before].1);
-                let (key, end) = ends[at];
-                // A row that does not read back is as good as none: the target is judged anew.
-                Some((key, postcard::from_bytes(&packed[start..end]).ok()?))
-            };
-            let records: Vec<Option<(Key, Record)>> =
-                (0..ends.len()).into_par_iter().with_min_len(256).map(unpack).collect();
-            let mut by_key = HashMap::with_capacity(records.len());
-            by_key.extend(records.into_iter().flatten());
+            })?;
+            drop(sender);
+            let unpacked: Vec<Vec<(Key, Record)>> = unpacked.into_iter().collect();
+            let mut by_key = HashMap::with_capacity(unpacked.iter().map(Vec::len).sum());
+            by_key.extend(unpacked.into_iter().flatten());
             Ok(by_key)
         };
         self.fail(read())

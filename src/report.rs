@@ -22,7 +22,6 @@ use crate::why::{Explanation, Fold};
 use answer::Answer;
 use bars::Bars;
 use paint::Paint;
-use words::PlanRow;
 
 pub mod answer;
 mod bars;
@@ -275,20 +274,8 @@ impl Report {
             }
             return;
         }
-        let rows: Vec<PlanRow> = folds
-            .iter()
-            .map(|fold| PlanRow {
-                verdict: fold.verdict,
-                targets: fold.targets,
-                noun: fold.noun(graph),
-                narrowed: match fold.narrowed.is_empty() {
-                    true => graph.rule(fold.rule).name.to_string(),
-                    false => fold.narrowed.join(", "),
-                },
-                reason: fold.reason.clone(),
-            })
-            .collect();
-        for line in words::plan(&rows, self.out.paint) {
+        let folds: Vec<String> = folds.iter().map(|fold| fold.words(graph)).collect();
+        for line in words::reasons(&folds, self.out.paint) {
             self.out.line(&line);
         }
     }

@@ -3,8 +3,6 @@
 //! The same text is made for the run and for the fingerprint, which asks for a batch of one.
 //! Paths are those that the run sees, so no folder of this machine is ever in them.
 
-use std::fmt::Write as _;
-
 use crate::graph::{From, Graph, Read, Slot, Target, Text};
 
 /// A product of values: for each position of the rule's space, the value indices that are named.
@@ -110,12 +108,7 @@ fn argument(graph: &Graph, ask: &Ask<'_>, text: &Text, into: &mut Vec<String>) {
                 let inside = graph.runner_of(target.rule).inside(&path).unwrap_or(path);
                 argument.push_str(&inside);
             }
-            _ => graph.render_into(
-                &Text { slots: vec![slot.clone()] },
-                &rule.space,
-                target.cell,
-                &mut argument,
-            ),
+            _ => graph.render_slot(slot, &rule.space, target.cell, &mut argument),
         }
     }
     into.push(argument);
@@ -125,22 +118,37 @@ fn argument(graph: &Graph, ask: &Ask<'_>, text: &Text, into: &mut Vec<String>) {
 pub fn jobs_file(graph: &Graph, ask: &Ask<'_>) -> Option<String> {
     let rule = graph.rule(ask.first.rule);
     let batch = rule.batch.as_ref().filter(|b| b.file)?;
-    let mut text = String::from("jobs:\n");
+    let mut text = String::with_capacity(256);
+    text.push_str("jobs:\n");
     for product in ask.products {
         for (position, values) in product.values.iter().enumerate() {
             let axis = &graph.axes[rule.space.axes[position]];
-            let lead = if position == 0 { "  - " } else { "    " };
-            let quoted: Vec<String> = values
-                .iter()
-                .map(|&v| serde_json::Value::from(axis.values[v].as_str()).to_string())
-                .collect();
-            let field = &batch.fields[position];
-            let written = match (batch.by.contains(&position), quoted.as_slice()) {
-                (true, [value]) => writeln!(text, "{lead}{field}: {value}"),
-                _ => writeln!(text, "{lead}{field}: [{}]", quoted.join(", ")),
-            };
-            written.expect("strings take all");
+            text.push_str(if position == 0 { "  - " } else { "    " });
+            text.push_str(&batch.fields[position]);
+            text.push_str(": ");
+            let alone = batch.by.contains(&position) && values.len() == 1;
+            if !alone {
+                text.push('[');
+            }
+            for (index, &value) in values.iter().enumerate() {
+                if index > 0 {
+                    text.push_str(", ");
+                }
+                quote(&axis.values[value], &mut text);
+            }
+            text.push_str(if alone { "\n" } else { "]\n" });
         }
     }
     Some(text)
+}
+
+/// A text in double quotes, as YAML and JSON both read it.
+fn quote(text: &str, into: &mut String) {
+    if text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') {
+        into.push('"');
+        into.push_str(text);
+        into.push('"');
+    } else {
+        into.push_str(&serde_json::Value::from(text).to_string());
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::error::{Error, Result};
 use crate::facts::Snapshot;
-use crate::graph::{Graph, RuleId};
+use crate::graph::{Graph, RuleId, Target};
 use crate::job::{Executor, Stop};
 use crate::objects::Objects;
 use crate::places::Places;
@@ -53,4 +53,6 @@ pub struct Build<'a> {
     pub options: &'a Options,
     /// Seconds since 1970.
     pub now: &'a (dyn Fn() -> u64 + Sync),
+    /// Whether a target is in a manifest, so that it cannot become absent unseen.
+    pub published: &'a (dyn Fn(Target) -> bool + Sync),
 }

@@ -167,18 +167,13 @@ pub struct Fold {
 }
 
 impl Fold {
-    /// `plot` or `step`.
-    pub fn noun(&self, graph: &Graph) -> &'static str {
-        match graph.rule(self.rule).name.kind {
-            crate::manifest::RuleKind::Step => "step",
-            crate::manifest::RuleKind::Plot => "plot",
-        }
-    }
-
     /// `477 plots stale: city=C.12580, scenario=cessation: prerun changed`
     pub fn words(&self, graph: &Graph) -> String {
         let rule = graph.rule(self.rule);
-        let noun = self.noun(graph);
+        let noun = match rule.name.kind {
+            crate::manifest::RuleKind::Step => "step",
+            crate::manifest::RuleKind::Plot => "plot",
+        };
         let narrowed =
             if self.narrowed.is_empty() { rule.name.to_string() } else { self.narrowed.join(", ") };
         format!(

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, RuleId};
 use crate::job::{Executor, Exit, RunSpec, Stop};
 use crate::log_lines::{self, How, LogReader, LogRules};
+use crate::moments::{self, Moment};
 use crate::objects::Objects;
 
 /// Everything one run needs.
@@ -146,6 +147,7 @@ impl<'a> Watch<'a> {
         let exit = executor.run(&self.work.spec, stop, &mut |_, line| {
             // A log that cannot be written must not lose a plot.
             let _kept = writeln!(log, "{line}");
+            moments::pass(Moment::Heard);
             let (sign, events) = reader.read(line);
             for event in events {
                 self.event(event, started);

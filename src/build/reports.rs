@@ -10,6 +10,7 @@ use crate::event::{Ending, Event};
 use crate::facts::{self};
 use crate::graph::{From, Target};
 use crate::memo;
+use crate::moments::{self, Moment};
 use crate::plan::{self, Verdict};
 use crate::records::{self, Made, Outcome};
 use crate::work::Report;
@@ -118,6 +119,7 @@ impl<'a> Loop<'a, '_> {
         if !self.build.graph.runner_of(target.rule).log.absent.is_empty() {
             self.records.commit(|w| readers_keys.iter().try_for_each(|key| w.possible(key)))?;
         }
+        moments::pass(Moment::Recorded);
         let mut memos = Vec::new();
         for group in (0..32).filter(|g| asked & (1 << g) != 0) {
             match place(self.build, &self.board, target, group)? {
@@ -240,7 +242,7 @@ impl<'a> Loop<'a, '_> {
         let pattern =
             graph.runner_of(target.rule).log.absent.get(pattern).cloned().unwrap_or_default();
         let existed = self.groups(target).into_iter().any(|group| self.ever_made(target, group));
-        if existed {
+        if existed || (self.build.published)(target) {
             let message = format!(
                 "it was made before, and now the container says that it cannot exist; `jheem accept` agrees to that: {line}"
             );

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::graph::{Graph, Target};
 use crate::memo;
+use crate::moments::{self, Moment};
 use crate::plan::{self, Board, FileFact, Reason, Verdict};
 use crate::records::{Key, MadeOutput, Outcome, Record};
 use crate::setup::Build;
@@ -129,6 +130,7 @@ impl<'a> Loop<'a, '_> {
                 Err(error) => return Err(error),
             }
         }
+        moments::pass(Moment::Restored);
         self.write(&writes)?;
         if restored > 0 {
             self.tell(Event::Restored { targets: restored });

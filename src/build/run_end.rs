@@ -9,6 +9,7 @@ use crate::error::numbered;
 use crate::event::{Ending, Event};
 use crate::graph::Target;
 use crate::job::Exit;
+use crate::moments::{self, Moment};
 use crate::plan::{self, Reason, Verdict};
 use crate::records::{self, Outcome};
 use crate::work::{Ended, Undone};
@@ -32,6 +33,7 @@ impl<'a> Loop<'a, '_> {
             milliseconds: (ended.seconds * 1000.0) as u64,
             exit: exit.clone(),
         };
+        moments::pass(Moment::Ended);
         self.records.commit(|w| w.run(&run))?;
         self.tell(Event::RunEnded {
             run: ended.run.clone(),
@@ -41,6 +43,7 @@ impl<'a> Loop<'a, '_> {
             made,
         });
         let scratch = self.build.places.scratch().join(&ended.run);
+        moments::pass(Moment::Cleaning);
         // What cannot be removed now, such as another user's files, the next sweep removes.
         let _left = std::fs::remove_dir_all(&scratch);
         let retried = self.undone(&running, ended)?;

@@ -172,6 +172,11 @@ fn write_batches_with(
     report: &mut Report,
 ) -> Result<()> {
     let graph = &reading.project.graph;
+    // What was made there by hand is not ours to remove.
+    if folder.join("scratch").exists() {
+        return Err(Error::user(format!("`{}` holds the runs of another plan", folder.display()))
+            .hint("choose another folder, or remove that one"));
+    }
     let world = World::new();
     let stop = Stop::default();
     let options = options(&BuildArgs::default());
@@ -191,6 +196,7 @@ fn write_batches_with(
         stop: &stop,
         options: &options,
         now: &clock::now,
+        published: &|_| false,
     };
     for (index, batch) in batches.iter().enumerate() {
         let id = format!("run-{}", index + 1);

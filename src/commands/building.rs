@@ -1,6 +1,6 @@
 //! `build` and `publish`: the one way through, from the lock to the last event.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::asking::plan;
@@ -9,11 +9,12 @@ use crate::build;
 use crate::cli::{BuildArgs, Global};
 use crate::error::{Error, Result};
 use crate::event::{Event, PublishedCounts};
-use crate::graph::{Graph, Publish};
+use crate::graph::{Graph, Publish, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
+use crate::moments::{self, Moment};
 use crate::objects::Objects;
-use crate::plan::{self, Verdict};
+use crate::plan::{self, Board, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publish::Done;
 use crate::publishing::{Reach, Source};
@@ -53,6 +54,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     if let Some(message) = told {
         report.event(&Event::Note { message });
     }
+    moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
     let looked = session::look(&project, selection.clone(), Some(&records), Some(&objects), &world);
     let session = match looked {
@@ -69,6 +71,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         },
     };
     let graph = &project.graph;
+    moments::pass(Moment::Judged);
     remember(&session, &mut records, &world).map_err(one)?;
     for note in notes(&session) {
         report.event(&Event::Note { message: note });
@@ -85,6 +88,21 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     report.event(&Event::Started { targets, steps, plots, reasons });
     let options = options(args);
     let Session { selection, last, facts, snapshot, board, .. } = session;
+    let known = OnceLock::new();
+    let published = |target: Target| {
+        let look = || {
+            let source = Source {
+                graph,
+                selection: &selection,
+                board: &Board::new(graph),
+                objects: &objects,
+                root: &project.places.root,
+                now: String::new(),
+            };
+            source.known_at_destinations()
+        };
+        known.get_or_init(look).contains(&target)
+    };
     let built = build::build(
         &Build {
             graph,
@@ -99,6 +117,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
             stop: &stop,
             options: &options,
             now: &clock::now,
+            published: &published,
         },
         &mut records,
         board,
@@ -291,6 +310,7 @@ pub(super) fn sweep(
 ) -> Result<()> {
     let scratch = project.places.scratch();
     objects.sweep()?;
+    moments::pass(Moment::Sweeping);
     let mut removed = world.programs.sweep(&project.places.owner, &scratch)?;
     if let Ok(containers) = world.executor(&project.graph) {
         removed.extend(containers.sweep(&project.places.owner, &scratch)?);

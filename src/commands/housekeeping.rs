@@ -164,6 +164,7 @@ pub fn check(
         stop: &stop,
         options: &options,
         now: &clock::now,
+        published: &|_| false,
     };
     let stamp = build::free_stamp(&project.places, clock::now());
     let mut differing = 0;

@@ -30,6 +30,7 @@ use crate::execute::ownership::{self, Caller};
 use crate::execute::scratch;
 use crate::execute::timing::{Order, Timing};
 use crate::job::{Engine, Executor, Exit, Mount, RunSpec, Sign, Stop, Stream};
+use crate::moments::{self, Moment};
 
 /// How often the wish to stop and the limits are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -155,6 +156,7 @@ impl Containers {
             other => other,
         };
         created.map_err(|error| self.cannot_create(spec, &error))?;
+        moments::pass(Moment::Created);
         Ok(name)
     }
 
@@ -225,6 +227,7 @@ impl Containers {
         let AttachContainerResults { mut output, input: _input } = attached;
         let started = docker.start_container(name, None::<StartContainerOptions>).await;
         started.map_err(refused)?;
+        moments::pass(Moment::Started);
 
         let mut timing = Timing::new(&spec.limits, Instant::now());
         let mut reader = Reader { out: Lines::default(), err: Lines::default(), on_line };
@@ -320,6 +323,7 @@ impl Containers {
 
     /// Ends and removes a container with its anonymous volumes; being gone already is no error.
     async fn remove(&self, name: &str) -> Result<()> {
+        moments::pass(Moment::Removing);
         let begun = Instant::now();
         loop {
             let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();

@@ -22,6 +22,7 @@ use crate::execute::lines::Lines;
 use crate::execute::scratch;
 use crate::execute::timing::{Order, Timing};
 use crate::job::{Engine, Executor, Exit, RunSpec, Sign, Stop, Stream};
+use crate::moments::{self, Moment};
 
 /// How often the wish to stop and the limits are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -183,6 +184,7 @@ fn start(spec: &RunSpec) -> Result<Running> {
     let leader = raw.expect("a child's number is positive and fits");
     let mut running =
         Running { child, family: Family { leader, mark }, pid_file: None, reaped: false };
+    moments::pass(Moment::Started);
     // On Linux the mark finds a run even if jheem is killed before this file is there.
     if let (Some(file), Some(started)) = (pid_file(&spec.scratch), family::started(leader)) {
         running.pid_file = Some(file.clone());

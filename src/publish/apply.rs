@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::error::Result;
+use crate::moments::{self, Moment};
 
 use super::destination::Destination;
 use super::manifest::ObjectEntry;
@@ -114,6 +115,7 @@ pub fn apply(
         let intent: Vec<_> =
             left.chain(next).map(|(key, entry)| (key.clone(), entry.clone())).collect();
         let publish = place.begin(there, &intent)?;
+        moments::pass(Moment::Intended);
         on_event(Event::Intended { destination });
         begun.push((destination, publish, mine, changed));
     }
@@ -165,6 +167,7 @@ pub fn apply(
             on_event(Event::Rows { destination: &wanted.destinations[index], rows });
         })?;
     }
+    moments::pass(Moment::Committed);
     for (destination, publish, _, changed) in &mut begun {
         publish.commit(changed)?;
         on_event(Event::Committed { destination });

@@ -13,6 +13,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, TransactionBehavior};
 
 use crate::error::{Error, Result};
+use crate::moments::{self, Moment};
 
 use super::attribute::{Attribute, Item};
 use super::destination::Destination;
@@ -483,6 +484,7 @@ impl RowPlace for Database {
         }
         let count = "UPDATE jheem_table SET version = version + 1 WHERE name = ?";
         transaction.execute(count, [&self.table]).map_err(failed)?;
+        moments::pass(Moment::Rows);
         transaction.commit().map_err(failed)?;
         // The last to close takes the log away, so that the database is one file again.
         database.close().map_err(|(_, error)| failed(error))?;

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::moments::{self, Moment};
 
 use super::destination::{Destination, OWN_FOLDER};
 use super::manifest::{self, Head, Lines, ObjectEntry};
@@ -426,7 +427,9 @@ impl ObjectPublish for FolderPublish<'_> {
             self.stage_all(puts)?;
             for (index, put) in puts.iter().enumerate() {
                 self.folder.make_parents(put.key, &mut self.folders)?;
+                moments::pass(Moment::Copied);
                 self.place(put, &self.temp.join(index.to_string()))?;
+                moments::pass(Moment::Published);
                 placed(batch * BATCH + index);
             }
         }
@@ -446,7 +449,9 @@ impl ObjectPublish for FolderPublish<'_> {
         for (name, bytes) in &chunks {
             self.replace(&owner.join("chunks").join(next.chunks[name].file(name)), bytes)?;
         }
+        moments::pass(Moment::Chunk);
         self.replace(&owner.join("head.json"), &next.encode())?;
+        moments::pass(Moment::Head);
         // What the head no longer names is in nobody's way: failing to remove it loses nothing.
         let named: BTreeSet<_> = next.chunks.iter().map(|(name, chunk)| chunk.file(name)).collect();
         for entry in fs::read_dir(owner.join("chunks")).into_iter().flatten().flatten() {

@@ -17,30 +17,36 @@ const MOST: usize = 12;
 const MOST_ERRORS: usize = 100;
 
 /// The reasons for a build, before it begins; none if nothing is to be done.
-///
-/// `reasons` are folds in words, such as `477 plots stale: city=C.12580: prerun changed`.
-pub fn started(targets: &PlannedTargets, reasons: &[String], paint: Paint) -> Vec<String> {
+pub fn started(targets: &PlannedTargets, folds: &[String], paint: Paint) -> Vec<String> {
     if progress::to_do(targets) == 0 {
         return Vec::new();
     }
-    let told: Vec<(String, &str, &str)> =
-        reasons.iter().filter_map(|r| counted(r)).filter(|(.., v)| *v != "absent").collect();
-    let widest = told.iter().map(|(count, ..)| count.len()).max().unwrap_or(0);
-    let mut lines: Vec<String> = told
-        .iter()
-        .take(MOST)
-        .map(|(count, rest, verdict)| {
-            let (head, tail) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
-            format!("  {count:>widest$} {}{tail}", paint.verdict(verdict, head))
-        })
-        .collect();
+    let absent = |fold: &&String| counted(fold).is_none_or(|(.., verdict)| verdict != "absent");
+    let told: Vec<String> = folds.iter().filter(absent).cloned().collect();
+    let mut lines = reasons(&told[..told.len().min(MOST)], paint);
     if told.len() > MOST {
         lines.push(paint.faint(&format!(
-            "  … and {} more; `jheem plan` lists them",
+            "… and {} more; `jheem plan` lists them",
             numbered(told.len() - MOST, "reason")
         )));
     }
     lines
+}
+
+/// The folds of a plan, such as `477 plots stale: city=C.12580: prerun changed`, with their
+/// numbers below each other.
+pub fn reasons(folds: &[String], paint: Paint) -> Vec<String> {
+    let told: Vec<(String, &str, &str)> = folds
+        .iter()
+        .map(|fold| counted(fold).unwrap_or_else(|| (String::new(), fold.as_str(), "")))
+        .collect();
+    let widest = told.iter().map(|(count, ..)| count.len()).max().unwrap_or(0);
+    told.iter()
+        .map(|(count, rest, verdict)| {
+            let (head, tail) = rest.split_at(rest.find(':').unwrap_or(rest.len()));
+            format!("{count:>widest$} {}{tail}", paint.verdict(verdict, head))
+        })
+        .collect()
 }
 
 /// The number of a fold, the rest of it, and its verdict.
@@ -102,7 +108,7 @@ pub fn passing(event: &Event, paint: Paint) -> Option<String> {
             format!("{} runs are asked to end; what is made is kept", paint.warn("stopping:"))
         }
         Event::RunEnded { rule, exit, seconds, made, run } => {
-            let exit = if exit == "code 0" { String::new() } else { format!(", {exit}") };
+            let exit = if exit == progress::WELL { String::new() } else { format!(", {exit}") };
             format!(
                 "{} {rule}: {} made in {}{exit} ({run})",
                 paint.strong("run:"),
@@ -158,20 +164,15 @@ pub fn finished(
         rows.push(("skipped", thousands(targets.skipped)));
     }
     if *published != PublishedCounts::default() {
-        rows.push((
-            "published",
-            format!(
-                "{}, {} ({})",
-                numbered(published.objects, "object"),
-                numbered(published.rows, "row"),
-                bytes(published.bytes)
-            ),
-        ));
+        let objects = (published.objects > 0).then(|| numbered(published.objects, "object"));
+        let rows_written = (published.rows > 0).then(|| numbered(published.rows, "row"));
+        let both: Vec<String> = objects.into_iter().chain(rows_written).collect();
+        rows.push(("published", format!("{} ({})", both.join(", "), bytes(published.bytes))));
     }
     if runs > 0 {
-        let log = match progress.bad_runs.first() {
-            Some(run) => format!("`jheem log {run}` shows what went wrong"),
-            None => "`jheem log last` shows the last one's log".to_owned(),
+        let log = match progress.bad_run() {
+            Some(run) if !ok => format!("`jheem log {run}` shows what went wrong"),
+            _ => "`jheem log last` shows the last one's log".to_owned(),
         };
         rows.push(("runs", format!("{}; {log}", thousands(runs))));
     }
@@ -243,43 +244,6 @@ fn what_failed(targets: &FinishedTargets, progress: &Progress) -> String {
         parts.push(numbered(progress.problems, "problem"));
     }
     parts.join(", ")
-}
-
-/// One row of a plan: how many targets of a rule share a verdict and its reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanRow {
-    pub verdict: &'static str,
-    pub targets: usize,
-    /// `plot` or `step`.
-    pub noun: &'static str,
-    /// The axes that it is narrowed to, or the rule's name.
-    pub narrowed: String,
-    pub reason: String,
-}
-
-/// The folded reasons of a plan, as a table.
-pub fn plan(rows: &[PlanRow], paint: Paint) -> Vec<String> {
-    let cells: Vec<Vec<String>> = rows
-        .iter()
-        .map(|row| {
-            let noun =
-                if row.targets == 1 { row.noun.to_owned() } else { format!("{}s", row.noun) };
-            vec![
-                thousands(row.targets),
-                format!("{noun} {}:", row.verdict),
-                format!("{}:", row.narrowed),
-                row.reason.clone(),
-            ]
-        })
-        .collect();
-    aligned_cells(&[Side::Right, Side::Left, Side::Left, Side::Left], &cells)
-        .into_iter()
-        .zip(rows)
-        .map(|(cells, row)| {
-            let kind = paint.verdict(row.verdict, &cells[1]);
-            format!("{} {kind} {} {}", cells[0], cells[2], cells[3]).trim_end().to_owned()
-        })
-        .collect()
 }
 
 /// The totals of a plan.
@@ -482,7 +446,7 @@ pub fn runs(runs: &[Run], paint: Paint) -> Vec<String> {
         let line = cells.join("  ").trim_end().to_owned();
         lines.push(match at {
             0 => paint.faint(&line),
-            at if runs[at - 1].exit == "code 0" => line,
+            at if runs[at - 1].exit == progress::WELL => line,
             _ => format!("{}  {}", cells[..5].join("  "), paint.bad(cells[5].trim_end())),
         });
     }
@@ -505,6 +469,3 @@ pub fn errors(errors: &[Error], paint: Paint) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests;

@@ -129,18 +129,20 @@ fn image() -> &'static str {
     })
 }
 
-/// Simulations of four cities, made once: five draws each.
-fn simulations() -> &'static Path {
-    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
+/// Simulations of four cities, made once: five draws each. By project path.
+fn simulations() -> &'static BTreeMap<PathBuf, Vec<u8>> {
+    static MADE: OnceLock<BTreeMap<PathBuf, Vec<u8>>> = OnceLock::new();
     MADE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         for city in CITIES {
             simulate(folder.path(), city, "base", 1);
             SCENARIOS.iter().for_each(|scenario| simulate(folder.path(), city, scenario, 1));
         }
-        folder
+        let mut files = BTreeMap::new();
+        files_below(folder.path(), &mut files);
+        let below = |path: PathBuf| path.strip_prefix(folder.path()).unwrap().to_owned();
+        files.into_iter().map(|(path, bytes)| (below(path), bytes)).collect()
     })
-    .path()
 }
 
 fn simulate(root: &Path, city: &str, scenario: &str, seed: u32) {
@@ -174,7 +176,9 @@ pub fn copy_all(from: &Path, to: &Path) {
 /// The pipeline with its simulations; `runner` is the lines that say what starts the model.
 fn pipeline(runner: &str) -> Project {
     let project = Project::new().jheemfile(&PIPELINE.replace("RUNNER", runner));
-    copy_all(&simulations().join("simulations"), &project.path("simulations"));
+    for (path, bytes) in simulations() {
+        project.write(path.to_str().unwrap(), bytes);
+    }
     project
 }
 

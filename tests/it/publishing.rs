@@ -505,3 +505,17 @@ fn a_profile_sends_what_is_published_elsewhere() {
     assert_eq!(objects(project.files("trial")).len(), 6);
     assert_eq!(touched(&before, &look(&project)), Vec::<String>::new());
 }
+
+#[test]
+fn a_plot_that_is_published_does_not_become_absent_silently_though_its_record_is_lost() {
+    let project = published().allow("\"BROKEN\"");
+    project.change("success = ", "absent = [\"ERROR: broken\"]\nsuccess = ");
+    project.build("").success();
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    let ran = project.build_as("BROKEN", "A/y", "--keep-going").code(1);
+    let ran = ran.targets("built=5 failed=1").says("`jheem accept` agrees to that");
+    assert_eq!(ran.ended("failed"), ["plot.p[city=A, outcome=y]"]);
+    project.jheem("accept --where city=A --where outcome=y").success();
+    let ran = project.build("").success().targets("fresh=5 absent=1");
+    ran.says("no target publishes them now; nothing was removed");
+}
