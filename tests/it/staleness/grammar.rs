@@ -311,5 +311,9 @@ fn compare(table: &str) {
         std::fs::write(&path, format!("{}{table}{}", &text[..begin], &text[end..])).unwrap();
         return;
     }
+    let (written, found) = (text[begin..end].lines(), table.lines());
+    for (written, found) in written.zip(found) {
+        assert_eq!(written, found, "the docs say otherwise; set {BLESS}=1 to write them");
+    }
     assert_eq!(&text[begin..end], table, "set {BLESS}=1 to write it");
 }
