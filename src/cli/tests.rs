@@ -27,7 +27,11 @@ fn filled(page: &str, begin: &str, body: &str) -> String {
     format!("{}{body}{}", &page[..start], &page[start + length..])
 }
 
+/// Two tests write the page, each its own parts of it.
+static PAGE_IN_HAND: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 fn same_as_page(make: impl Fn(String) -> String) {
+    let _in_hand = PAGE_IN_HAND.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let (path, text) = page();
     let made = make(text.clone());
     if std::env::var_os("JHEEM_BLESS").is_some() {
@@ -213,6 +217,11 @@ fn answers() -> Vec<String> {
             found: Some("blake3:77c0…, 18235 bytes"),
         },
         Answer::Verified { differences: 1 },
+        Answer::Compared {
+            target: "plot.rw[city=C.12580, outcome=incidence]",
+            differences: &["plots/C.12580/incidence.json: `/data/0/y/3` differs".to_owned()],
+        },
+        Answer::Checked { targets: 3, differing: 1 },
         Answer::Run {
             run: "20261123-212736-1",
             rule: "plot.rw",
@@ -247,6 +256,8 @@ fn answers() -> Vec<String> {
             Answer::Path { .. } => "`list --paths`, `plan --write-batches` and `init`.",
             Answer::Drift { .. } => "`verify`: `missing`, `changed`, `foreign` or `orphaned`.",
             Answer::Verified { .. } => "The last line of `verify`.",
+            Answer::Compared { .. } => "`check`: a target was made once more, alone.",
+            Answer::Checked { .. } => "The last line of `check`.",
             Answer::Run { .. } => "`log`, the latest first.",
             Answer::Line { .. } => "`log RUN` and `update`.",
             Answer::Cache { .. } => "`cache stat`; `current` objects are what targets are now.",
