@@ -174,8 +174,11 @@ impl Fold {
             crate::manifest::RuleKind::Step => "step",
             crate::manifest::RuleKind::Plot => "plot",
         };
-        let narrowed =
-            if self.narrowed.is_empty() { rule.name.to_string() } else { self.narrowed.join(", ") };
+        // Where another rule could be meant, or nothing else would be said, the rule is named.
+        let alike = graph.rules.iter().filter(|other| other.name.kind == rule.name.kind).count();
+        let name = (alike > 1 || self.narrowed.is_empty()).then(|| rule.name.to_string());
+        let narrowed: Vec<String> = name.into_iter().chain(self.narrowed.iter().cloned()).collect();
+        let narrowed = narrowed.join(", ");
         format!(
             "{} {}: {narrowed}: {}",
             crate::error::numbered(self.targets, noun),

@@ -28,8 +28,10 @@ pub fn update(global: &Global, report: &mut Report) -> Outcomes {
     let (mut records, _) = Records::open(&project.places.cache).map_err(one)?;
     let world = World::new();
     let mut code = WELL;
+    let mut images = 0;
     for runner in &project.graph.runners {
         let crate::graph::Start::Image(name) = &runner.start else { continue };
+        images += 1;
         let platform = runner.platform.clone().unwrap_or_default();
         let before = records.image(name, &platform).map_err(one)?;
         let containers = world.containers().map_err(one)?;
@@ -48,6 +50,9 @@ pub fn update(global: &Global, report: &mut Report) -> Outcomes {
                 report.say(&format!("the daemon has no image `{name}`; pull or build it first"));
             }
         }
+    }
+    if images == 0 {
+        report.say("no runner names an image, so there is nothing to look up");
     }
     Ok(code)
 }
@@ -233,6 +238,8 @@ pub fn init(folder: &Path, report: &mut Report) -> Outcomes {
         return Err(one(Error::user(format!("`{}` exists already", path.display()))
             .hint("edit it, or choose another folder")));
     }
+    std::fs::create_dir_all(folder)
+        .map_err(|e| one(Error::io("make the folder", folder, &e)))?;
     let text = crate::init::propose(folder).map_err(one)?;
     std::fs::write(&path, text).map_err(|e| one(Error::io("write", &path, &e)))?;
     report.path(&path.display().to_string());

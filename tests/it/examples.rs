@@ -317,7 +317,7 @@ fn runs(block: &Block) -> bool {
 /// Runs the console blocks of a document one after the other.
 ///
 /// `$ ` begins a command, which must end well unless `[exit code N]` stands below it.
-/// Other lines are what it says, in this order, and a line of `…` stands for any lines.
+/// Other lines are what it says, in this order; `…` stands for any text, alone in a line for any lines.
 fn run_blocks(document: &Path, project: &Path) {
     let programs = tempfile::tempdir().unwrap();
     let jheem = programs.path().join("jheem");
@@ -347,10 +347,20 @@ fn run_blocks(document: &Path, project: &Path) {
                     code = text.trim_end_matches(']').parse().expect("a number");
                     continue;
                 }
-                let found = rest.any(|other| other.trim() == line.trim());
+                let found = rest.any(|other| shows(line.trim(), other.trim()));
                 assert!(found, "{place}: `{command}` does not say `{line}`\n{said}");
             }
             assert_eq!(done.status.code(), Some(code), "{place}: `{command}`\n{said}");
+        }
+    }
+}
+
+/// Whether a line of a document shows a line that was said.
+fn shows(shown: &str, said: &str) -> bool {
+    match shown.split_once('…') {
+        None => shown == said,
+        Some((start, end)) => {
+            said.len() >= start.len() + end.len() && said.starts_with(start) && said.ends_with(end)
         }
     }
 }

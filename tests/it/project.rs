@@ -466,6 +466,14 @@ pub fn rw_model_static() -> PathBuf {
     BUILT.get_or_init(|| build_rw_model(Some(&musl))).clone()
 }
 
+/// The target that this machine's compiler makes programs for.
+fn host() -> String {
+    let printed = Command::new("rustc").arg("-vV").output().unwrap().stdout;
+    let printed = String::from_utf8(printed).unwrap();
+    let host = printed.lines().find_map(|line| line.strip_prefix("host: "));
+    host.expect("rustc says its host").to_owned()
+}
+
 /// Builds it in `target/model`; for a target that is not installed, statically for this one.
 fn build_rw_model(target: Option<&str>) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -485,12 +493,15 @@ fn build_rw_model(target: Option<&str>) -> PathBuf {
             folder.join(target).join("release")
         }
         Some(_) => {
+            // A target that is named, though it is this machine's own, leaves macros as they are.
+            let own = host();
+            cargo.args([folder.join("static").to_str().unwrap(), "--target", &own]);
             cargo.env("RUSTFLAGS", "-C target-feature=+crt-static");
-            folder.join("static/release")
+            folder.join("static").join(&own).join("release")
         }
     };
-    if !cargo.get_args().any(|a| a == "--target") {
-        cargo.arg(built.parent().unwrap());
+    if target.is_none() {
+        cargo.arg(&folder);
     }
     let done = cargo.output().unwrap();
     assert!(done.status.success(), "the model does not build: {done:?}");
