@@ -41,6 +41,8 @@ pub struct Done {
     pub runs: usize,
     /// Whether something failed that no target shows.
     pub problems: usize,
+    /// How often one request gave two contents.
+    pub nondeterministic: usize,
     pub board: Board,
     pub stopped: bool,
 }
@@ -118,6 +120,7 @@ struct Loop<'a, 'e> {
     ended: FinishedTargets,
     runs: usize,
     problems: usize,
+    nondeterministic: usize,
     /// Set after a failure that ends the build, and by Ctrl-C.
     draining: bool,
     told_stop: bool,
@@ -152,6 +155,7 @@ pub fn build(
         ended: FinishedTargets::default(),
         runs: 0,
         problems: 0,
+        nondeterministic: 0,
         draining: false,
         told_stop: false,
         stamp,
@@ -167,6 +171,7 @@ pub fn build(
         targets: this.ended,
         runs: this.runs,
         problems: this.problems,
+        nondeterministic: this.nondeterministic,
         board: this.board,
         stopped,
     })
@@ -252,7 +257,7 @@ impl<'a> Loop<'a, '_> {
                 Verdict::Stale(_) | Verdict::Pending(_) => None,
             };
             if let (Some(End::Skipped), Verdict::Blocked(what)) = (end, verdict) {
-                let message = format!("`{what}` is missing");
+                let message = what.clone();
                 self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
             }
             match end {

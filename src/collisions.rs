@@ -2,12 +2,12 @@
 //!
 //! Runs over every cell once, when the graph is built, so that nothing has run when it is found.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Span};
-use crate::graph::{Graph, Slot, Space, Text};
+use crate::graph::{Attribute, Graph, Slot, Space, Text};
 use crate::publish::{Destination, parse_destination};
 
 /// A family of names: one template over one space, and where it was written.
@@ -52,6 +52,9 @@ pub fn check(graph: &Graph) -> Vec<Error> {
     errors.extend(doubles(graph, &files, &names, "make one file"));
     errors.extend(folders(graph, &files, &names));
     errors.extend(destinations(graph, &files));
+    errors.extend(nested(graph));
+    errors.extend(table_keys(graph));
+    let (databases, everywhere) = (databases(graph), Space::default());
     let inlined: Vec<Vec<Text>> = graph
         .publishes
         .iter()
@@ -72,7 +75,11 @@ pub fn check(graph: &Graph) -> Vec<Error> {
                     publish.name, rule.outputs[object.output].name
                 ),
                 text: key,
-                prefix: format!("{}\n", place(&object.to, None)),
+                prefix: match parse_destination(&object.to) {
+                    // As a path, so that two URLs of one file are seen to be one.
+                    Ok(Destination::File { folder }) => format!("{folder}/"),
+                    _ => format!("{}\n", place(&object.to, None)),
+                },
                 space: &rule.space,
                 skip: Box::new(|cell| rule.declared_absent(cell)),
                 span: object.span.clone(),
@@ -82,8 +89,19 @@ pub fn check(graph: &Graph) -> Vec<Error> {
             row_keys.push((publish, row));
         }
     }
+    for (path, text, span) in &databases {
+        keys.push(Family {
+            what: format!("the database `{path}`"),
+            text,
+            prefix: String::new(),
+            space: &everywhere,
+            skip: Box::new(|_| false),
+            span: span.clone(),
+        });
+    }
     let names = self::names(graph, &keys);
     errors.extend(doubles(graph, &keys, &names, "publish to one key"));
+    errors.extend(folders(graph, &keys, &names));
     // A row's key is two texts; they are compared as one with a separator that neither can hold.
     let texts: Vec<Text> = row_keys
         .iter()
@@ -123,6 +141,82 @@ fn place(url: &str, table: Option<&str>) -> String {
         (Ok(destination), None) => destination.to_string(),
         (Err(_), _) => url.to_owned(),
     }
+}
+
+/// The databases that rows go to, each once: their paths, also as texts, and where they are named.
+fn databases(graph: &Graph) -> Vec<(String, Text, Span)> {
+    let mut found: Vec<(String, Text, Span)> = Vec::new();
+    for row in graph.publishes.iter().flat_map(|publish| &publish.rows) {
+        if let Ok(Destination::Sqlite { path, .. }) = parse_destination(&row.to)
+            && !found.iter().any(|(known, ..)| *known == path)
+        {
+            let text = Text { slots: vec![Slot::Text(path.clone())] };
+            found.push((path, text, row.span.clone()));
+        }
+    }
+    found
+}
+
+/// A folder of objects must not lie in another: each has a manifest that knows nothing of the other's.
+fn nested(graph: &Graph) -> Vec<Error> {
+    let mut known: Vec<(String, &Span)> = Vec::new();
+    let mut errors = Vec::new();
+    for object in graph.publishes.iter().flat_map(|publish| &publish.objects) {
+        let Ok(Destination::File { folder }) = parse_destination(&object.to) else { continue };
+        if known.iter().any(|(other, _)| *other == folder) {
+            continue;
+        }
+        for (other, span) in &known {
+            if holds(other, &folder) || holds(&folder, other) {
+                let message = format!(
+                    "the destinations `file:{folder}` and `file:{other}` lie in each other"
+                );
+                errors.push(
+                    Error::user(message)
+                        .hint("publish both to the outer one, with the rest of the path in `key`")
+                        .at(&graph.source, object.span.clone())
+                        .related(&graph.source, (*span).clone(), "the other is here"),
+                );
+            }
+        }
+        known.push((folder, &object.span));
+    }
+    errors
+}
+
+/// All rows of one table must have one key: the same names with the same types.
+fn table_keys(graph: &Graph) -> Vec<Error> {
+    let mut known: BTreeMap<String, (String, &Span)> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for publish in &graph.publishes {
+        for row in &publish.rows {
+            let table = place(&row.to, Some(&graph.rule(publish.of).outputs[row.output].name));
+            let parts = [Some(&row.hash), row.range.as_ref()].into_iter().flatten();
+            let key: Vec<String> = parts.map(|(name, value)| key_part(name, value)).collect();
+            let key = key.join(", ");
+            match known.get(&table) {
+                Some((other, span)) if *other != key => errors.push(
+                    Error::user(format!(
+                        "rows with the key `{key}` and with the key `{other}` go to one table, `{table}`"
+                    ))
+                    .hint("name another table after `#`, or give them one key")
+                    .at(&graph.source, row.span.clone())
+                    .related(&graph.source, (*span).clone(), "the other is here"),
+                ),
+                Some(_) => {}
+                None => {
+                    known.insert(table, (key, &row.span));
+                }
+            }
+        }
+    }
+    errors
+}
+
+/// `city (S)`
+fn key_part(name: &str, value: &Attribute) -> String {
+    let kind = if matches!(value, Attribute::N(_)) { 'N' } else { 'S' };
+    format!("{name} ({kind})")
 }
 
 /// The folder of the cache, which nothing else may be in.
@@ -216,9 +310,9 @@ fn inline(text: &Text, path: &Text) -> Text {
     Text { slots }
 }
 
-fn attribute_slots(attribute: &crate::graph::Attribute) -> Vec<Slot> {
+fn attribute_slots(attribute: &Attribute) -> Vec<Slot> {
     match attribute {
-        crate::graph::Attribute::S(text) | crate::graph::Attribute::N(text) => text.slots.clone(),
+        Attribute::S(text) | Attribute::N(text) => text.slots.clone(),
         _ => Vec::new(),
     }
 }
@@ -288,9 +382,14 @@ fn doubles(graph: &Graph, families: &[Family<'_>], names: &[Named], verb: &str) 
 fn folders(graph: &Graph, families: &[Family<'_>], names: &[Named]) -> Vec<Error> {
     let mut parents: HashMap<u64, (String, usize)> = HashMap::new();
     for (index, family) in families.iter().enumerate() {
+        // In a bucket one key may go on where another ends.
+        if family.prefix.ends_with('\n') {
+            continue;
+        }
         let mut last = String::new();
-        for cell in 0..family.space.cells() {
-            let name = graph.render(family.text, family.space, cell);
+        for cell in (0..family.space.cells()).filter(|cell| !(family.skip)(*cell)) {
+            let mut name = family.prefix.clone();
+            graph.render_into(family.text, family.space, cell, &mut name);
             let mut folder = match name.rfind('/') {
                 Some(at) => &name[..at],
                 None => continue,

@@ -32,7 +32,9 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
         Command::Build(args) => building::build(global, &args, report),
         Command::Publish(args) => building::publish(global, &args, report),
         Command::Plan { select, write_batches, each } => {
-            asking::plan(global, &select, write_batches.as_deref(), each, report)
+            let write_batches = write_batches.as_deref();
+            let asked = asking::PlanAs { write_batches, each, ..asking::PlanAs::default() };
+            asking::plan(global, &select, &asked, report)
         }
         Command::Why { select } => asking::why(global, &select, report),
         Command::List { select, count, paths } => {

@@ -24,7 +24,7 @@
 //! Pure: everything it needs is handed to it.
 
 use crate::digest::Digest;
-use crate::graph::{Graph, Target};
+use crate::graph::{Graph, Rule, Slot, Target, Text};
 use crate::request::{self, Ask, Product};
 
 /// Changes whenever the walk below changes. 1: the first.
@@ -106,17 +106,60 @@ pub fn absence_key(graph: &Graph, parts: &Parts<'_>, depends_on: &[usize]) -> Di
         add(label);
         add(value);
     });
-    // The templates stand for the rendered command, and the values of the axes that count for the cell.
+    // The command with what is left open named, not filled in.
+    let cell = parts.target.cell;
     for text in &rule.command {
-        add(&format!("{:?}", text.slots));
+        let open: Vec<String> =
+            text.slots.iter().map(|slot| open_slot(graph, rule, cell, slot, depends_on)).collect();
+        add(&open.concat());
     }
+    // By name, since the order of the axes means nothing.
+    let mut counted: Vec<(&str, &str)> = Vec::new();
     for (position, &axis) in rule.space.axes.iter().enumerate() {
         if depends_on.contains(&axis) {
-            add(&graph.axes[axis].name);
-            add(graph.value(&rule.space, parts.target.cell, position));
+            counted.push((&graph.axes[axis].name, graph.value(&rule.space, cell, position)));
         }
     }
+    counted.sort_unstable();
+    for (axis, value) in counted {
+        add(axis);
+        add(value);
+    }
     Digest::blake3(hasher.finalize())
+}
+
+/// A piece of a command as an absence key has it: filled in by the axes that count, and else by name.
+fn open_slot(graph: &Graph, rule: &Rule, cell: usize, slot: &Slot, depends_on: &[usize]) -> String {
+    let axis_at = |position: usize| rule.space.axes[position];
+    let counts = |position: usize| depends_on.contains(&axis_at(position));
+    let rendered =
+        |slot: &Slot| graph.render(&Text { slots: vec![slot.clone()] }, &rule.space, cell);
+    match slot {
+        Slot::Text(text) => text.clone(),
+        Slot::Value(position) | Slot::Label { position, .. } if counts(*position) => rendered(slot),
+        Slot::Value(position) => format!("{{{}}}", graph.axes[axis_at(*position)].name),
+        Slot::Label { position, label } => {
+            let axis = &graph.axes[axis_at(*position)];
+            format!("{{{}.{}}}", axis.name, axis.labels[*label].0)
+        }
+        Slot::List(position) if counts(*position) => {
+            format!("{{list:{}}}", graph.value(&rule.space, cell, *position))
+        }
+        Slot::List(position) => format!("{{list:{}}}", graph.axes[axis_at(*position)].name),
+        Slot::Read(read) => format!("{{input.{}}}", rule.reads[*read].name),
+        Slot::Join(read) => format!("{{join.{}}}", rule.reads[*read].name),
+        Slot::JoinFile(read) => format!("{{join.{}.file}}", rule.reads[*read].name),
+        Slot::Output(output) => format!("{{output.{}}}", rule.outputs[*output].name),
+        Slot::BatchFile
+        | Slot::File
+        | Slot::Path
+        | Slot::ObjectKey
+        | Slot::ObjectSize
+        | Slot::ObjectUrl
+        | Slot::Pointed { .. }
+        | Slot::Now
+        | Slot::Preset => format!("{slot:?}"),
+    }
 }
 
 fn runner_lines(graph: &Graph, parts: &Parts<'_>, line: &mut dyn FnMut(&str, &str)) {

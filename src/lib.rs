@@ -14,6 +14,9 @@
 //! neighbours. `ARCHITECTURE.md` says what the floors share, and a test holds them to it.
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+compile_error!("jheem runs on Linux and macOS; elsewhere use a virtual machine, such as WSL 2");
+
 // What knows nothing of jheem.
 pub mod clock;
 pub mod digest;
@@ -83,8 +86,6 @@ pub mod prepare;
 
 // and it goes on until nothing is left.
 pub mod build;
-
-// What it made is made once more, to compare.
 
 // It can be checked against runs of single plots.
 pub mod check;

@@ -91,7 +91,7 @@ pub enum Verdict {
     Stale(Reason),
     /// Waits for the content of something that is not made yet.
     Pending(String),
-    /// An input is missing; its path, or what else keeps it from being looked at.
+    /// An input is missing or cannot be looked at: a sentence that says so.
     Blocked(String),
     Absent(Absence),
 }
@@ -310,10 +310,10 @@ impl Judge<'_> {
                             }),
                             Some(InputFact::Wrong(kind)) => {
                                 let path = graph.input_path(input, cell);
-                                blocked.get_or_insert_with(|| format!("{path} ({kind})"));
+                                blocked.get_or_insert_with(|| format!("`{path}` is {kind}"));
                             }
                             Some(InputFact::Missing) | None => {
-                                blocked.get_or_insert_with(|| graph.input_path(input, cell));
+                                blocked.get_or_insert_with(|| missing(graph, input, cell));
                             }
                         }
                     }
@@ -410,7 +410,7 @@ impl Judge<'_> {
         for (_, input) in &runner.overlays {
             match self.facts.inputs.get(&(*input, 0)) {
                 Some(InputFact::There { digest, .. }) => overlays.push(*digest),
-                _ => return Resolved::Not(Verdict::Blocked(graph.input_path(*input, 0))),
+                _ => return Resolved::Not(Verdict::Blocked(missing(graph, *input, 0))),
             }
         }
         readings.sort();
@@ -733,6 +733,19 @@ impl Judge<'_> {
         };
         let made = (!matches!(verdict, Verdict::Stale(_))).then_some(made);
         Judgement { verdict, fingerprint: Some(fingerprint), by_bytes: Some(by_bytes), made, rekey }
+    }
+}
+
+/// Says that an input is missing, and why it is not fetched.
+fn missing(graph: &Graph, input: usize, cell: usize) -> String {
+    let path = graph.input_path(input, cell);
+    let declared = &graph.inputs[input];
+    match &declared.source {
+        None => format!("`{path}` is missing"),
+        Some(source) => {
+            let source = graph.render(source, &declared.space, cell);
+            format!("`{path}` is missing, and fetching it from `{source}` is not built yet")
+        }
     }
 }
 

@@ -165,7 +165,7 @@ impl Report {
                     self.out.line(&line);
                 }
             }
-            Event::Finished { ok, targets, published, runs, seconds } => {
+            Event::Finished { ok, targets, published, runs, seconds, .. } => {
                 let more = self.progress.notes.saturating_sub(MOST_TOLD);
                 if more > 0 {
                     let more = numbered(more, "note");

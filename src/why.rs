@@ -113,7 +113,7 @@ pub fn reason_class(
             ("absent", "the container said that it cannot exist".into())
         }
         Verdict::Absent(Absence::Upstream(_)) => ("absent", "what it reads is absent".into()),
-        Verdict::Blocked(what) => ("blocked", format!("`{what}` is missing")),
+        Verdict::Blocked(what) => ("blocked", what.clone()),
         Verdict::Pending(_) => match pending_class(judge, target) {
             Some(reason) => ("pending", reason),
             None => ("pending", "waits for what it reads".into()),
@@ -302,7 +302,7 @@ pub fn explain(
         Verdict::Stale(Reason::Changed) => "something that it depends on changed".into(),
         Verdict::Stale(reason) => long(reason),
         Verdict::Pending(what) => format!("waits for {what}"),
-        Verdict::Blocked(what) => format!("the input `{what}` is missing"),
+        Verdict::Blocked(what) => what.clone(),
         Verdict::Absent(Absence::Declared) => "the Jheemfile declares that it cannot exist".into(),
         Verdict::Absent(Absence::Learned(line)) => {
             format!("the container said that it cannot exist: {line}")

@@ -65,7 +65,7 @@ impl<'a> Loop<'a, '_> {
             let key = plan::record_key(self.build.graph, target, group);
             match collected {
                 Collected::Made(made) if findings.is_empty() => {
-                    self.nondeterminism(target, &expected, &made)?;
+                    let made = self.first_made(target, &expected, made)?;
                     same &= self.content_before(target, group).is_some_and(|before| {
                         before.len() == made.outputs.len()
                             && before.iter().zip(&made.outputs).all(|(b, m)| {
@@ -175,28 +175,42 @@ impl<'a> Loop<'a, '_> {
         }
     }
 
-    /// One request that gives two contents is told: the model is not deterministic.
-    pub(super) fn nondeterminism(
-        &mut self,
-        target: Target,
-        expected: &Expected,
-        made: &Made,
-    ) -> Result<()> {
-        let Some(before) = self.records.made(&expected.fingerprint)? else { return Ok(()) };
+    /// What is kept of a request that was made before, and now again.
+    ///
+    /// If the contents differ the model is not deterministic, which is told and counted. Then the
+    /// first is kept, if the cache has all of it still: readers and destinations know that one.
+    fn first_made(&mut self, target: Target, expected: &Expected, made: Made) -> Result<Made> {
+        let Some(before) = self.records.made(&expected.fingerprint)? else { return Ok(made) };
         let differs = before.judged == made.judged
             && before
                 .outputs
                 .iter()
                 .zip(&made.outputs)
                 .any(|(b, m)| b.as_ref().map(|o| o.content) != m.as_ref().map(|o| o.content));
-        if differs {
-            let label = self.build.graph.label(target);
-            let message = format!(
-                "{label} was made again from the same request, and its content differs: the model is not deterministic"
-            );
-            self.tell(Event::Note { message });
+        if !differs {
+            return Ok(made);
         }
-        Ok(())
+        let mut whole = true;
+        for output in before.outputs.iter().flatten() {
+            whole &= self.build.objects.verified_path(&output.bytes)?.is_some();
+        }
+        self.nondeterministic += 1;
+        let label = self.build.graph.label(target);
+        let kept = if whole { "the first is kept" } else { "the cache lost the first" };
+        let message = format!(
+            "{label} was made again from the same request, and its content differs: the model is not deterministic; {kept}"
+        );
+        self.tell(Event::Note { message });
+        Ok(if whole { before } else { made })
+    }
+
+    /// Whether the last attempt left all of a target's groups absent.
+    fn was_absent(&self, target: Target) -> bool {
+        self.groups(target).into_iter().all(|group| {
+            let key = plan::record_key(self.build.graph, target, group);
+            let record = self.build.last.get(&key);
+            record.is_some_and(|record| matches!(record.outcome, Outcome::Absent { .. }))
+        })
     }
 
     pub(super) fn ever_made(&self, target: Target, group: usize) -> bool {
@@ -242,7 +256,8 @@ impl<'a> Loop<'a, '_> {
         let pattern =
             graph.runner_of(target.rule).log.absent.get(pattern).cloned().unwrap_or_default();
         let existed = self.groups(target).into_iter().any(|group| self.ever_made(target, group));
-        if existed || (self.build.published)(target) {
+        // What was accepted as absent stays so, though what was published of it still stands.
+        if existed || (!self.was_absent(target) && (self.build.published)(target)) {
             let message = format!(
                 "it was made before, and now the container says that it cannot exist; `jheem accept` agrees to that: {line}"
             );

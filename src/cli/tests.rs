@@ -155,6 +155,7 @@ fn events() -> Vec<Event> {
             targets: FinishedTargets { fresh: 94, built: 30, failed: 1, ..Default::default() },
             published: PublishedCounts { objects: 26, rows: 26, bytes: 471_234 },
             runs: 5,
+            nondeterministic: 0,
             seconds: 21.5,
         },
     ]

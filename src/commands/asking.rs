@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::building::{notes, options, refuse_remote};
+use super::building::{notes, options, refuse_remote, remote};
 use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
@@ -23,17 +23,29 @@ use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
 use crate::{clock, why};
 
-pub fn plan(
-    global: &Global,
-    select: &Select,
-    write_batches: Option<&Path>,
-    each: bool,
-    report: &mut Report,
-) -> Outcomes {
+/// How a plan is told.
+pub struct PlanAs<'a> {
+    /// Which destinations are looked at.
+    pub reach: Reach,
+    pub write_batches: Option<&'a Path>,
+    /// Whether every target is named.
+    pub each: bool,
+}
+
+impl Default for PlanAs<'_> {
+    fn default() -> Self {
+        PlanAs { reach: Reach::Local, write_batches: None, each: false }
+    }
+}
+
+pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
     let session = reading.look(select, &world)?;
     let graph = &reading.project.graph;
+    if asked.reach == Reach::All {
+        refuse_remote(graph, &session.selection).map_err(one)?;
+    }
     let shelf = Stored { objects: reading.objects.as_ref() };
     let judge = session.judge(&shelf);
     for message in notes(&session) {
@@ -43,50 +55,60 @@ pub fn plan(
         .map_err(one)?;
     let targets = build::count(graph, &session.selection, &session.board);
     report.plan(graph, &folds);
-    if each {
+    if asked.each {
         for target in session.selection.targets() {
             let verdict = session.board.verdict(graph, &session.selection, target);
             report.planned_target(&graph.label(target), why::word(verdict));
         }
     }
     let batches = batches(&session, &judge, reading.records.as_ref()).map_err(one)?;
-    if let Some(folder) = write_batches {
+    if let Some(folder) = asked.write_batches {
         write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
     }
-    let publish = planned_publish(&reading, &session).map_err(one)?;
+    let publish = planned_publish(&reading, &session, asked.reach, report).map_err(one)?;
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(WELL)
 }
 
-fn planned_publish(reading: &Reading, session: &Session<'_>) -> Result<PlannedPublish> {
+/// What publishes that are asked for would do; says what they would refuse.
+fn planned_publish(
+    reading: &Reading,
+    session: &Session<'_>,
+    reach: Reach,
+    report: &mut Report,
+) -> Result<PlannedPublish> {
     let mut sum = PlannedPublish::default();
-    let graph = &reading.project.graph;
     let nothing = Objects::read_only(&reading.project.places.cache);
-    let source = Source {
-        graph,
-        selection: &session.selection,
-        board: &session.board,
-        objects: reading.objects.as_ref().unwrap_or(&nothing),
-        root: &reading.project.places.root,
-        now: clock::rfc3339(clock::now()),
-    };
-    for (index, publish) in graph.publishes.iter().enumerate() {
-        if !session.selection.publishes[index] {
-            continue;
+    let source = publish_source(reading, session, &nothing);
+    for publish in source.publishes() {
+        if reach == Reach::Local
+            && let Some(url) = remote(publish)
+        {
+            let message = format!(
+                "`publish.{}` goes to `{url}`, where only `jheem publish` looks and writes",
+                publish.name
+            );
+            report.event(&Event::Note { message });
         }
         let known = match &reading.records {
             Some(records) => records.settled(&publish.name)?,
             None => None,
         };
         if let Some(known) = known
-            && source.still_settled(publish, Reach::Local, &known)
+            && source.still_settled(publish, reach, &known)
         {
             sum.unchanged += known.unchanged;
             sum.orphaned += known.orphaned;
             continue;
         }
-        if let Some(prepared) = source.prepare(publish, Reach::Local)? {
+        if let Some(prepared) = source.prepare(publish, reach)? {
             let counts = prepared.counts();
+            if !prepared.plan.refused.is_empty() {
+                let message = format!("`publish.{}` would be refused", publish.name);
+                let lines = prepared.plan.refused.iter().map(ToString::to_string);
+                report.event(&Event::Problem { message, lines: lines.collect() });
+            }
+            sum.refused += counts.refused;
             sum.create += counts.create;
             sum.update += counts.update;
             sum.unchanged += counts.unchanged;
@@ -320,24 +342,27 @@ pub fn verify(global: &Global, select: &Select, report: &mut Report) -> Outcomes
     let graph = &reading.project.graph;
     refuse_remote(graph, &session.selection).map_err(one)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
-    let source = Source {
-        graph,
-        selection: &session.selection,
-        board: &session.board,
-        objects: reading.objects.as_ref().unwrap_or(&nothing),
-        root: &reading.project.places.root,
-        now: clock::rfc3339(clock::now()),
-    };
-    let mut found = 0;
-    for (index, publish) in graph.publishes.iter().enumerate() {
-        if !session.selection.publishes[index] {
-            continue;
-        }
-        for drift in source.verify(publish).map_err(one)? {
-            found += 1;
-            report.drift(&drift);
-        }
+    let found = publish_source(&reading, &session, &nothing).verify().map_err(one)?;
+    for drift in &found {
+        report.drift(drift);
     }
-    report.verified(found);
-    Ok(if found == 0 { WELL } else { FAILED })
+    report.verified(found.len());
+    Ok(if found.is_empty() { WELL } else { FAILED })
+}
+
+/// What publishes are made from; `nothing` stands for the objects before the first build.
+fn publish_source<'a>(
+    reading: &'a Reading,
+    session: &'a Session<'_>,
+    nothing: &'a Objects,
+) -> Source<'a> {
+    Source::new(
+        &reading.project.graph,
+        &session.selection,
+        &session.board,
+        &session.last,
+        reading.objects.as_ref().unwrap_or(nothing),
+        &reading.project.places.root,
+        clock::rfc3339(clock::now()),
+    )
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use super::asking::plan;
+use super::asking::{PlanAs, plan};
 use super::{FAILED, Outcomes, WELL, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, Global};
@@ -14,7 +14,7 @@ use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
 use crate::moments::{self, Moment};
 use crate::objects::Objects;
-use crate::plan::{self, Board, Verdict};
+use crate::plan::{self, Board, InputFact, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publish::Done;
 use crate::publishing::{Reach, Source};
@@ -36,7 +36,7 @@ pub fn publish(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcom
 
 fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> Outcomes {
     if args.dry_run {
-        return plan(global, &args.select, None, false, report);
+        return plan(global, &args.select, &PlanAs { reach, ..PlanAs::default() }, report);
     }
     let begun = Instant::now();
     let project = open(global)?;
@@ -72,7 +72,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     };
     let graph = &project.graph;
     moments::pass(Moment::Judged);
-    remember(&session, &mut records, &world).map_err(one)?;
+    remember(&session, &mut records).map_err(one)?;
     for note in notes(&session) {
         report.event(&Event::Note { message: note });
     }
@@ -91,15 +91,10 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let known = OnceLock::new();
     let published = |target: Target| {
         let look = || {
-            let source = Source {
-                graph,
-                selection: &selection,
-                board: &Board::new(graph),
-                objects: &objects,
-                root: &project.places.root,
-                now: String::new(),
-            };
-            source.known_at_destinations()
+            let board = Board::new(graph);
+            let root = &project.places.root;
+            Source::new(graph, &selection, &board, &last, &objects, root, String::new())
+                .known_at_destinations()
         };
         known.get_or_init(look).contains(&target)
     };
@@ -138,14 +133,9 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let mut published = PublishedCounts::default();
     let mut problems = done.problems;
     if !done.stopped {
-        let source = Source {
-            graph,
-            selection: &selection,
-            board: &done.board,
-            objects: &objects,
-            root: &project.places.root,
-            now: clock::rfc3339(clock::now()),
-        };
+        let now = clock::rfc3339(clock::now());
+        let root = &project.places.root;
+        let source = Source::new(graph, &selection, &done.board, &last, &objects, root, now);
         problems += publish_all(&source, reach, &mut records, &mut published, report);
     }
     let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0;
@@ -154,13 +144,20 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         targets: done.targets,
         published,
         runs: done.runs,
+        nondeterministic: done.nondeterministic,
         seconds: begun.elapsed().as_secs_f64(),
     });
+    // What could only have been fetched is no failure of what was asked for.
+    let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
+        matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
+    });
+    let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
     // The process ends now: giving all this back piece by piece would take as long as looking did.
     std::mem::forget((facts, snapshot, selection, last, done.board));
     Ok(match (ok, done.stopped) {
         (_, true) => 130,
         (true, false) => WELL,
+        (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
         (false, false) => FAILED,
     })
 }
@@ -191,10 +188,7 @@ fn publish_all(
     report: &mut Report,
 ) -> usize {
     let mut failed = 0;
-    for (index, publish) in source.graph.publishes.iter().enumerate() {
-        if !source.selection.publishes[index] {
-            continue;
-        }
+    for publish in source.publishes() {
         match publish_one(source, publish, reach, records) {
             Ok(None) => {}
             Ok(Some((done, orphaned))) => {
@@ -252,6 +246,13 @@ fn publish_one(
         records.commit(|w| w.settled(&publish.name, settled))?;
     }
     Ok(Some((done, prepared.plan.orphans.len())))
+}
+
+/// The first of a publish's destinations that is not on this machine.
+pub(super) fn remote(publish: &Publish) -> Option<&str> {
+    let urls = publish.objects.iter().map(|o| &o.to).chain(publish.rows.iter().map(|r| &r.to));
+    urls.map(String::as_str)
+        .find(|url| crate::publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
 /// Remote destinations are not built yet; better said before anything runs.
@@ -323,7 +324,7 @@ pub(super) fn sweep(
 }
 
 /// Keeps what was learned by looking: hashes of inputs, and which images names stand for.
-fn remember(session: &Session<'_>, records: &mut Records, world: &World) -> Result<()> {
+fn remember(session: &Session<'_>, records: &mut Records) -> Result<()> {
     let graph = &session.project.graph;
     let mut images = Vec::new();
     for (runner, fact) in graph.runners.iter().zip(&session.facts.runners) {
@@ -336,7 +337,6 @@ fn remember(session: &Session<'_>, records: &mut Records, world: &World) -> Resu
             images.push((name.clone(), platform, identity.trim_start_matches("image ").to_owned()));
         }
     }
-    let _asked_already = world;
     if session.snapshot.fresh.is_empty() && images.is_empty() {
         return Ok(());
     }

@@ -52,6 +52,8 @@ struct Table {
     attributes: BTreeSet<String>,
     /// Counts the writes.
     version: i64,
+    /// False if somebody dropped it: its manifest is still known.
+    stands: bool,
 }
 
 /// Tells whether a file was written between two looks.
@@ -165,7 +167,7 @@ impl Database {
         }
     }
 
-    /// What is known of the table, if it exists and is jheem's.
+    /// What is known of the table, if jheem made it; somebody may have dropped it since.
     fn table(&self, database: &Connection) -> Result<Option<Table>> {
         self.check_format(database)?;
         let failed = |error| self.cannot("read", &error);
@@ -188,11 +190,11 @@ impl Database {
             return Err(Error::user(format!("jheem did not make the table `{name}` in `{path}`"))
                 .hint("give another table after `#` in the destination"));
         }
-        let Some((key, attributes, version)) = ours.filter(|_| exists) else { return Ok(None) };
+        let Some((key, attributes, version)) = ours else { return Ok(None) };
         let wrong = |error: serde_json::Error| self.damaged(format!("in `jheem_table`: {error}"));
         let columns = serde_json::from_str(&key).map_err(wrong)?;
         let attributes = serde_json::from_str(&attributes).map_err(wrong)?;
-        Ok(Some(Table { columns, attributes, version }))
+        Ok(Some(Table { columns, attributes, version, stands: exists }))
     }
 
     /// The manifest of all owners: whose each key is, and what is published under it.
@@ -256,13 +258,15 @@ impl Database {
     }
 
     fn read_from(&self, database: &Connection, owner: &str, keys: &[&RowKey]) -> Result<RowsThere> {
-        let Some(Table { columns, version, .. }) = self.table(database)? else {
+        let Some(Table { columns, version, stands, .. }) = self.table(database)? else {
             return Ok(RowsThere::default());
         };
         let mut stand = BTreeSet::new();
-        self.each_row(database, &columns, false, &mut |key, _| {
-            stand.insert(key);
-        })?;
+        if stands {
+            self.each_row(database, &columns, false, &mut |key, _| {
+                stand.insert(key);
+            })?;
+        }
         let mut there = RowsThere { version: Some(version), ..RowsThere::default() };
         let mut others = BTreeMap::new();
         for (key, (whose, entry)) in self.manifest(database, &columns)? {
@@ -284,13 +288,15 @@ impl Database {
                 there.claims.insert((*key).clone(), Claim::Foreign);
             }
         }
-        there.key = Some(columns);
+        // A table that was dropped may be made again with another key.
+        there.key = stands.then_some(columns);
         Ok(there)
     }
 
     fn drift_from(&self, database: &Connection, there: &RowsThere) -> Result<Drift> {
         let mut drift = Vec::new();
-        let Some(Table { columns, .. }) = self.table(database)? else {
+        let table = self.table(database)?;
+        let Some(Table { columns, .. }) = table.filter(|table| table.stands) else {
             let missing = there.entries.keys().map(|key| (key.clone(), DriftKind::Missing));
             return Ok(missing.collect());
         };
@@ -332,10 +338,15 @@ impl Database {
             "INSERT INTO jheem_meta (format) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM jheem_meta)",
             [FORMAT],
         )?;
-        // The rows of a table that someone dropped are gone, whoever had them.
-        database.execute("DELETE FROM jheem_manifest WHERE tbl = ?", [&self.table])?;
+        // With another key, what was published to a table that someone dropped cannot be any more.
         database.execute(
-            "INSERT OR REPLACE INTO jheem_table (name, key, attributes, version) VALUES (?, ?, '[]', 0)",
+            "DELETE FROM jheem_manifest WHERE tbl = ?1
+             AND NOT EXISTS (SELECT 1 FROM jheem_table WHERE name = ?1 AND key = ?2)",
+            (&self.table, json(&columns)),
+        )?;
+        database.execute(
+            "INSERT INTO jheem_table (name, key, attributes, version) VALUES (?, ?, '[]', 0)
+             ON CONFLICT (name) DO UPDATE SET key = excluded.key, attributes = excluded.attributes",
             (&self.table, json(&columns)),
         )?;
         Ok(())
@@ -426,6 +437,7 @@ impl RowPlace for Database {
             return Err(Error::environment(message).hint("run it again"));
         }
         transaction.execute_batch(OWN_TABLES).map_err(failed)?;
+        let table = table.filter(|table| table.stands);
         if table.is_none() {
             self.make_table(&transaction, first.key).map_err(failed)?;
         }

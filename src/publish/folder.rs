@@ -246,19 +246,8 @@ impl ObjectPlace for Folder {
             Some((digest, intent)) => (Some(digest), self.recover(&entries, &intent)?),
             None => (None, BTreeMap::new()),
         };
-        let stands: Vec<bool> = keys
-            .par_iter()
-            .map(|key| {
-                let path = self.folder.join(key);
-                match path.symlink_metadata() {
-                    Ok(_) => Ok(true),
-                    Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-                    // A file stands where a folder would have to be.
-                    Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(true),
-                    Err(error) => Err(Error::io("look at", &path, &error)),
-                }
-            })
-            .collect::<Result<_>>()?;
+        let stands: Vec<Stands> =
+            keys.par_iter().map(|key| stands_at(&self.folder.join(key))).collect::<Result<_>>()?;
         let known = |key: &str| entries.contains_key(key) || recovered.contains_key(key);
         let others = match keys.iter().any(|key| !known(key)) {
             true => self.keys_of_others(owner)?,
@@ -268,12 +257,13 @@ impl ObjectPlace for Folder {
         let mut claims = BTreeMap::new();
         for (key, stands) in keys.iter().zip(stands) {
             if known(key) {
-                if !stands {
+                // What is no plain file is not what was published there.
+                if stands != Stands::File {
                     missing.insert((*key).to_owned());
                 }
             } else if let Some(other) = others.get(*key) {
                 claims.insert((*key).to_owned(), Claim::Owner(other.clone()));
-            } else if stands {
+            } else if stands != Stands::Nothing {
                 claims.insert((*key).to_owned(), Claim::Foreign);
             }
         }
@@ -365,6 +355,25 @@ impl ObjectPlace for Folder {
     }
 }
 
+/// What is under a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    Nothing,
+    File,
+    /// A folder, a link or a device; or a file where a folder would have to be.
+    Other,
+}
+
+fn stands_at(path: &Path) -> Result<Stands> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => Ok(Stands::File),
+        Ok(_) => Ok(Stands::Other),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Stands::Nothing),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => Ok(Stands::Other),
+        Err(error) => Err(Error::io("look at", path, &error)),
+    }
+}
+
 /// A publish that holds the folder's lock.
 struct FolderPublish<'a> {
     folder: &'a Folder,
@@ -433,14 +442,14 @@ impl ObjectPublish for FolderPublish<'_> {
                 placed(batch * BATCH + index);
             }
         }
+        // The objects must stand for good before a row or the manifest says so.
+        for folder in &self.folders {
+            sync_folder(folder).map_err(|error| cannot("write", folder, &error))?;
+        }
         Ok(())
     }
 
     fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()> {
-        // The objects must stand for good before the manifest says so.
-        for folder in &self.folders {
-            sync_folder(folder).map_err(|error| cannot("write", folder, &error))?;
-        }
         let (next, chunks) = manifest::rewrite(&self.there.head, &self.there.entries, changed);
         if next == self.there.head {
             return Ok(());
@@ -514,6 +523,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 
 /// The digest of a file's bytes, or none if no file stands there.
 fn digest_of(path: &Path) -> Result<Option<Digest>> {
+    // Opening a pipe would wait for its writer.
+    if stands_at(path)? != Stands::File {
+        return Ok(None);
+    }
     let nothing = [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory];
     let hashed = File::open(path).and_then(|mut file| hash(&mut file, &mut io::sink()));
     match hashed {

@@ -142,7 +142,7 @@ impl PublishPlan {
 
 /// Compares what is wanted with what is there; `there` is in the order of `Wanted::destinations`.
 pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> PublishPlan {
-    let mut plan = PublishPlan::default();
+    let mut plan = PublishPlan { refused: wanted.refused.clone(), ..PublishPlan::default() };
     let mut taken = HashMap::new();
     for object in &wanted.objects {
         let seen = taken.insert((object.destination, object.key.as_str()), &object.target);
@@ -158,6 +158,8 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
         }));
     }
     let mut taken = HashMap::new();
+    // The key of each table; the first row tells it where there is no table yet.
+    let mut columns: Vec<Option<Columns>> = there.iter().map(columns_of).collect();
     for row in &wanted.rows {
         let object = row.object.map(|index| (&wanted.objects[index], &plan.objects[index]));
         let of_refused = object.is_some_and(|(_, planned)| planned.action == Action::Refused);
@@ -169,7 +171,10 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
             }
             None => {
                 let object = object.map(|(object, planned)| (object, &planned.entry));
-                plan_row(wanted, row, object, &there[row.destination]).map_err(Some)
+                let columns = &mut columns[row.destination];
+                check_row(wanted, row, columns)
+                    .and_then(|()| plan_row(wanted, row, object, &there[row.destination]))
+                    .map_err(Some)
             }
         };
         plan.rows.push(planned.unwrap_or_else(|error| {
@@ -298,7 +303,6 @@ fn plan_row(
     let There::Rows(there) = there else {
         return Err(not_for(destination, "rows", &row.target));
     };
-    check_row(wanted, row, there)?;
     let render = |item: &Item<Text>| {
         render_item(item, &|text| write(text, wanted, object)).map_err(|what| {
             Error::user(format!("an attribute of the row of `{}` is no number: {what}", row.target))
@@ -383,8 +387,18 @@ fn write(text: &Text, wanted: &Wanted, object: Option<(&WantedObject, &ObjectEnt
         .collect()
 }
 
+/// Names and types (`S` or `N`) of a table's key.
+type Columns = Vec<(String, char)>;
+
+fn columns_of(there: &There) -> Option<Columns> {
+    match there {
+        There::Rows(there) => there.key.clone(),
+        There::Objects(_) => None,
+    }
+}
+
 /// Whether the row is one that a table can hold, and this table.
-fn check_row(wanted: &Wanted, row: &WantedRow, there: &RowsThere) -> Result<(), Error> {
+fn check_row(wanted: &Wanted, row: &WantedRow, columns: &mut Option<Columns>) -> Result<(), Error> {
     let destination = &wanted.destinations[row.destination];
     let wrong = |what: String| {
         Error::user(format!(
@@ -420,8 +434,9 @@ fn check_row(wanted: &Wanted, row: &WantedRow, there: &RowsThere) -> Result<(), 
     if let Some(both) = row.item.keys().find(|name| row.uncompared.contains_key(*name)) {
         return Err(wrong(format!("`{both}` is in its item and in `uncompared`")));
     }
-    if let Some(columns) = there.key.as_ref().filter(|columns| **columns != parts) {
-        let named = |parts: &[(String, char)]| {
+    let columns = columns.get_or_insert_with(|| parts.clone());
+    if *columns != parts {
+        let named = |parts: &Columns| {
             parts
                 .iter()
                 .map(|(name, kind)| format!("{name} ({kind})"))

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::error::Error;
 
 use super::attribute::{Attribute, Item};
 use super::destination::Destination;
@@ -25,6 +26,8 @@ pub struct Wanted {
     pub destinations: Vec<Destination>,
     pub objects: Vec<WantedObject>,
     pub rows: Vec<WantedRow>,
+    /// What could not be filled in: its target is not published, so nothing is.
+    pub refused: Vec<Error>,
 }
 
 /// A part of a text that is known only when an object is published.

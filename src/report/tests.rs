@@ -105,6 +105,7 @@ fn finished(ok: bool, targets: FinishedTargets, runs: usize) -> Event {
         targets,
         published: PublishedCounts { objects: 2, rows: 2, bytes: 2_500_000 },
         runs,
+        nondeterministic: 0,
         seconds: 12.7,
     }
 }
@@ -207,6 +208,7 @@ fn a_build_with_nothing_to_do_is_one_calm_line() {
             targets: FinishedTargets { fresh: 120, ..FinishedTargets::default() },
             published: PublishedCounts::default(),
             runs: 0,
+            nondeterministic: 0,
             seconds: 0.041,
         });
     });
@@ -285,6 +287,7 @@ fn planned() -> Event {
             unchanged: 60_001,
             undecided: 12,
             orphaned: 1,
+            refused: 0,
         },
         runs: 5,
     }

@@ -263,8 +263,9 @@ pub fn planned(
         ("absent", absent),
     ];
     let mut rows = vec![("targets", counts_in_words(&counts, paint))];
-    let PlannedPublish { create, update, unchanged, undecided, orphaned } = *publish;
+    let PlannedPublish { create, update, unchanged, undecided, orphaned, refused } = *publish;
     let counts = [
+        ("refused", refused),
         ("to create", create),
         ("to update", update),
         ("undecided", undecided),

@@ -168,6 +168,7 @@ impl Project {
             destinations: self.destinations.clone(),
             objects: objects.collect(),
             rows: rows.collect(),
+            refused: Vec::new(),
         }
     }
 

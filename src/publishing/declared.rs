@@ -1,0 +1,126 @@
+//! The keys that the whole declared graph publishes, whatever was selected: what else is published is orphaned.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::values::Values;
+use super::{Source, destination};
+use crate::error::Result;
+use crate::graph::{Publish, Target};
+use crate::plan::{self, Verdict};
+use crate::publish::{self, Declared, Destination, Place, RowKey};
+use crate::records::Outcome;
+
+/// The keys of one destination.
+#[derive(Default)]
+pub(super) struct Keys {
+    objects: HashSet<String>,
+    rows: HashSet<RowKey>,
+}
+
+/// Every key of every publish, by destination.
+pub(super) struct DeclaredKeys(BTreeMap<Destination, Keys>);
+
+impl DeclaredKeys {
+    pub(super) fn of(source: &Source<'_>) -> DeclaredKeys {
+        let mut declared = DeclaredKeys(BTreeMap::new());
+        for publish in &source.graph.publishes {
+            let rule = source.graph.rule(publish.of);
+            for cell in 0..rule.space.cells() {
+                let target = Target { rule: publish.of, cell };
+                if !rule.declared_absent(cell) && !source.is_absent(target) {
+                    source.keys_of(publish, target, &mut declared.0);
+                }
+            }
+        }
+        declared
+    }
+
+    /// Hands itself over in the form in which `publish` asks.
+    pub(super) fn asked<T>(&self, ask: impl FnOnce(&Declared<'_>) -> T) -> T {
+        let at = |destination: &Destination| self.0.get(destination);
+        let object =
+            |d: &Destination, key: &str| at(d).is_some_and(|keys| keys.objects.contains(key));
+        let row = |d: &Destination, key: &RowKey| at(d).is_some_and(|keys| keys.rows.contains(key));
+        ask(&Declared { object: &object, row: &row })
+    }
+}
+
+impl Source<'_> {
+    /// Whether it is known that a target cannot exist; one that was not judged, by what was last recorded of it.
+    pub(super) fn is_absent(&self, target: Target) -> bool {
+        match self.board.get(self.graph, target, 0) {
+            Some(judgement) => matches!(judgement.verdict, Verdict::Absent(_)),
+            None => {
+                let record = self.last.get(&plan::record_key(self.graph, target, 0));
+                let patterns = &self.graph.runner_of(target.rule).log.absent;
+                record.is_some_and(|record| match &record.outcome {
+                    Outcome::Absent { line, .. } => plan::absence_holds(patterns, line),
+                    _ => false,
+                })
+            }
+        }
+    }
+
+    /// The keys under which one target of a publish is published; what is refused has none.
+    fn keys_of(&self, publish: &Publish, target: Target, keys: &mut BTreeMap<Destination, Keys>) {
+        let outputs = &self.graph.rule(target.rule).outputs;
+        let mut values = Values::new(self, target);
+        for object in &publish.objects {
+            if let (Ok(at), Ok(key)) =
+                (destination(&object.to, None), values.plain(&object.key, object.output))
+            {
+                keys.entry(at).or_default().objects.insert(key);
+            }
+        }
+        for row in &publish.rows {
+            let table = outputs[row.output].name.as_str();
+            if let (Ok(at), Ok(key)) = (destination(&row.to, Some(table)), values.row_key(row)) {
+                keys.entry(at).or_default().rows.insert(key);
+            }
+        }
+    }
+
+    /// The targets of which a manifest of this project on this machine knows something.
+    ///
+    /// A manifest that cannot be read knows nothing here; the publish itself will say so.
+    pub fn known_at_destinations(&self) -> HashSet<Target> {
+        let mut known = HashSet::new();
+        let mut there: BTreeMap<Destination, Keys> = BTreeMap::new();
+        for publish in &self.graph.publishes {
+            for cell in 0..self.graph.rule(publish.of).space.cells() {
+                let target = Target { rule: publish.of, cell };
+                let mut keys = BTreeMap::new();
+                self.keys_of(publish, target, &mut keys);
+                let published = keys.into_iter().any(|(at, keys)| {
+                    let there = there
+                        .entry(at)
+                        .or_insert_with_key(|at| self.manifest_keys(at).unwrap_or_default());
+                    !keys.objects.is_disjoint(&there.objects) || !keys.rows.is_disjoint(&there.rows)
+                });
+                if published {
+                    known.insert(target);
+                }
+            }
+        }
+        known
+    }
+
+    /// All keys of this project's manifest at a destination; none at a remote one.
+    fn manifest_keys(&self, destination: &Destination) -> Result<Keys> {
+        let mut keys = Keys::default();
+        if !destination.is_local() {
+            return Ok(keys);
+        }
+        for place in publish::open(self.root, std::slice::from_ref(destination))? {
+            match place {
+                Place::Objects(place) => {
+                    keys.objects.extend(place.read(&self.graph.project, &[])?.entries.into_keys());
+                }
+                Place::Rows(place) => {
+                    keys.rows.extend(place.read(&self.graph.project, &[])?.entries.into_keys());
+                }
+            }
+        }
+        Ok(keys)
+    }
+}
