@@ -14,3 +14,4 @@ mod publishing;
 mod sharing;
 mod staleness;
 mod tidy;
+mod twice;

@@ -1,5 +1,6 @@
 //! What makes a target stale, and what does not.
 
+mod absence;
 pub mod chain;
 mod cutoff;
 mod elsewhere;
@@ -8,6 +9,7 @@ mod grid;
 mod joins;
 mod keys;
 mod outputs;
+mod pinned;
 mod rule_keys;
 mod selection;
 
