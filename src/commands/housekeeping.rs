@@ -238,8 +238,7 @@ pub fn init(folder: &Path, report: &mut Report) -> Outcomes {
         return Err(one(Error::user(format!("`{}` exists already", path.display()))
             .hint("edit it, or choose another folder")));
     }
-    std::fs::create_dir_all(folder)
-        .map_err(|e| one(Error::io("make the folder", folder, &e)))?;
+    std::fs::create_dir_all(folder).map_err(|e| one(Error::io("make the folder", folder, &e)))?;
     let text = crate::init::propose(folder).map_err(one)?;
     std::fs::write(&path, text).map_err(|e| one(Error::io("write", &path, &e)))?;
     report.path(&path.display().to_string());
