@@ -223,7 +223,7 @@ static AUDIT: Table = Table {
         .required(),
         key(
             "equals",
-            Shape::Names(&Names { key: Form::Pointer, ..named(Shape::Scalar) }),
+            Shape::Names(&Names { key: Form::Pointer, fewest: 1, ..named(Shape::Scalar) }),
             "Pointers, and the text (with holes), number or bool that stands there.",
             r#"equals = { "/city/0" = "{city}", "/has_baseline/0" = true }"#,
         ),
