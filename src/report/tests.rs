@@ -519,6 +519,25 @@ fn what_a_run_says_cannot_steer_the_terminal() {
 }
 
 #[test]
+fn fields_without_a_value_are_null() {
+    let (out, _) = said(&["--format", "json", "build"], |report| {
+        report.event(&Event::Target {
+            target: "plot.rw".into(),
+            path: "plots/rw.json".into(),
+            ending: Ending::Built,
+            message: None,
+            lines: Vec::new(),
+        });
+        let destination = parse_destination("file:site").unwrap();
+        report.drift(&Drift { destination, key: "rw.json".into(), kind: DriftKind::Missing });
+    });
+    insta::assert_snapshot!(out, @r#"
+    {"event":"target","target":"plot.rw","path":"plots/rw.json","ending":"built","message":null,"lines":[]}
+    {"event":"drift","destination":"file:site","key":"rw.json","kind":"missing","published":null,"found":null}
+    "#);
+}
+
+#[test]
 fn a_reader_that_went_away_is_no_mistake() {
     struct Closed;
     impl Write for Closed {
