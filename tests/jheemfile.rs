@@ -246,6 +246,57 @@ input.base.folder = "in"
 }
 
 #[test]
+fn an_object_is_what_the_end_of_its_path_says_unless_it_is_declared() {
+    let text = r#"
+[project]
+name = "demo"
+[axis.city]
+values = ["a.json", "b.json"]
+[runner.model]
+image = "model:1"
+dirs = { "/plots" = "plots" }
+[plot.rw]
+over = ["city"]
+runner = "model"
+command = ["draw", "{city}"]
+output.page.path = "plots/{city}/page.html"
+output.plain.path = "plots/{city}.data"
+output.packed.path = "plots/{city}/data.json.gz"
+output.hole.path = "plots/hole_{city}"
+output.written.path = "plots/{city}/written.json"
+[publish.site]
+of = "plot.rw"
+[publish.site.object]
+page = { to = "file:site", key = "{city}/page" }
+plain = { to = "file:site", key = "{city}/plain" }
+packed = { to = "file:site", key = "{city}/packed", content_encoding = "gzip" }
+hole = { to = "file:site", key = "{city}/hole" }
+written = { to = "file:site", key = "{city}/written", content_type = "application/geo+json" }
+"#;
+    let manifest = read(&source("Jheemfile.toml", text), None).unwrap();
+    let graph = expand(&manifest, &|_| panic!("there are no files")).unwrap();
+    let mut types: Vec<(&str, Option<&str>)> = graph.publishes[0]
+        .objects
+        .iter()
+        .map(|object| {
+            let name = graph.rules[0].outputs[object.output].name.as_str();
+            (name, object.content_type.as_deref())
+        })
+        .collect();
+    types.sort_unstable();
+    assert_eq!(
+        types,
+        [
+            ("hole", None),
+            ("packed", Some("application/json")),
+            ("page", Some("text/html; charset=utf-8")),
+            ("plain", None),
+            ("written", Some("application/geo+json")),
+        ]
+    );
+}
+
+#[test]
 fn a_profile_that_is_not_there_is_named_with_those_that_are() {
     let text = "[project]\nname = \"demo\"\n[profile.local]\n[profile.staging]\n";
     assert_eq!(
