@@ -19,7 +19,9 @@ use crate::content::{As, Document, Pointer, Unreadable};
 use crate::digest::Digest;
 
 /// Raised with every change of what a check finds.
-pub const VERSION: u32 = 1;
+///
+/// 2: a ribbon without a point is found.
+pub const VERSION: u32 = 2;
 
 /// One check of one output.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +46,8 @@ pub enum Check {
     Finite { at: Pointer },
     /// `range`: every number that matches or is below it lies within, bounds included.
     ///
-    /// `null` is let through (`finite` refuses it), texts and words are not.
+    /// `null` is let through (`finite` refuses it), and so is an empty list (`items` refuses it);
+    /// texts and words are not.
     Range { at: Pointer, min: Option<f64>, max: Option<f64> },
     /// `ordered`: no number of `lower` is above its partner in `upper`.
     ///
@@ -68,7 +71,8 @@ pub enum Check {
     /// back, as plotly.R and ggplotly draw ribbons (`/data/[fill=toself]`).
     ///
     /// Which edge comes first is free, so a band that is upside down as a whole looks right, as it
-    /// does to a reader. A point that is `null` ends a band, and another begins.
+    /// does to a reader. A point that is `null` ends a band, and another begins; a trace without a
+    /// point is no ribbon.
     Ribbon { at: Pointer },
 }
 
@@ -475,6 +479,10 @@ mod tests {
         let message = "`/data/0/x` has 2 items, but `/data/0/y` has 3 items";
         finds(&check, &band("1, 2", "0, 1, 2"), &[message]);
         finds(&check, PLOT, &["`/data/[fill=toself]` is missing"]);
+        let message = "`/data/0` has no point to be a ribbon";
+        for (x, y) in [("", ""), ("1, 2, 2, 1", "null, null, null, null"), ("null", "1")] {
+            finds(&check, &band(x, y), &[message]);
+        }
         let message = "`/data/0` has no `y` to be a ribbon";
         finds(&check, &band("1, 2", "0, 1").replace("\"y\"", "\"z\""), &[message]);
     }
@@ -627,7 +635,7 @@ mod tests {
         ];
         let distinct: std::collections::BTreeSet<_> = others.iter().collect();
         assert_eq!(distinct.len(), others.len());
-        insta::assert_snapshot!(plain, @"blake3:d084e0b71b9b6fdf02cae69956904d2049675306aacc36c90ef4107ff7f3120a");
+        insta::assert_snapshot!(plain, @"blake3:6bfa26942e7afa6f7b579dee614a0d1ddeee11f41ce2f912b8f5b92e5deff1e7");
     }
 
     fn all_checks() -> Vec<Check> {

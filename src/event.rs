@@ -108,9 +108,7 @@ pub enum Event {
         target: String,
         path: String,
         ending: Ending,
-        #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
         lines: Vec<String>,
     },
     /// Many targets were restored at once.

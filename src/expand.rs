@@ -11,6 +11,7 @@ use crate::graph::{Axis, Batch, Graph, Output, Publish, Read, Rule, RuleId, Runn
 use crate::manifest::{At, Manifest, RuleName};
 
 mod axes;
+mod media;
 mod names;
 mod publishes;
 mod rules;

@@ -65,6 +65,8 @@ pub enum Shape {
     Positive,
     /// A text with holes, a finite number, or a bool.
     Scalar,
+    /// A text without holes, a finite number, or a bool.
+    FixedScalar,
     /// A typed DynamoDB attribute.
     Attribute,
     /// An attribute that can be part of a key: a text or a number.
@@ -285,6 +287,7 @@ impl Shape {
             Shape::Number => "a number".to_owned(),
             Shape::Positive => "a number above 0".to_owned(),
             Shape::Scalar => "a template, a number, or `true` or `false`".to_owned(),
+            Shape::FixedScalar => "a text, a number, or `true` or `false`".to_owned(),
             Shape::Attribute => "an attribute".to_owned(),
             Shape::KeyAttribute => "a key attribute".to_owned(),
             Shape::List(list) => format!("a list of {}", list.of.plural()),
@@ -303,6 +306,7 @@ impl Shape {
             Shape::Bool => "`true`s and `false`s".to_owned(),
             Shape::Whole { .. } | Shape::Number | Shape::Positive => "numbers".to_owned(),
             Shape::Scalar => "templates, numbers, or `true` and `false`".to_owned(),
+            Shape::FixedScalar => "texts, numbers, or `true` and `false`".to_owned(),
             Shape::Attribute | Shape::KeyAttribute => "attributes".to_owned(),
             Shape::List(list) => format!("lists of {}", list.of.plural()),
             Shape::Table(_) | Shape::Overlay(_) | Shape::Names(_) => "tables".to_owned(),

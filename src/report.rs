@@ -210,7 +210,8 @@ impl Report {
         if self.is_json() {
             self.object(&Answer::Line { text: line });
         } else {
-            self.out.line(line);
+            // It is a line of a run's log, or words of a daemon.
+            self.out.line(&words::printable(line));
         }
     }
 
@@ -342,8 +343,10 @@ impl Report {
         }
         let word = answer::drift_word(&drift.kind);
         let padded = self.out.paint.warn(&format!("{word:<8}"));
-        self.out.line(&format!("{padded} {} {}", drift.destination, drift.key));
+        let key = words::printable(&drift.key);
+        self.out.line(&format!("{padded} {} {key}", drift.destination));
         if let crate::publish::DriftKind::Changed { published, found } = &drift.kind {
+            let [published, found] = [published, found].map(|text| words::printable(text));
             self.out.line(&format!("         was published as {published}"));
             self.out.line(&format!("         and is           {found}"));
         }

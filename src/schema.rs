@@ -82,7 +82,9 @@ impl Schema {
             }
             Shape::Number => json!({ "type": "number" }),
             Shape::Positive => json!({ "type": "number", "exclusiveMinimum": 0 }),
-            Shape::Scalar => json!({ "type": ["string", "number", "boolean"] }),
+            Shape::Scalar | Shape::FixedScalar => {
+                json!({ "type": ["string", "number", "boolean"] })
+            }
             Shape::Attribute => json!({ "$ref": "#/definitions/attribute" }),
             Shape::KeyAttribute => json!({ "$ref": "#/definitions/key-attribute" }),
             Shape::List(list) => {

@@ -265,6 +265,9 @@ impl<'t> Payload<'t> {
             let gap = |point: &(Value<'_>, Value<'_>)| {
                 matches!(point.0.view(), View::Null) || matches!(point.1.view(), View::Null)
             };
+            if points.iter().all(gap) {
+                found.say(|| format!("{} has no point to be a ribbon", self.place(trace)));
+            }
             for band in points.split(gap) {
                 self.band(trace, band, found);
             }

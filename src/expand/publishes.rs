@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::names::hole_span;
-use super::{Expansion, Scope};
+use super::{Expansion, Scope, media};
 use crate::content::Pointer;
 use crate::error::Error;
 use crate::graph::{Attribute, Publish, PublishObject, PublishRow, Rule, RuleId, Slot, Text};
@@ -43,7 +43,7 @@ impl Expansion<'_> {
                 output,
                 to: object.to.value.clone(),
                 key,
-                content_type: object.content_type.as_ref().map(|c| c.value.clone()),
+                content_type: content_type(object, &rule.outputs[output].path),
                 content_encoding: object.content_encoding.as_ref().map(|c| c.value.clone()),
                 cache_control: object.cache_control.as_ref().map(|c| c.value.clone()),
                 metadata: self.texts(&object.metadata, &rule.space, &scope(false)),
@@ -116,7 +116,9 @@ impl Expansion<'_> {
             for (hole, at) in template.holes() {
                 let Some((output, pointer)) = hole.split_once(':') else { continue };
                 let Some(output) = rule.outputs.iter().find(|o| o.name == output) else { continue };
-                let Ok(pointer) = Pointer::parse(pointer) else { continue };
+                // One that is no pointer, or a pattern, is refused where the hole is compiled.
+                let pointer = Pointer::parse(pointer).ok().filter(Pointer::is_plain);
+                let Some(pointer) = pointer else { continue };
                 if output.volatile.iter().any(|v| v.covers(&pointer)) {
                     let span = hole_span(&self.manifest.source.text, template, &at);
                     let error = Error::user(format!(
@@ -188,6 +190,17 @@ impl Expansion<'_> {
             ),
         }
     }
+}
+
+/// The header as it was written, or else by the end of the output's path.
+fn content_type(object: &manifest::PublishObject, path: &Text) -> Option<String> {
+    if let Some(written) = &object.content_type {
+        return Some(written.value.clone());
+    }
+    // A path that ends with a hole ends otherwise in every cell.
+    let Some(Slot::Text(end)) = path.slots.last() else { return None };
+    let encoding = object.content_encoding.as_ref().map(|encoding| encoding.value.as_str());
+    media::content_type(end.rsplit('/').next().unwrap_or(end), encoding).map(str::to_owned)
 }
 
 impl Attribute {

@@ -625,7 +625,7 @@ fn concrete(check: &manifest::Check) -> Result<audit::Check, String> {
     })
 }
 
-/// A template without holes, its doubled braces resolved.
+/// A template that is known to have no holes, its doubled braces resolved.
 fn plain_text(template: &Template) -> String {
     template
         .pieces

@@ -32,6 +32,8 @@ pub enum Form {
     Pattern,
     /// A text with holes; may be empty.
     Template,
+    /// A text that is read as a template is, and has no holes; may be empty.
+    Fixed,
     /// A path in the project, with holes.
     Path,
     /// A path of a file that holds values.
@@ -134,6 +136,7 @@ impl Form {
                 "C.1*",
             ),
             Form::Template => words("a template", "templates", None, "{city}"),
+            Form::Fixed => words("a text without holes", "texts without holes", None, "observed"),
             Form::Path => words(
                 "a path in the project",
                 "paths in the project",
@@ -341,6 +344,7 @@ impl Form {
                 format!("call the axis otherwise, such as `{text}_name`"),
             )),
             Form::Template => template(text).map(drop),
+            Form::Fixed => fixed(text),
             Form::Path => template(text).and_then(|path| in_project(&path.text)),
             Form::ObjectKey => template(text).and_then(|key| plain_parts(&key.text)),
             Form::DataFile | Form::DirTarget => in_project(text),
@@ -411,6 +415,18 @@ fn template(text: &str) -> Result<Template, Fault> {
         at: Some(malformed.at),
         hint: "write a hole as `{city}`, and `{{` or `}}` for a brace itself".to_owned(),
     })
+}
+
+/// A hole that nothing would fill is not to vanish without a word.
+fn fixed(text: &str) -> Result<(), Fault> {
+    match template(text)?.holes().next() {
+        Some((hole, at)) => Err(Fault {
+            message: format!("`{{{hole}}}` is a hole, and this is the same for every cell"),
+            at: Some(at),
+            hint: "write the text itself, with `{{` and `}}` for braces".to_owned(),
+        }),
+        None => Ok(()),
+    }
 }
 
 fn values_pointer(text: &str) -> Result<(), Fault> {

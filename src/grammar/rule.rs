@@ -223,7 +223,7 @@ static AUDIT: Table = Table {
         .required(),
         key(
             "equals",
-            Shape::Names(&Names { key: Form::Pointer, ..named(Shape::Scalar) }),
+            Shape::Names(&Names { key: Form::Pointer, fewest: 1, ..named(Shape::Scalar) }),
             "Pointers, and the text (with holes), number or bool that stands there.",
             r#"equals = { "/city/0" = "{city}", "/has_baseline/0" = true }"#,
         ),
@@ -334,8 +334,8 @@ static CONTAINS: Table = Table {
         key("at", POINTER, "The lists.", r#"at = "/data/*/x""#).required(),
         key(
             "values",
-            Shape::List(&List { of: Shape::Scalar, fewest: 1, unique: true }),
-            "The values, written out.",
+            Shape::List(&List { of: Shape::FixedScalar, fewest: 1, unique: true }),
+            "The values, written out; they are the same for every cell.",
             "values = [2010, 2025, 2035]",
         ),
         key("from", Shape::Number, "The first number of a sequence.", "from = 2010"),

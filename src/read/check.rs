@@ -105,8 +105,9 @@ impl Check<'_> {
                 }
             }
             (Shape::Scalar, Value::Text(text)) => self.form(text, &node.span, Form::Template),
-            (Shape::Scalar, Value::Bool(_)) => {}
-            (Shape::Scalar, _) if node.number().is_some() => {}
+            (Shape::FixedScalar, Value::Text(text)) => self.form(text, &node.span, Form::Fixed),
+            (Shape::Scalar | Shape::FixedScalar, Value::Bool(_)) => {}
+            (Shape::Scalar | Shape::FixedScalar, _) if node.number().is_some() => {}
             (Shape::Attribute | Shape::KeyAttribute, _) => self.attribute(node, shape, place),
             (Shape::List(list), Value::List(items)) => self.list(node, items, list, place),
             (Shape::Table(table), Value::Table(_)) => {

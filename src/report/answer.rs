@@ -46,9 +46,7 @@ pub enum Answer<'a> {
         destination: String,
         key: &'a str,
         kind: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
         published: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
         found: Option<&'a str>,
     },
     /// The last line of `verify`.

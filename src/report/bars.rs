@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::paint::Paint;
+use super::words::printable;
 use crate::figures::{rate, thousands, whole_seconds};
 use crate::progress::{Going, Progress};
 
@@ -62,7 +63,7 @@ impl Bars {
             });
             let bar = &self.runs[at].1;
             bar.set_prefix(format!("{:widest$}  {:>9}", going.rule, share(going)));
-            bar.set_message(one_line(&going.now));
+            bar.set_message(printable(&going.now));
         }
         self.draw_rest(progress.going.len() - shown.len());
     }
@@ -123,11 +124,6 @@ fn share(going: &Going) -> String {
         (0, targets) => thousands(targets),
         (begun, targets) => format!("{}/{}", thousands(begun), thousands(targets)),
     }
-}
-
-/// Without line breaks and control characters, which would tear the screen.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn main_style(paint: Paint) -> ProgressStyle {

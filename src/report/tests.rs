@@ -468,6 +468,79 @@ fn mistakes_are_objects_for_programs() {
 }
 
 #[test]
+fn what_a_run_says_cannot_steer_the_terminal() {
+    // A title, a cleared screen, a rewritten line, and a control of one character.
+    let text = || "a\u{1b}]0;owned\u{7}b\u{1b}[2Jc\rd\u{9b}31me\u{8}".to_owned();
+    let say = |report: &mut Report| {
+        report.event(&Event::Started {
+            targets: PlannedTargets { stale: 1, ..PlannedTargets::default() },
+            steps: 0,
+            plots: 1,
+            reasons: vec![format!("1 plot stale: plot.rw: {}", text())],
+        });
+        report.event(&Event::Note { message: text() });
+        report.event(&Event::Retry { rule: "plot.rw".into(), targets: 1, reason: text() });
+        report.event(&Event::Problem { message: text(), lines: vec![text()] });
+        report.event(&target("incidence", Ending::Failed, &text()));
+        report.event(&target("testing", Ending::Failed, &text()));
+        report.event(&run_ended(0, &text()));
+        let targets = FinishedTargets { failed: 2, ..FinishedTargets::default() };
+        report.event(&finished(false, targets, 1));
+        let told = Explanation {
+            verdict: "absent",
+            reason: text(),
+            differences: vec![Difference { what: text(), before: Some(text()), now: None }],
+            notes: vec![text()],
+            fingerprint: None,
+            last: None,
+        };
+        report.explained("plot.rw[outcome=incidence]", None, &told);
+        report.runs(&[Run {
+            id: "20261123-212736-1".into(),
+            rule: "plot.rw".into(),
+            command: text(),
+            targets: 1,
+            started: 0,
+            milliseconds: 1,
+            exit: text(),
+        }]);
+        let kind = DriftKind::Changed { published: text(), found: text() };
+        let destination = parse_destination("file:site").unwrap();
+        report.drift(&Drift { destination, key: text(), kind });
+        report.data(&text());
+        report.errors(&[Error::environment(text()).because(text()).hint(text())]);
+    };
+    let (out, err) = said(&["build"], say);
+    for (stream, times) in [(&out, 9), (&err, 12)] {
+        assert!(!stream.contains(|c: char| c.is_control() && c != '\n'), "{stream:?}");
+        assert_eq!(stream.matches("abc").count(), times, "{stream}");
+    }
+    // Programs get what was said.
+    let (out, _) = said(&["--format", "json", "log"], |report| report.data(&text()));
+    let line: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(line["text"], text());
+}
+
+#[test]
+fn fields_without_a_value_are_null() {
+    let (out, _) = said(&["--format", "json", "build"], |report| {
+        report.event(&Event::Target {
+            target: "plot.rw".into(),
+            path: "plots/rw.json".into(),
+            ending: Ending::Built,
+            message: None,
+            lines: Vec::new(),
+        });
+        let destination = parse_destination("file:site").unwrap();
+        report.drift(&Drift { destination, key: "rw.json".into(), kind: DriftKind::Missing });
+    });
+    insta::assert_snapshot!(out, @r#"
+    {"event":"target","target":"plot.rw","path":"plots/rw.json","ending":"built","message":null,"lines":[]}
+    {"event":"drift","destination":"file:site","key":"rw.json","kind":"missing","published":null,"found":null}
+    "#);
+}
+
+#[test]
 fn a_reader_that_went_away_is_no_mistake() {
     struct Closed;
     impl Write for Closed {

@@ -36,9 +36,10 @@ pub fn started(targets: &PlannedTargets, folds: &[String], paint: Paint) -> Vec<
 /// The folds of a plan, such as `477 plots stale: city=C.12580: prerun changed`, with their
 /// numbers below each other.
 pub fn reasons(folds: &[String], paint: Paint) -> Vec<String> {
-    let told: Vec<(String, &str, &str)> = folds
+    let told: Vec<(String, String, &str)> = folds
         .iter()
         .map(|fold| counted(fold).unwrap_or_else(|| (String::new(), fold.as_str(), "")))
+        .map(|(count, rest, verdict)| (count, printable(rest), verdict))
         .collect();
     let widest = told.iter().map(|(count, ..)| count.len()).max().unwrap_or(0);
     told.iter()
@@ -59,14 +60,14 @@ fn counted(reason: &str) -> Option<(String, &str, &str)> {
 /// A target that failed, with the lines of the log that belong to it.
 pub fn failed(target: &str, message: &str, lines: &[String], paint: Paint) -> Vec<String> {
     let mut told = vec![format!("{} {}", paint.bad("failed:"), paint.strong(target))];
-    told.push(format!("  {message}"));
+    told.push(format!("  {}", printable(message)));
     told.extend(quoted(lines, paint));
     told
 }
 
 /// Something of a whole run that fails the build.
 pub fn problem(message: &str, lines: &[String], paint: Paint) -> Vec<String> {
-    let mut told = vec![format!("{} {message}", paint.bad("error:"))];
+    let mut told = vec![format!("{} {}", paint.bad("error:"), printable(message))];
     told.extend(quoted(lines, paint));
     told
 }
@@ -84,8 +85,9 @@ fn quoted(lines: &[String], paint: Paint) -> Vec<String> {
     told
 }
 
-/// Without the control characters of somebody else's colours and bars.
-fn printable(line: &str) -> String {
+/// Without control characters: somebody else's colours and bars, and whatever else a run or a
+/// destination could have a terminal do.
+pub fn printable(line: &str) -> String {
     anstream::adapter::strip_str(line)
         .to_string()
         .chars()
@@ -98,17 +100,19 @@ fn printable(line: &str) -> String {
 /// A line for the other events of a build; none for those that only move the bars.
 pub fn passing(event: &Event, paint: Paint) -> Option<String> {
     Some(match event {
-        Event::Note { message } => format!("{} {message}", paint.note("note:")),
+        Event::Note { message } => format!("{} {}", paint.note("note:"), printable(message)),
         Event::Retry { rule, targets, reason } => format!(
-            "{} {rule}: {} again, in smaller batches: {reason}",
+            "{} {rule}: {} again, in smaller batches: {}",
             paint.warn("retry:"),
-            numbered(*targets, "target")
+            numbered(*targets, "target"),
+            printable(reason)
         ),
         Event::Stopping => {
             format!("{} runs are asked to end; what is made is kept", paint.warn("stopping:"))
         }
         Event::RunEnded { rule, exit, seconds, made, run } => {
-            let exit = if exit == progress::WELL { String::new() } else { format!(", {exit}") };
+            let well = exit == progress::WELL;
+            let exit = if well { String::new() } else { format!(", {}", printable(exit)) };
             format!(
                 "{} {rule}: {} made in {}{exit} ({run})",
                 paint.strong("run:"),
@@ -222,7 +226,9 @@ fn folded_failures(progress: &Progress) -> Vec<String> {
     failures
         .into_iter()
         .take(MOST)
-        .map(|(message, count)| format!("  {} failed so: {message}", thousands(*count)))
+        .map(|(message, count)| {
+            format!("  {} failed so: {}", thousands(*count), printable(message))
+        })
         .collect()
 }
 
@@ -307,12 +313,13 @@ pub fn explained(
     let with = option.map(|option| format!(" (with {option})")).unwrap_or_default();
     let mut lines = vec![format!("{}{with}", paint.strong(target))];
     let verdict = paint.verdict(told.verdict, told.verdict);
-    lines.push(format!("  {verdict}: {}", shorten.digests(&told.reason)));
+    let shown = |text: &str| printable(&shorten.digests(text));
+    lines.push(format!("  {verdict}: {}", shown(&told.reason)));
     for Difference { what, before, now } in told.differences.iter().take(MOST) {
-        lines.push(format!("    {}", shorten.digests(what)));
+        lines.push(format!("    {}", shown(what)));
         for (word, value) in [("was", before), ("now", now)] {
             let value = match value {
-                Some(value) => shorten.digests(value),
+                Some(value) => shown(value),
                 None => paint.faint("nothing"),
             };
             lines.push(format!("      {} {value}", paint.faint(word)));
@@ -325,7 +332,7 @@ pub fn explained(
         )));
     }
     let mut facts: Vec<(&str, String)> =
-        told.notes.iter().map(|note| ("note", shorten.digests(note))).collect();
+        told.notes.iter().map(|note| ("note", shown(note))).collect();
     if let Some(fingerprint) = told.fingerprint {
         facts.push(("fingerprint", shorten.digests(&fingerprint.to_string())));
     }
@@ -438,7 +445,7 @@ pub fn runs(runs: &[Run], paint: Paint) -> Vec<String> {
             run.rule.clone(),
             thousands(run.targets),
             duration(run.milliseconds as f64 / 1000.0),
-            run.exit.clone(),
+            printable(&run.exit),
         ]
     }));
     let sides = [Side::Left, Side::Left, Side::Left, Side::Right, Side::Right, Side::Left];
@@ -454,10 +461,21 @@ pub fn runs(runs: &[Run], paint: Paint) -> Vec<String> {
     lines
 }
 
+/// An error whose words can be printed: its causes may come from a daemon or out of a file.
+fn printed(error: &Error) -> Error {
+    let lines = |text: &String| text.lines().map(printable).collect::<Vec<_>>().join("\n");
+    Error {
+        message: lines(&error.message),
+        causes: error.causes.iter().map(lines).collect(),
+        hints: error.hints.iter().map(lines).collect(),
+        ..error.clone()
+    }
+}
+
 /// Errors, a blank line between them, and how many there are.
 pub fn errors(errors: &[Error], paint: Paint) -> String {
     let shown: Vec<String> =
-        errors.iter().take(MOST_ERRORS).map(|error| error.render(paint.on)).collect();
+        errors.iter().take(MOST_ERRORS).map(|error| printed(error).render(paint.on)).collect();
     let mut text = shown.join("\n\n");
     if errors.len() > 1 {
         let file = errors.iter().find_map(|e| e.places.first()).map(|p| p.source.name.as_str());
