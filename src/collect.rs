@@ -100,6 +100,11 @@ pub fn collect(objects: &Objects, expected: &Expected, run: &str) -> Result<Coll
     })
 }
 
+/// Whether a plain file stands where this output should be.
+pub fn stands(output: &ExpectedOutput) -> bool {
+    matches!(look(&output.folder, &output.file), Found::File)
+}
+
 /// The content digest and what the audit finds; or why the bytes cannot be read as what they are declared to be.
 pub fn judge(
     output: &ExpectedOutput,

@@ -66,6 +66,11 @@ impl Snapshot {
         &self.hashed[target.rule.0][target.cell * outputs..][..outputs]
     }
 
+    /// What was seen at an output's place, if it had to be hashed.
+    pub fn looked(&self, graph: &Graph, target: Target, output: usize) -> Option<&Entry> {
+        self.hashed_of(graph, target)[output].as_deref()
+    }
+
     /// The files of an input that is a folder.
     pub fn folder_files(&self, input: usize, cell: usize) -> Vec<String> {
         let files = self.folders.get(&(input, cell));
@@ -405,15 +410,23 @@ pub fn program_moved(snapshot: &Snapshot, runner: usize) -> Option<String> {
     (!same(path, entry)).then(|| path.display().to_string())
 }
 
-/// Whether a file holds what it held. A changed time alone is no change.
+/// Whether a file has held the same all along, since its entry was taken.
+///
+/// One that was written or replaced meanwhile may have been another for a while, even if it is
+/// what it was again now. A change time alone also comes from new links and modes.
 fn same(path: &Path, entry: &Entry) -> bool {
     let disk = memo::RealDisk;
+    let before = &entry.stat;
     match disk.stat(path) {
         Ok(Some(stat)) if entry.holds(&stat) => true,
-        Ok(Some(_)) => matches!(
-            memo::look(&disk, None, path),
-            Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
-        ),
+        Ok(Some(stat)) => {
+            (stat.device, stat.inode, stat.size, stat.modified)
+                == (before.device, before.inode, before.size, before.modified)
+                && matches!(
+                    memo::look(&disk, None, path),
+                    Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
+                )
+        }
         _ => false,
     }
 }

@@ -290,8 +290,22 @@ impl<'a> Watch<'a> {
     }
 
     /// Whether a run that was cut off left this cell whole: everything there, readable and passing.
+    ///
+    /// Of a form that half a file can have as well, only the log can say that it is whole.
     fn whole(&mut self, cell: usize) -> bool {
-        self.work.expected.iter().filter(|e| e.target.cell == cell).all(|expected| {
+        let expected = self.work.expected.iter().filter(|e| e.target.cell == cell);
+        let doubtful = expected
+            .clone()
+            .flat_map(|e| &e.outputs)
+            .find(|output| !output.kind.ends_itself() && collect::stands(output));
+        if let Some(output) = doubtful {
+            let finding = format!("nothing says that `{}` is whole", output.path);
+            if let Some(state) = self.cells.get_mut(&cell) {
+                state.finding = Some(finding);
+            }
+            return false;
+        }
+        expected.clone().all(|expected| {
             matches!(
                 collect::collect(self.objects, expected, &self.work.spec.id),
                 Ok(Collected::Made(_))

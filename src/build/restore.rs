@@ -12,7 +12,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::graph::{Graph, Target};
-use crate::memo;
+use crate::memo::{self, Entry, Looked};
 use crate::moments::{self, Moment};
 use crate::plan::{self, Board, FileFact, Reason, Verdict};
 use crate::records::{Key, MadeOutput, Outcome, Record};
@@ -50,7 +50,7 @@ impl<'a> Loop<'a, '_> {
         &self,
         target: Target,
         group: usize,
-        memo: Vec<Option<memo::Entry>>,
+        memo: Vec<Option<Entry>>,
     ) -> Option<Write> {
         let graph = self.build.graph;
         let judgement = self.board.get(graph, target, group)?;
@@ -173,13 +173,13 @@ pub(super) struct Write {
     pub(super) fingerprint: Digest,
     pub(super) outcome: Outcome,
     pub(super) lines: Vec<String>,
-    pub(super) memo: Vec<Option<memo::Entry>>,
+    pub(super) memo: Vec<Option<Entry>>,
     pub(super) ever_made: bool,
 }
 
 pub(super) enum Placement {
     Placed {
-        memo: Vec<Option<memo::Entry>>,
+        memo: Vec<Option<Entry>>,
         notes: Vec<String>,
     },
     /// An object is gone or bad; the path that it was for.
@@ -204,14 +204,16 @@ pub(super) fn place(
     for (at, (output, made)) in graph.order(target, group).iter().zip(&made.outputs).enumerate() {
         let project_path = graph.output_path(target, *output);
         let path = build.places.root.join(&project_path);
-        let fact = &build.facts.files[target.rule.0][target.cell * rule.outputs.len() + output];
-        // What jheem put there itself may go; anything else is somebody's work, or an old plot.
-        let placed = last.and_then(|r| r.memo.get(at)).and_then(Option::as_ref).map(|m| m.digest);
-        if let FileFact::There(there) = fact
-            && made.as_ref().is_none_or(|made| made.bytes != *there)
-            && path.exists()
+        // What jheem put there itself may go; anything else is somebody's work, or an old plot. It
+        // may have come while the run went on, so it is looked at now.
+        let placed = last.and_then(|r| r.memo.get(at)).and_then(Option::as_ref);
+        let known = build.snapshot.looked(graph, target, *output).or(placed);
+        let placed = placed.map(|m| m.digest);
+        if let Looked::File { entry: Entry { digest: there, .. }, .. } =
+            memo::look(&memo::RealDisk, known, &path)?
+            && made.as_ref().is_none_or(|made| made.bytes != there)
         {
-            let own = placed == Some(*there) || build.objects.has(there);
+            let own = placed == Some(there) || build.objects.has(&there);
             if !own && !says_the_same(graph, target, *output, &path, made.as_ref()) {
                 let kept = build.objects.keep_edited(&path, &project_path)?;
                 let what = match placed {
@@ -231,7 +233,7 @@ pub(super) fn place(
         };
         let mode = if rule.outputs[*output].executable { 0o555 } else { 0o444 };
         match build.objects.place(&made.bytes, &path, mode)? {
-            Some(placed) => memo.push(Some(memo::Entry::of(placed.stat, made.bytes))),
+            Some(placed) => memo.push(Some(Entry::of(placed.stat, made.bytes))),
             None => return Ok(Placement::Lost(project_path)),
         }
     }

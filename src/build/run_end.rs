@@ -249,6 +249,18 @@ impl<'a> Loop<'a, '_> {
         let runner = graph.runner_of(running.batch.rule);
         let mut again = BTreeSet::new();
         if ended.undone.is_empty() {
+            let declared =
+                |code: &i64| runner.exit.ok.contains(code) || runner.exit.partial.contains(code);
+            if !matches!(&ended.exit, Ok(Exit::Stopped) | Err(_))
+                && !matches!(&ended.exit, Ok(Exit::Code(code)) if declared(code))
+            {
+                let message = format!(
+                    "a run of `{}` ended badly ({}), but all that it was to make is there and passes its audit",
+                    graph.rule(running.batch.rule).name,
+                    exit_words(&ended.exit)
+                );
+                self.tell(Event::Note { message });
+            }
             return Ok(again);
         }
         if matches!(ended.exit, Ok(Exit::Stopped)) || self.build.stop.is_raised() {

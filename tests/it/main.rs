@@ -14,4 +14,5 @@ mod publishing;
 mod sharing;
 mod staleness;
 mod tidy;
+mod trust;
 mod twice;

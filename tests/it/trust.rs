@@ -1,0 +1,138 @@
+//! What cannot be known to be so is not recorded: half files, inputs that were others for a while, work of somebody else.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+use super::project::{Project, Ran};
+
+/// One step of a shell script, with what it waits for or how it ends in `MODE`.
+fn one_step(script: &str) -> Project {
+    Project::new().program("run.sh", script).file("in.txt", "A\n").jheemfile(
+        r#"
+[project]
+name = "trust"
+[input.data]
+path = "in.txt"
+[runner.r]
+program = "./run.sh"
+pass_env = ["PATH", "MODE"]
+timeout = { total = "2s", grace = "1s" }
+[step.a]
+runner = "r"
+inputs = { data = "input.data" }
+command = ["{input.data}", "{output.out}"]
+output.out = { path = "out/a.txt", as = "bytes" }
+"#,
+    )
+}
+
+fn build_as(project: &Project, mode: &str) -> Ran {
+    let arguments = "build --format json";
+    Ran::new(arguments, project.command(arguments).env("MODE", mode).output().unwrap())
+}
+
+/// A build that goes on until `until` is said in its log, and what is left to wait for.
+fn build_until(project: &Project, until: &str) -> (Child, BufReader<std::process::ChildStdout>) {
+    let mut child = project
+        .command("build --format json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while lines.read_line(&mut line).unwrap() > 0 {
+        if line.contains(until) {
+            return (child, lines);
+        }
+        line.clear();
+    }
+    panic!("the build ended without saying `{until}`");
+}
+
+#[test]
+fn half_a_file_of_a_run_that_ended_badly_is_not_taken() {
+    let project = one_step(
+        r#"#!/bin/sh
+echo first half > "$2"
+case $MODE in
+code) exit 1 ;;
+killed) kill -9 $$ ;;
+crash) kill -SEGV $$ ;;
+slow) sleep 60 ;;
+esac
+echo second half >> "$2"
+"#,
+    );
+    for mode in ["code", "killed", "crash", "slow"] {
+        let ran = build_as(&project, mode).code(1).targets("failed=1");
+        let ran = ran.says("nothing says that `out/a.txt` is whole");
+        assert!(!project.exists("out/a.txt"), "{mode}: half a file stands in the project\n{ran}");
+        project.plan("").success().targets("stale=1");
+    }
+    build_as(&project, "").success().targets("built=1");
+    assert_eq!(project.read("out/a.txt"), "first half\nsecond half\n");
+}
+
+#[test]
+fn a_file_that_ends_itself_is_taken_whole_from_a_run_that_ended_badly() {
+    let project = one_step("#!/bin/sh\nprintf '{\"of\": \"%s\"}' \"$MODE\" > \"$2\"\nexit 1\n");
+    project.change("as = \"bytes\"", "as = \"json\"");
+    let ran = build_as(&project, "x").success().targets("built=1");
+    ran.says("ended badly (code 1), but all that it was to make is there");
+    assert_eq!(project.read("out/a.txt"), "{\"of\": \"x\"}");
+}
+
+#[test]
+fn an_input_that_was_another_for_a_while_records_nothing() {
+    // Reads its input between two steps that the test takes.
+    let project = one_step(
+        "#!/bin/sh\nuntil [ -e \"$MODE/read\" ]; do sleep 0.05; done\ncat \"$1\" > \"$2\"\ntouch \"$MODE/was-read\"\nuntil [ -e \"$MODE/end\" ]; do sleep 0.05; done\n",
+    );
+    project.change("timeout = { total = \"2s\", grace = \"1s\" }\n", "");
+    let steps = project.root().parent().unwrap().join("steps");
+    std::fs::create_dir(&steps).unwrap();
+    let project = project.env("MODE", steps.to_str().unwrap());
+    let (mut build, lines) = build_until(&project, "run-started");
+    project.write("in.txt", "B\n");
+    std::fs::write(steps.join("read"), "").unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !steps.join("was-read").exists() {
+        assert!(std::time::Instant::now() < deadline, "the run never read its input");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    project.write("in.txt", "A\n");
+    std::fs::write(steps.join("end"), "").unwrap();
+    let rest: Vec<String> = lines.lines().map(Result::unwrap).collect();
+    assert_eq!(build.wait().unwrap().code(), Some(1), "{rest:?}");
+    let words = "`in.txt` changed while the run went on";
+    assert!(rest.iter().any(|line| line.contains(words)), "{rest:?}");
+    // Made again from what is there now.
+    project.build("").success().targets("built=1");
+    assert_eq!(project.read("out/a.txt"), "A\n");
+}
+
+#[test]
+fn what_somebody_writes_in_the_place_of_an_output_during_the_build_is_kept() {
+    let project = one_step(
+        "#!/bin/sh\nuntil [ -e \"$MODE/end\" ]; do sleep 0.05; done\ncat \"$1\" > \"$2\"\n",
+    );
+    project.change("timeout = { total = \"2s\", grace = \"1s\" }\n", "");
+    let steps = project.root().parent().unwrap().join("steps");
+    std::fs::create_dir(&steps).unwrap();
+    std::fs::write(steps.join("end"), "").unwrap();
+    let project = project.env("MODE", steps.to_str().unwrap());
+    project.build("").success();
+    std::fs::remove_file(steps.join("end")).unwrap();
+    project.write("in.txt", "B\n");
+    let (mut build, lines) = build_until(&project, "run-started");
+    std::fs::remove_file(project.path("out/a.txt")).unwrap();
+    project.write("out/a.txt", "an hour of handwork\n");
+    std::fs::write(steps.join("end"), "").unwrap();
+    let rest: Vec<String> = lines.lines().map(Result::unwrap).collect();
+    assert!(build.wait().unwrap().success(), "{rest:?}");
+    assert_eq!(project.read("out/a.txt"), "B\n");
+    let kept = project.files("cache/edited");
+    assert_eq!(kept, ["cache/edited/out/a.txt.1"], "{rest:?}");
+    assert_eq!(project.read(&kept[0]), "an hour of handwork\n");
+}
