@@ -131,7 +131,7 @@ pub enum Event {
         message: String,
         lines: Vec<String>,
     },
-    /// Ctrl-C: runs are asked to stop.
+    /// Ctrl-C: runs are asked to end, and nothing more is begun.
     Stopping,
     Published {
         publish: String,
@@ -152,6 +152,8 @@ pub enum Event {
         published: PublishedCounts,
         runs: usize,
         seconds: f64,
+        /// From when it was asked to stop to its end; none if it was not stopped.
+        stopped_seconds: Option<f64>,
     },
 }
 
