@@ -235,7 +235,8 @@ impl<'a> Loop<'a, '_> {
             }
         }
         self.rekey(&rekeyed)?;
-        let lost = self.restore(&restore)? > 0;
+        let restored = self.restore(&restore)?;
+        let lost = restored.lost > 0;
         for &target in &targets {
             self.note_unique(target);
             // What reads something that the cache lost is judged again once that is made.
@@ -245,6 +246,10 @@ impl<'a> Loop<'a, '_> {
                     .iter()
                     .any(|u| matches!(self.status[u.rule.0][u.cell], Status::Waiting(_)))
             {
+                self.status[target.rule.0][target.cell] = Status::Waiting(0);
+                continue;
+            }
+            if restored.left.contains(&target) {
                 self.status[target.rule.0][target.cell] = Status::Waiting(0);
                 continue;
             }
@@ -267,6 +272,10 @@ impl<'a> Loop<'a, '_> {
                 }
                 None => self.status[target.rule.0][target.cell] = Status::Waiting(0),
             }
+        }
+        if !restored.left.is_empty() {
+            // What is left is skipped, and what reads it is not judged.
+            return Ok(());
         }
         let waiting: Vec<Target> = targets
             .iter()

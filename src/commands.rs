@@ -2,15 +2,17 @@
 
 use crate::cli::{Global, Select};
 use crate::error::{Error, Result};
+use crate::job::Stop;
 use crate::objects::Objects;
 use crate::project::{self, Project};
 use crate::records::Records;
 use crate::selection::{self};
-use crate::session::{self, Session, World};
+use crate::session::{self, Look, Session, World};
 
 pub mod asking;
 pub mod building;
 pub mod housekeeping;
+mod stopping;
 
 type Outcomes = Result<u8, Vec<Error>>;
 
@@ -43,13 +45,17 @@ impl Reading {
     fn look(&self, select: &Select, world: &World) -> Result<Session<'_>, Vec<Error>> {
         let selection = selection::select(&self.project.graph, &select.request())?;
         let (records, objects) = (self.records.as_ref(), self.objects.as_ref());
-        session::look(&self.project, selection, records, objects, world).map_err(|error| {
-            one(match records.and_then(Records::damage) {
+        // Nothing is done here that Ctrl-C must not cut off as it is.
+        let stop = Stop::default();
+        match session::look(&self.project, selection, records, objects, world, &stop) {
+            Ok(Look::Session(session)) => Ok(*session),
+            Ok(Look::Stopped(_)) => Err(one(Error::bug("looking was stopped by nobody"))),
+            Err(error) => Err(one(match records.and_then(Records::damage) {
                 Some(problem) => error
                     .because(problem)
                     .hint("run `jheem build`: it sets damaged records aside and begins anew"),
                 None => error,
-            })
-        })
+            })),
+        }
     }
 }

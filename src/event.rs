@@ -137,7 +137,7 @@ pub enum Event {
         message: String,
         lines: Vec<String>,
     },
-    /// Ctrl-C: runs are asked to stop.
+    /// Ctrl-C: runs are asked to end, and nothing more is begun.
     Stopping,
     Published {
         publish: String,
@@ -161,6 +161,8 @@ pub enum Event {
         #[serde(skip_serializing_if = "is_zero")]
         nondeterministic: usize,
         seconds: f64,
+        /// From when it was asked to stop to its end; none if it was not stopped.
+        stopped_seconds: Option<f64>,
     },
 }
 

@@ -1,10 +1,14 @@
 //! Looks at what is there: inputs, outputs, programs and images. The only reader of project files.
 //!
 //! Looks only for the goals and what they need: an input that nothing selected reads may be
-//! missing. Hashing is spared by what is remembered of each file; see `memo`.
+//! missing. Hashing is spared by what is remembered of each file; see `memo`. Whoever wishes to stop
+//! does not wait for it: looking ends between files, and within a file between two reads.
 
 use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use globset::GlobMatcher;
 use rayon::prelude::*;
@@ -12,7 +16,8 @@ use rayon::prelude::*;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::{From, Graph, Start, Target};
-use crate::memo::{self, Disk, Entry, Looked};
+use crate::job::Stop;
+use crate::memo::{self, Disk, Entry, Looked, Nanos, RealDisk, Stat};
 use crate::places::Places;
 use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact};
 use crate::records::{Key, Record, Records};
@@ -92,30 +97,108 @@ pub struct Observe<'a> {
     pub last: &'a HashMap<Key, Record>,
     pub records: Option<&'a Records>,
     pub images: &'a dyn Images,
-    pub disk: &'a dyn Disk,
+    pub stop: &'a Stop,
+}
+
+/// What looking came to.
+pub enum Observed {
+    All(Box<(Facts, Snapshot)>),
+    /// Somebody asked to stop; what was hashed by then need not be hashed again.
+    Stopped(Vec<(String, Entry)>),
+}
+
+/// The real file system, which answers nothing more once somebody wishes to stop.
+struct Stoppable<'a> {
+    stop: &'a Stop,
+}
+
+impl Stoppable<'_> {
+    fn go_on(&self) -> io::Result<()> {
+        if self.stop.is_raised() { Err(io::Error::other("somebody asked to stop")) } else { Ok(()) }
+    }
+}
+
+impl Disk for Stoppable<'_> {
+    fn stat(&self, path: &Path) -> io::Result<Option<Stat>> {
+        self.go_on()?;
+        RealDisk.stat(path)
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<Digest> {
+        let reader = StoppableFile { disk: self, file: File::open(path)? };
+        Ok(Digest::blake3(blake3::Hasher::new().update_reader(reader)?.finalize()))
+    }
+
+    fn now(&self) -> Nanos {
+        RealDisk.now()
+    }
+}
+
+/// A file that is read for as long as nobody wishes to stop.
+struct StoppableFile<'a> {
+    disk: &'a Stoppable<'a>,
+    file: File,
+}
+
+impl Read for StoppableFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.disk.go_on()?;
+        self.file.read(buffer)
+    }
+}
+
+/// Looking at inputs and programs, from several threads.
+struct Looking<'a> {
+    disk: &'a dyn Disk,
+    /// What records remember of files, by path.
+    remembered: &'a HashMap<String, Entry>,
+    /// What was hashed now.
+    hashed: Mutex<Vec<(String, Entry)>>,
+}
+
+impl Looking<'_> {
+    /// Looks at a file that is remembered under this path.
+    fn look(&self, path: &str, host: &Path) -> Result<Looked> {
+        let looked = memo::look(self.disk, self.remembered.get(path), host)?;
+        if let Looked::File { entry, hashed: true } = &looked
+            && let Ok(mut hashed) = self.hashed.lock()
+        {
+            hashed.push((path.to_owned(), entry.clone()));
+        }
+        Ok(looked)
+    }
 }
 
 /// Looks at everything that the selection needs.
-pub fn observe(observe: &Observe<'_>) -> Result<(Facts, Snapshot)> {
+pub fn observe(observe: &Observe<'_>) -> Result<Observed> {
     let mut facts = Facts::default();
     let mut snapshot = Snapshot::default();
     let remembered = match observe.records {
         Some(records) => records.input_memo()?,
         None => HashMap::new(),
     };
-    inputs(observe, &remembered, &mut facts, &mut snapshot)?;
-    outputs(observe, &mut facts, &mut snapshot)?;
-    runners(observe, &remembered, &mut facts, &mut snapshot)?;
-    Ok((facts, snapshot))
+    let disk = Stoppable { stop: observe.stop };
+    let looking = Looking { disk: &disk, remembered: &remembered, hashed: Mutex::default() };
+    let looked = inputs(observe, &looking, &mut facts, &mut snapshot)
+        .and_then(|()| outputs(observe, &disk, &mut facts, &mut snapshot))
+        .and_then(|()| runners(observe, &looking, &mut facts, &mut snapshot));
+    let mut hashed = looking.hashed.into_inner().unwrap_or_default();
+    hashed.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if observe.stop.is_raised() {
+        return Ok(Observed::Stopped(hashed));
+    }
+    looked?;
+    snapshot.fresh = hashed;
+    Ok(Observed::All(Box::new((facts, snapshot))))
 }
 
 fn inputs(
     observe: &Observe<'_>,
-    remembered: &HashMap<String, Entry>,
+    looking: &Looking<'_>,
     facts: &mut Facts,
     snapshot: &mut Snapshot,
 ) -> Result<()> {
-    let (graph, disk, root) = (observe.graph, observe.disk, &observe.places.root);
+    let (graph, root) = (observe.graph, &observe.places.root);
     let mut wanted: BTreeSet<(usize, usize)> = BTreeSet::new();
     for target in observe.selection.targets() {
         let rule = graph.rule(target.rule);
@@ -138,27 +221,22 @@ fn inputs(
             let path = graph.input_path(input, cell);
             let host = root.join(&path);
             match &graph.inputs[input].folder {
-                Some(exclude) => look_folder(disk, remembered, exclude, &path, &host),
-                None => Ok(SeenInput::File(memo::look(disk, remembered.get(&path), &host)?)),
+                Some(exclude) => look_folder(looking, exclude, &path, &host),
+                None => Ok(SeenInput::File(looking.look(&path, &host)?)),
             }
         })
         .collect();
     for (&(input, cell), looked) in wanted.iter().zip(looked) {
-        let path = graph.input_path(input, cell);
         let fact = match looked? {
             SeenInput::File(Looked::Missing) => InputFact::Missing,
             SeenInput::File(Looked::NotAFile(kind)) => InputFact::Wrong(kind.to_owned()),
-            SeenInput::File(Looked::File { entry, hashed }) => {
-                if hashed {
-                    snapshot.fresh.push((path, entry.clone()));
-                }
+            SeenInput::File(Looked::File { entry, .. }) => {
                 let fact = InputFact::There { digest: entry.digest, size: entry.stat.size };
                 snapshot.inputs.insert((input, cell), entry);
                 fact
             }
             SeenInput::Missing => InputFact::Missing,
-            SeenInput::Folder { digest, size, files, fresh } => {
-                snapshot.fresh.extend(fresh);
+            SeenInput::Folder { digest, size, files } => {
                 snapshot.folders.insert((input, cell), files);
                 InputFact::There { digest, size }
             }
@@ -171,13 +249,12 @@ fn inputs(
 enum SeenInput {
     File(Looked),
     Missing,
-    Folder { digest: Digest, size: u64, files: Vec<(String, Entry)>, fresh: Vec<(String, Entry)> },
+    Folder { digest: Digest, size: u64, files: Vec<(String, Entry)> },
 }
 
 /// A folder's digest is over the sorted paths below it, who may run them, and their contents.
 fn look_folder(
-    disk: &dyn Disk,
-    remembered: &HashMap<String, Entry>,
+    looking: &Looking<'_>,
     exclude: &[GlobMatcher],
     path: &str,
     host: &Path,
@@ -190,20 +267,16 @@ fn look_folder(
     names.sort();
     let mut hasher = blake3::Hasher::new();
     let mut files = Vec::new();
-    let mut fresh = Vec::new();
     let mut size = 0;
     for name in names {
         let project_path = format!("{path}/{name}");
-        match memo::look(disk, remembered.get(&project_path), &host.join(&name))? {
-            Looked::File { entry, hashed } => {
+        match looking.look(&project_path, &host.join(&name))? {
+            Looked::File { entry, .. } => {
                 hasher.update(&(name.len() as u64).to_le_bytes());
                 hasher.update(name.as_bytes());
                 hasher.update(&[u8::from(entry.stat.mode & 0o111 != 0)]);
                 hasher.update(&entry.digest.bytes);
                 size += entry.stat.size;
-                if hashed {
-                    fresh.push((project_path, entry.clone()));
-                }
                 files.push((name, entry));
             }
             Looked::Missing => {}
@@ -213,7 +286,7 @@ fn look_folder(
             }
         }
     }
-    Ok(SeenInput::Folder { digest: Digest::blake3(hasher.finalize()), size, files, fresh })
+    Ok(SeenInput::Folder { digest: Digest::blake3(hasher.finalize()), size, files })
 }
 
 fn walk(
@@ -247,9 +320,14 @@ fn walk(
     Ok(())
 }
 
-fn outputs(observe: &Observe<'_>, facts: &mut Facts, snapshot: &mut Snapshot) -> Result<()> {
+fn outputs(
+    observe: &Observe<'_>,
+    disk: &Stoppable<'_>,
+    facts: &mut Facts,
+    snapshot: &mut Snapshot,
+) -> Result<()> {
     // The records themselves stay behind: a database is one thread's.
-    let &Observe { graph, places, selection, last, disk, .. } = observe;
+    let &Observe { graph, places, selection, last, .. } = observe;
     let looker = Looker { graph, root: &places.root, selection, last, disk };
     for id in graph.rule_ids() {
         let rule = graph.rule(id);
@@ -321,7 +399,7 @@ impl Looker<'_> {
 
 fn runners(
     observe: &Observe<'_>,
-    remembered: &HashMap<String, Entry>,
+    looking: &Looking<'_>,
     facts: &mut Facts,
     snapshot: &mut Snapshot,
 ) -> Result<()> {
@@ -339,12 +417,9 @@ fn runners(
                 None => RunnerFact::Unresolved(no_program(name).to_string()),
                 Some(path) => {
                     let key = path.to_string_lossy().into_owned();
-                    match memo::look(observe.disk, remembered.get(&key), &path)? {
-                        Looked::File { entry, hashed } => {
+                    match looking.look(&key, &path)? {
+                        Looked::File { entry, .. } => {
                             let identity = format!("program {}", entry.digest);
-                            if hashed {
-                                snapshot.fresh.push((key, entry.clone()));
-                            }
                             snapshot.programs.insert(index, (path, entry));
                             RunnerFact::Known { identity, note: None }
                         }
@@ -415,7 +490,7 @@ pub fn program_moved(snapshot: &Snapshot, runner: usize) -> Option<String> {
 /// One that was written or replaced meanwhile may have been another for a while, even if it is
 /// what it was again now. A change time alone also comes from new links and modes.
 fn same(path: &Path, entry: &Entry) -> bool {
-    let disk = memo::RealDisk;
+    let disk = RealDisk;
     let before = &entry.stat;
     match disk.stat(path) {
         Ok(Some(stat)) if entry.holds(&stat) => true,

@@ -4,8 +4,9 @@
 //! Nothing here knows the graph, the cache, Docker or the operating system.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::error::Result;
 
@@ -119,17 +120,70 @@ pub enum Exit {
     Stopped,
 }
 
-/// A flag raised once, by Ctrl-C or by a build that gives up; executors look at it at least every 50 ms.
+/// The wish to stop, by Ctrl-C or by a build that gives up; executors look at it at least every 50 ms.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct Stop {
+    raised: AtomicBool,
+    hurried: AtomicBool,
+    /// When somebody asked for it; a build that gives up was not asked.
+    asked: OnceLock<Instant>,
+    runs: AtomicUsize,
+}
 
 impl Stop {
+    /// A build gives up: no run is started any more, and those that go on are asked to end.
     pub fn raise(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.raised.store(true, Ordering::SeqCst);
+    }
+
+    /// Somebody asks for it.
+    pub fn ask(&self) {
+        self.asked.get_or_init(Instant::now);
+        self.raise();
+    }
+
+    /// Somebody asks for it once more: runs are killed, whatever their grace.
+    pub fn hurry(&self) {
+        self.ask();
+        self.hurried.store(true, Ordering::SeqCst);
     }
 
     pub fn is_raised(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.raised.load(Ordering::SeqCst)
+    }
+
+    pub fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::SeqCst)
+    }
+
+    /// When somebody asked for it first.
+    pub fn asked(&self) -> Option<Instant> {
+        self.asked.get().copied()
+    }
+
+    /// Lets a run begin; none once the wish is there.
+    ///
+    /// What this returns is held until nothing of the run is left.
+    pub fn admit(&self) -> Option<Admitted<'_>> {
+        // Counted first, so that a run which `runs` does not count after the wish is never started.
+        self.runs.fetch_add(1, Ordering::SeqCst);
+        let admitted = Admitted(self);
+        (!self.is_raised()).then_some(admitted)
+    }
+
+    /// How many runs go on.
+    pub fn runs(&self) -> usize {
+        self.runs.load(Ordering::SeqCst)
+    }
+}
+
+/// A run that goes on, as far as stopping is concerned.
+#[derive(Debug)]
+pub struct Admitted<'a>(&'a Stop);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.runs.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -165,7 +165,7 @@ impl Report {
                     self.out.line(&line);
                 }
             }
-            Event::Finished { ok, targets, published, runs, seconds, .. } => {
+            Event::Finished { ok, targets, published, runs, seconds, stopped_seconds, .. } => {
                 let more = self.progress.notes.saturating_sub(MOST_TOLD);
                 if more > 0 {
                     let more = numbered(more, "note");
@@ -176,7 +176,7 @@ impl Report {
                     targets,
                     published,
                     *runs,
-                    *seconds,
+                    words::Took { seconds: *seconds, stopping: *stopped_seconds },
                     &self.progress,
                     paint,
                 );

@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::execute::container::Containers;
 use crate::execute::daemon;
 use crate::execute::process::Processes;
-use crate::facts::{self, Images, Observe, Snapshot};
+use crate::facts::{self, Images, Observe, Observed, Snapshot};
 use crate::graph::Graph;
-use crate::job::Executor;
-use crate::memo::RealDisk;
+use crate::job::{Executor, Stop};
+use crate::memo::Entry;
 use crate::objects::Objects;
 use crate::plan::{Board, Facts, Judge, Shelf};
 use crate::project::Project;
@@ -65,32 +65,47 @@ pub struct Session<'a> {
     pub board: Board,
 }
 
-/// Looks and judges. `records` is what was opened for reading or for writing; none before the first build.
+/// What looking came to.
+pub enum Look<'a> {
+    Session(Box<Session<'a>>),
+    /// Somebody asked to stop; these files were hashed by then.
+    Stopped(Vec<(String, Entry)>),
+}
+
+/// Looks and judges, for as long as nobody asks to stop.
+///
+/// `records` is what was opened for reading or for writing; none before the first build.
 pub fn look<'a>(
     project: &'a Project,
     selection: Selection,
     records: Option<&Records>,
     objects: Option<&Objects>,
     images: &dyn Images,
-) -> Result<Session<'a>> {
+    stop: &Stop,
+) -> Result<Look<'a>> {
     let graph = &project.graph;
     let last = match records {
         Some(records) => records.all()?,
         None => HashMap::new(),
     };
-    let (facts, snapshot) = facts::observe(&Observe {
+    let observed = facts::observe(&Observe {
         graph,
         places: &project.places,
         selection: &selection,
         last: &last,
         records,
         images,
-        disk: &RealDisk,
+        stop,
     })?;
+    let (facts, snapshot) = match observed {
+        Observed::All(all) => *all,
+        Observed::Stopped(hashed) => return Ok(Look::Stopped(hashed)),
+    };
     let shelf = Stored { objects };
     let judge = Judge { graph, facts: &facts, last: &last, shelf: &shelf };
     let board = judge.board(&selection, records)?;
-    Ok(Session { project, selection, last, facts, snapshot, board })
+    let session = Session { project, selection, last, facts, snapshot, board };
+    Ok(Look::Session(Box::new(session)))
 }
 
 impl Session<'_> {

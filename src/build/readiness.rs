@@ -121,8 +121,8 @@ impl<'a> Loop<'a, '_> {
             self.board.set(graph, target, group, judgement);
         }
         self.rekey(&rekeyed)?;
-        if !restore.is_empty() {
-            self.restore(&restore)?;
+        if !restore.is_empty() && !self.restore(&restore)?.left.is_empty() {
+            return Ok(None);
         }
         self.note_unique(target);
         let end = match self.board.verdict(graph, build.selection, target) {

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of batches or runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -97,18 +98,22 @@ impl<'a> Loop<'a, '_> {
         })
     }
 
-    /// Puts outputs in place from the cache, many at once.
-    ///
-    /// Returns how many the cache had lost, which must be made again.
-    pub(super) fn restore(&mut self, targets: &[(Target, usize)]) -> Result<usize> {
+    /// Puts outputs in place from the cache, many at once, for as long as nobody asks to stop.
+    pub(super) fn restore(&mut self, targets: &[(Target, usize)]) -> Result<Restored> {
         let (build, board) = (self.build, &self.board);
-        let placed: Vec<((Target, usize), Result<Placement>)> = targets
+        let placed: Vec<Option<Result<Placement>>> = targets
             .par_iter()
-            .map(|&(target, group)| ((target, group), place(build, board, target, group)))
+            .map(|&(target, group)| {
+                (!build.stop.is_raised()).then(|| place(build, board, target, group))
+            })
             .collect();
         let mut writes = Vec::new();
-        let (mut restored, mut lost) = (0, 0);
-        for ((target, group), placement) in placed {
+        let (mut restored, mut lost, mut left) = (0, 0, BTreeSet::new());
+        for (&(target, group), placement) in targets.iter().zip(placed) {
+            let Some(placement) = placement else {
+                left.insert(target);
+                continue;
+            };
             match placement {
                 Ok(Placement::Placed { memo, notes }) => {
                     for message in notes {
@@ -135,7 +140,7 @@ impl<'a> Loop<'a, '_> {
         if restored > 0 {
             self.tell(Event::Restored { targets: restored });
         }
-        Ok(lost)
+        Ok(Restored { lost, left })
     }
 }
 
@@ -175,6 +180,14 @@ pub(super) struct Write {
     pub(super) lines: Vec<String>,
     pub(super) memo: Vec<Option<Entry>>,
     pub(super) ever_made: bool,
+}
+
+/// What was not put in place.
+pub(super) struct Restored {
+    /// How many groups of outputs the cache had lost, which must be made again.
+    pub(super) lost: usize,
+    /// The targets that were not come to before somebody asked to stop.
+    pub(super) left: BTreeSet<Target>,
 }
 
 pub(super) enum Placement {

@@ -157,6 +157,7 @@ fn events() -> Vec<Event> {
             runs: 5,
             nondeterministic: 0,
             seconds: 21.5,
+            stopped_seconds: None,
         },
     ]
 }
@@ -175,10 +176,12 @@ fn meaning(event: &Event) -> &'static str {
         Event::Retry { .. } => "What a run lost is tried again, in smaller batches.",
         Event::Note { .. } => "Something to know; nothing failed by it.",
         Event::Problem { .. } => "Something of a whole run fails the build.",
-        Event::Stopping => "Ctrl-C: runs are asked to end.",
+        Event::Stopping => "Ctrl-C: runs are asked to end, and nothing more is begun.",
         Event::Published { .. } => "A publish wrote this.",
         Event::Planned { .. } => "The last line of `plan`.",
-        Event::Finished { .. } => "The last line of `build` and `publish`.",
+        Event::Finished { .. } => {
+            "The last line of `build` and `publish`; `stopped_seconds` is how long stopping took, if it was stopped."
+        }
     }
 }
 

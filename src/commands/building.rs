@@ -4,11 +4,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::asking::{PlanAs, plan};
+use super::stopping::{STOPPED, stop_on_signals, stoppable};
 use super::{FAILED, Outcomes, WELL, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, Global};
 use crate::error::{Error, Result};
-use crate::event::{Event, PublishedCounts};
+use crate::event::{Event, FinishedTargets, PublishedCounts};
 use crate::graph::{Graph, Publish, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
@@ -16,12 +17,12 @@ use crate::moments::{self, Moment};
 use crate::objects::Objects;
 use crate::plan::{self, Board, InputFact, Verdict};
 use crate::project::{self, Patience, Project};
-use crate::publish::Done;
+use crate::publish::{self, Done};
 use crate::publishing::{Reach, Source};
 use crate::records::Records;
 use crate::report::Report;
 use crate::selection::{self, Selection};
-use crate::session::{self, Session, World};
+use crate::session::{self, Look, Session, World};
 use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
 use crate::{clock, why};
@@ -56,19 +57,39 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     }
     moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
-    let looked = session::look(&project, selection.clone(), Some(&records), Some(&objects), &world);
-    let session = match looked {
-        Ok(session) => session,
+    let look = |selection: &Selection, records: &Records| {
+        session::look(&project, selection.clone(), Some(records), Some(&objects), &world, &stop)
+    };
+    let looked = match look(&selection, &records) {
+        Ok(looked) => looked,
         // A database may turn out damaged only where it is read.
         Err(error) => match records.replaced().map_err(one)? {
             Ok((anew, told)) => {
                 records = anew;
                 report.event(&Event::Note { message: told });
-                session::look(&project, selection, Some(&records), Some(&objects), &world)
-                    .map_err(one)?
+                look(&selection, &records).map_err(one)?
             }
             Err(_) => return Err(one(error)),
         },
+    };
+    let session = match looked {
+        Look::Session(session) => *session,
+        Look::Stopped(hashed) => {
+            let mut hashed = hashed.iter();
+            records
+                .commit(|w| hashed.try_for_each(|(path, entry)| w.input_memo(path, entry)))
+                .map_err(one)?;
+            report.event(&Event::Finished {
+                ok: false,
+                targets: FinishedTargets::default(),
+                published: PublishedCounts::default(),
+                runs: 0,
+                nondeterministic: 0,
+                seconds: begun.elapsed().as_secs_f64(),
+                stopped_seconds: since_asked(&stop),
+            });
+            return Ok(STOPPED);
+        }
     };
     let graph = &project.graph;
     moments::pass(Moment::Judged);
@@ -132,13 +153,17 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     };
     let mut published = PublishedCounts::default();
     let mut problems = done.problems;
-    if !done.stopped {
+    let mut stopped = done.stopped;
+    if !stopped {
         let now = clock::rfc3339(clock::now());
         let root = &project.places.root;
         let source = Source::new(graph, &selection, &done.board, &last, &objects, root, now);
-        problems += publish_all(&source, reach, &mut records, &mut published, report);
+        match publish_all(&source, reach, &mut records, &stop, &mut published, report) {
+            Some(failed) => problems += failed,
+            None => stopped = true,
+        }
     }
-    let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0;
+    let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
     report.event(&Event::Finished {
         ok,
         targets: done.targets,
@@ -146,6 +171,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         runs: done.runs,
         nondeterministic: done.nondeterministic,
         seconds: begun.elapsed().as_secs_f64(),
+        stopped_seconds: since_asked(&stop).filter(|_| stopped),
     });
     // What could only have been fetched is no failure of what was asked for.
     let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
@@ -154,12 +180,17 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
     // The process ends now: giving all this back piece by piece would take as long as looking did.
     std::mem::forget((facts, snapshot, selection, last, done.board));
-    Ok(match (ok, done.stopped) {
-        (_, true) => 130,
+    Ok(match (ok, stopped) {
+        (_, true) => STOPPED,
         (true, false) => WELL,
         (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
         (false, false) => FAILED,
     })
+}
+
+/// How long ago somebody asked to stop.
+fn since_asked(stop: &Stop) -> Option<f64> {
+    stop.asked().map(|asked| asked.elapsed().as_secs_f64())
 }
 
 /// How many steps and how many plots can exist.
@@ -179,22 +210,23 @@ fn kinds(session: &Session<'_>) -> (usize, usize) {
     (steps, plots)
 }
 
-/// Publishes everything that was asked for; returns how many publishes failed.
+/// Publishes everything that was asked for; returns how many publishes failed, none if it was stopped.
 fn publish_all(
     source: &Source<'_>,
     reach: Reach,
     records: &mut Records,
+    stop: &Arc<Stop>,
     published: &mut PublishedCounts,
     report: &mut Report,
-) -> usize {
+) -> Option<usize> {
     let mut failed = 0;
     for publish in source.publishes() {
-        match publish_one(source, publish, reach, records) {
+        if stop.is_raised() {
+            return None;
+        }
+        match publish_one(source, publish, reach, records, stop, published) {
             Ok(None) => {}
             Ok(Some((done, orphaned))) => {
-                published.objects += done.objects + done.headers;
-                published.rows += done.rows;
-                published.bytes += done.bytes;
                 if orphaned > 0 {
                     let message = format!(
                         "{} published before, and no target publishes {} now; nothing was removed",
@@ -214,6 +246,7 @@ fn publish_all(
                     bytes: done.bytes,
                 });
             }
+            Err(_) if stop.is_raised() => return None,
             Err(error) => {
                 failed += 1;
                 let mut lines = error.causes.clone();
@@ -223,25 +256,35 @@ fn publish_all(
             }
         }
     }
-    failed
+    Some(failed)
 }
 
 /// Publishes what one publish wants; returns what was done, and how many keys are orphaned.
 ///
-/// None if all its destinations are out of reach.
+/// None if all its destinations are out of reach. What it writes is counted as it comes to stand.
 fn publish_one(
     source: &Source<'_>,
     publish: &Publish,
     reach: Reach,
     records: &mut Records,
+    stop: &Arc<Stop>,
+    published: &mut PublishedCounts,
 ) -> Result<Option<(Done, usize)>> {
     if let Some(known) = records.settled(&publish.name)?
         && source.still_settled(publish, reach, &known)
     {
         return Ok(Some((Done::default(), known.orphaned)));
     }
-    let Some(prepared) = source.prepare(publish, reach)? else { return Ok(None) };
-    let done = source.apply(&prepared, &mut |_| {})?;
+    let Some(mut prepared) = source.prepare(publish, reach)? else { return Ok(None) };
+    prepared.places = stoppable(prepared.places, stop);
+    let done = source.apply(&prepared, &mut |event| match event {
+        publish::Event::Object { bytes, .. } => {
+            published.objects += 1;
+            published.bytes += bytes;
+        }
+        publish::Event::Rows { rows, .. } => published.rows += rows,
+        _ => {}
+    })?;
     if let Some(settled) = &prepared.settled {
         records.commit(|w| w.settled(&publish.name, settled))?;
     }
@@ -283,23 +326,6 @@ pub(super) fn options(args: &BuildArgs) -> Options {
         memory: crate::machine::memory(),
         keep_going: args.keep_going,
     }
-}
-
-pub(super) fn stop_on_signals() -> Result<Arc<Stop>> {
-    let stop = Arc::new(Stop::default());
-    let mut signals = signal_hook::iterator::Signals::new([
-        signal_hook::consts::SIGINT,
-        signal_hook::consts::SIGTERM,
-        signal_hook::consts::SIGHUP,
-    ])
-    .map_err(|e| Error::environment("cannot listen for signals").because(e))?;
-    let raised = Arc::clone(&stop);
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            raised.raise();
-        }
-    });
-    Ok(stop)
 }
 
 /// Ends and removes what a killed jheem left.

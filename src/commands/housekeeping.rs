@@ -5,7 +5,8 @@ use std::path::Path;
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-use super::building::{options, stop_on_signals, sweep};
+use super::building::{options, sweep};
+use super::stopping::{STOPPED, stop_on_signals};
 use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
@@ -16,7 +17,7 @@ use crate::project::{self, Patience};
 use crate::records::{Holding, Outcome, Records};
 use crate::report::Report;
 use crate::selection::{self};
-use crate::session::{self, World};
+use crate::session::{self, Look, World};
 use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
 use crate::{check, clock};
@@ -144,8 +145,9 @@ pub fn check(
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     sweep(&project, &world, &objects, report).map_err(one)?;
     let records = Records::read(&project.places.cache).map_err(one)?;
-    let session = session::look(&project, selection, records.as_ref(), Some(&objects), &world)
-        .map_err(one)?;
+    let looked =
+        session::look(&project, selection, records.as_ref(), Some(&objects), &world, &stop);
+    let Look::Session(session) = looked.map_err(one)? else { return Ok(STOPPED) };
     let targets = check::sample(graph, &session.selection, &session.board, sample, seed);
     if targets.is_empty() {
         return Err(one(Error::user(
@@ -178,7 +180,7 @@ pub fn check(
         let differences =
             check::compare(&build, &judge, &session.board, target, &run).map_err(one)?;
         if stop.is_raised() {
-            return Ok(130);
+            return Ok(STOPPED);
         }
         differing += usize::from(!differences.is_empty());
         report.compared(&graph.label(target), &differences);

@@ -93,9 +93,7 @@ impl Executor for Containers {
         };
         prepare_mounts(spec)?;
         self.check_names(&spec.mounts)?;
-        if stop.is_raised() {
-            return Ok(Exit::Stopped);
-        }
+        let Some(_admitted) = stop.admit() else { return Ok(Exit::Stopped) };
         let name = self.runtime.block_on(self.create(spec))?;
         // Outside of `block_on`, so that it can remove the container even after a panic in `on_line`.
         let container = Container { containers: self, name, removed: false };
@@ -253,6 +251,9 @@ impl Containers {
                     None => break,
                 },
                 _ = tick.tick() => {}
+            }
+            if stop.is_hurried() {
+                timing.hurry();
             }
             let signal = match timing.order(stop.is_raised(), Instant::now()) {
                 Order::Nothing => continue,

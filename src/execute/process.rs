@@ -43,9 +43,7 @@ impl Executor for Processes {
         stop: &Stop,
         on_line: &mut dyn FnMut(Stream, &str) -> Sign,
     ) -> Result<Exit> {
-        if stop.is_raised() {
-            return Ok(Exit::Stopped);
-        }
+        let Some(_admitted) = stop.admit() else { return Ok(Exit::Stopped) };
         let mut running = start(spec)?;
         let mut timing = Timing::new(&spec.limits, Instant::now());
         let messages = listen(&mut running.child, running.family.leader)?;
@@ -55,6 +53,9 @@ impl Executor for Processes {
             }
         };
         loop {
+            if stop.is_hurried() {
+                timing.hurry();
+            }
             match timing.order(stop.is_raised(), Instant::now()) {
                 Order::Nothing => {}
                 Order::Ask => running.family.ask(),

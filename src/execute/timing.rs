@@ -69,6 +69,11 @@ impl Timing {
         Order::Ask
     }
 
+    /// Takes the grace away: what is asked to end is killed next.
+    pub fn hurry(&mut self) {
+        self.limits.grace = Duration::ZERO;
+    }
+
     /// Why the run was ended by us, if it was.
     pub fn ended_by_us(&self) -> Option<Exit> {
         self.ending.as_ref().map(|ending| ending.why.clone())
@@ -124,6 +129,18 @@ mod tests {
         assert_eq!(timing.order(false, now), Order::Nothing);
         assert_eq!(timing.order(true, now), Order::Ask);
         assert_eq!(timing.order(true, now), Order::Kill);
+        assert_eq!(timing.ended_by_us(), Some(Exit::Stopped));
+    }
+
+    #[test]
+    fn who_is_in_a_hurry_does_not_wait_for_the_grace() {
+        let now = Instant::now();
+        let mut timing = Timing::new(&limits(), now);
+        assert_eq!(timing.order(true, now), Order::Ask);
+        assert_eq!(timing.order(true, now), Order::Nothing);
+        timing.hurry();
+        assert_eq!(timing.order(true, now), Order::Kill);
+        assert_eq!(timing.order(true, now), Order::Nothing);
         assert_eq!(timing.ended_by_us(), Some(Exit::Stopped));
     }
 }

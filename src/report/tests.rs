@@ -107,6 +107,7 @@ fn finished(ok: bool, targets: FinishedTargets, runs: usize) -> Event {
         runs,
         nondeterministic: 0,
         seconds: 12.7,
+        stopped_seconds: None,
     }
 }
 
@@ -195,6 +196,31 @@ fn failures_are_shown_at_once_with_their_lines() {
 }
 
 #[test]
+fn a_build_that_was_stopped_says_how_long_stopping_took() {
+    let stopped = |targets: FinishedTargets, runs| Event::Finished {
+        ok: false,
+        targets,
+        published: PublishedCounts::default(),
+        runs,
+        nondeterministic: 0,
+        seconds: 312.0,
+        stopped_seconds: Some(1.42),
+    };
+    let (_, err) = said(&[], |report| {
+        report.event(&started(3));
+        report.event(&run_started(3));
+        report.event(&target("incidence", Ending::Built, ""));
+        report.event(&Event::Stopping);
+        report.event(&run_ended(1, "stopped"));
+        let targets = FinishedTargets { built: 1, skipped: 2, ..FinishedTargets::default() };
+        report.event(&stopped(targets, 1));
+    });
+    insta::assert_snapshot!(err, @"");
+    let (_, err) = said(&[], |report| report.event(&stopped(FinishedTargets::default(), 0)));
+    assert_eq!(err, "stopped 1.4 s after it was asked to (5 min 12 s in all)\n");
+}
+
+#[test]
 fn a_build_with_nothing_to_do_is_one_calm_line() {
     let (out, err) = said(&[], |report| {
         report.event(&Event::Started {
@@ -210,6 +236,7 @@ fn a_build_with_nothing_to_do_is_one_calm_line() {
             runs: 0,
             nondeterministic: 0,
             seconds: 0.041,
+            stopped_seconds: None,
         });
     });
     assert_eq!(
@@ -268,7 +295,7 @@ fn json_is_one_object_a_line_and_the_last_is_the_sum() {
     assert_eq!(objects.len(), 3);
     assert_eq!(
         out.lines().last().unwrap(),
-        "{\"event\":\"finished\",\"ok\":false,\"targets\":{\"fresh\":9,\"restored\":0,\"built\":0,\"absent\":0,\"failed\":1,\"skipped\":0},\"published\":{\"objects\":2,\"rows\":2,\"bytes\":2500000},\"runs\":1,\"seconds\":12.7}"
+        "{\"event\":\"finished\",\"ok\":false,\"targets\":{\"fresh\":9,\"restored\":0,\"built\":0,\"absent\":0,\"failed\":1,\"skipped\":0},\"published\":{\"objects\":2,\"rows\":2,\"bytes\":2500000},\"runs\":1,\"seconds\":12.7,\"stopped_seconds\":null}"
     );
 }
 

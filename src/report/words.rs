@@ -108,7 +108,10 @@ pub fn passing(event: &Event, paint: Paint) -> Option<String> {
             printable(reason)
         ),
         Event::Stopping => {
-            format!("{} runs are asked to end; what is made is kept", paint.warn("stopping:"))
+            format!(
+                "{} what is made is kept; Ctrl-C again ends it at once",
+                paint.warn("stopping:")
+            )
         }
         Event::RunEnded { rule, exit, seconds, made, run } => {
             let well = exit == progress::WELL;
@@ -124,19 +127,27 @@ pub fn passing(event: &Event, paint: Paint) -> Option<String> {
     })
 }
 
+/// How long a build took, and how much of that it took to stop, if it was asked to.
+#[derive(Clone, Copy)]
+pub struct Took {
+    pub seconds: f64,
+    pub stopping: Option<f64>,
+}
+
 /// The end of a build, to be read at a glance.
 pub fn finished(
     ok: bool,
     targets: &FinishedTargets,
     published: &PublishedCounts,
     runs: usize,
-    seconds: f64,
+    took: Took,
     progress: &Progress,
     paint: Paint,
 ) -> Vec<String> {
     let nothing = targets.built + targets.restored + targets.failed + targets.skipped == 0
         && *published == PublishedCounts::default();
-    let took = duration(seconds);
+    let stopping = took.stopping.map(duration);
+    let took = duration(took.seconds);
     if ok && nothing && runs == 0 {
         return vec![at_rest(targets, &took, progress, paint)];
     }
@@ -188,8 +199,8 @@ pub fn finished(
         })
         .collect();
     lines.extend(folded_failures(progress));
-    lines.push(if progress.stopping {
-        format!("{} after {took}", paint.warn("stopped"))
+    lines.push(if let Some(stopping) = stopping {
+        format!("{} {stopping} after it was asked to ({took} in all)", paint.warn("stopped"))
     } else if ok {
         format!("{} in {took}", paint.good("done"))
     } else {

@@ -1,0 +1,120 @@
+//! Ctrl-C: who hears it, and a publish that heeds it.
+//!
+//! The first asks: runs get their grace, everything else ends at the next file. The second ends it
+//! at once: runs are killed, and what no run waits for is cut off, as by a kill.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::error::{Error, Result};
+use crate::job::Stop;
+use crate::publish::manifest::ObjectEntry;
+use crate::publish::place::{ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere};
+use crate::publish::{DriftKind, Place};
+
+/// The exit code of a command that was stopped.
+pub const STOPPED: u8 = 130;
+
+/// Listens for signals from now on.
+pub fn stop_on_signals() -> Result<Arc<Stop>> {
+    let stop = Arc::new(Stop::default());
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|e| Error::environment("cannot listen for signals").because(e))?;
+    let heard = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            hear(signal, &heard);
+        }
+    });
+    Ok(stop)
+}
+
+/// A terminal that closes may send several signals at once; only somebody at the keys is in a hurry.
+fn hear(signal: i32, stop: &Stop) {
+    if stop.asked().is_none() || signal != SIGINT {
+        return stop.ask();
+    }
+    stop.hurry();
+    if stop.runs() == 0 {
+        std::process::exit(STOPPED.into());
+    }
+}
+
+/// The same places, which take no more objects once somebody asks to stop.
+pub fn stoppable(places: Vec<Place>, stop: &Arc<Stop>) -> Vec<Place> {
+    let stoppable = |place| match place {
+        Place::Objects(inner) => {
+            Place::Objects(Box::new(StoppablePlace { inner, stop: Arc::clone(stop) }))
+        }
+        // Rows are written all at once, and soon.
+        Place::Rows(rows) => Place::Rows(rows),
+    };
+    places.into_iter().map(stoppable).collect()
+}
+
+struct StoppablePlace {
+    inner: Box<dyn ObjectPlace>,
+    stop: Arc<Stop>,
+}
+
+impl ObjectPlace for StoppablePlace {
+    fn read(&self, owner: &str, keys: &[&str]) -> Result<ObjectsThere> {
+        self.inner.read(owner, keys)
+    }
+
+    fn watched(&self, owner: &str, keys: &[&str]) -> Option<BTreeSet<PathBuf>> {
+        self.inner.watched(owner, keys)
+    }
+
+    fn begin<'a>(
+        &'a self,
+        there: &'a ObjectsThere,
+        intent: &[(String, ObjectEntry)],
+    ) -> Result<Box<dyn ObjectPublish + 'a>> {
+        go_on(&self.stop)?;
+        let inner = self.inner.begin(there, intent)?;
+        Ok(Box::new(StoppablePublish { inner, stop: &self.stop }))
+    }
+
+    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>> {
+        self.inner.drift(there)
+    }
+}
+
+struct StoppablePublish<'a> {
+    inner: Box<dyn ObjectPublish + 'a>,
+    stop: &'a Stop,
+}
+
+/// So many objects are put between two looks at the wish to stop.
+const TOGETHER: usize = 64;
+
+impl ObjectPublish for StoppablePublish<'_> {
+    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+        for (chunk, puts) in puts.chunks(TOGETHER).enumerate() {
+            go_on(self.stop)?;
+            self.inner.put(puts, &mut |index| placed(chunk * TOGETHER + index))?;
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()> {
+        self.inner.commit(changed)
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.inner.finish()
+    }
+}
+
+fn go_on(stop: &Stop) -> Result<()> {
+    match stop.is_raised() {
+        true => Err(Error::environment("publishing was stopped")
+            .hint("run it again: it goes on where it stopped")),
+        false => Ok(()),
+    }
+}
