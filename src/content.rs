@@ -36,6 +36,7 @@ pub use self::form::{As, Form};
 use self::json::{Json, Tree, View};
 use self::parse::{Fault, LONGEST};
 pub use self::pointer::Pointer;
+pub(crate) use self::pointer::index;
 
 /// Why a file cannot be taken for what it is declared to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

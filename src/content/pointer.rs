@@ -327,7 +327,7 @@ impl<'p, 't, F: FnMut(Value<'t>, &str)> Search<'p, F> {
 }
 
 /// The index that a name is, written without needless zeros.
-fn index(name: &str) -> Option<usize> {
+pub(crate) fn index(name: &str) -> Option<usize> {
     let plain = name == "0" || !name.starts_with('0');
     (plain && name.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.parse().ok())?
 }
