@@ -10,7 +10,6 @@
 mod checks;
 mod decimal;
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -109,14 +108,6 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Reads a file as `kind` and judges it by one rule.
-pub fn audit(rule: &Rule, bytes: &[u8], kind: As) -> Vec<Finding> {
-    match Document::parse(bytes, kind) {
-        Ok(document) => audit_document(std::slice::from_ref(rule), &document),
-        Err(error) => vec![unreadable(&rule.output, kind, &error)],
-    }
-}
-
 /// Judges a file that was read by all rules for its output, in their order.
 pub fn audit_document(rules: &[Rule], document: &Document<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -131,49 +122,6 @@ pub fn audit_document(rules: &[Rule], document: &Document<'_>) -> Vec<Finding> {
 pub fn unreadable(output: &str, kind: As, error: &Unreadable) -> Finding {
     let message = format!("the file cannot be read as `{kind}`: {error}");
     Finding { output: output.to_owned(), message }
-}
-
-/// Cells of one output that have the same content although their requests differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Duplicate {
-    pub content: Digest,
-    /// Labels of the cells, in the order in which they were given; at least two.
-    pub cells: Vec<String>,
-}
-
-impl fmt::Display for Duplicate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cells.as_slice() {
-            [first, second] => write!(f, "`{first}` has the same content as `{second}`"),
-            [first, second, rest @ ..] => {
-                write!(f, "`{first}` has the same content as `{second}` and {} more", rest.len())
-            }
-            _ => write!(f, "no two cells have the content {}", self.content.short()),
-        }
-    }
-}
-
-/// Finds cells of one output with the same content (`unique = true`), in the order of the first.
-///
-/// `exempt` names cells that may look like any other.
-pub fn duplicates(
-    cells: &[(String, Digest)],
-    mut exempt: impl FnMut(&str) -> bool,
-) -> Vec<Duplicate> {
-    let mut by_content: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
-    for (index, (label, content)) in cells.iter().enumerate() {
-        if !exempt(label) {
-            by_content.entry(*content).or_default().push(index);
-        }
-    }
-    let mut groups: Vec<(Digest, Vec<usize>)> =
-        by_content.into_iter().filter(|(_, group)| group.len() > 1).collect();
-    groups.sort_unstable_by_key(|(_, group)| group[0]);
-    let labels = |group: Vec<usize>| group.into_iter().map(|index| cells[index].0.clone());
-    groups
-        .into_iter()
-        .map(|(content, group)| Duplicate { content, cells: labels(group).collect() })
-        .collect()
 }
 
 /// The digest of how an output is judged: it moves exactly when the judgement could.
@@ -296,7 +244,11 @@ mod tests {
     }
 
     fn found_as(check: &Check, file: &[u8], kind: As) -> Vec<String> {
-        audit(&rule(check.clone()), file, kind).iter().map(Finding::to_string).collect()
+        let found = match Document::parse(file, kind) {
+            Ok(document) => audit_document(&[rule(check.clone())], &document),
+            Err(error) => vec![unreadable("plot", kind, &error)],
+        };
+        found.iter().map(Finding::to_string).collect()
     }
 
     #[track_caller]
@@ -577,23 +529,6 @@ mod tests {
         let later = with(METADATA, "00:00:00", "00:00:01");
         let later = Document::parse(later.as_bytes(), As::JSON).unwrap();
         assert_eq!(digest, later.content_digest(&[at("/generation_time")]));
-    }
-
-    #[test]
-    fn cells_with_the_same_content_are_found() {
-        let cell = |label: &str, content: &str| (label.to_owned(), Digest::of(content.as_bytes()));
-        let cells =
-            [cell("a", "1"), cell("b", "2"), cell("c", "1"), cell("d", "3"), cell("e", "1")];
-        let found = duplicates(&cells, |_| false);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].cells, ["a", "c", "e"]);
-        assert_eq!(found[0].to_string(), "`a` has the same content as `c` and 1 more");
-        assert_eq!(
-            duplicates(&cells, |label| label == "a")[0].to_string(),
-            "`c` has the same content as `e`"
-        );
-        assert!(duplicates(&cells, |label| label != "a").is_empty());
-        assert!(duplicates(&cells[..2], |_| false).is_empty());
     }
 
     #[test]

@@ -5,15 +5,19 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
+mod data;
 
+use crate::content;
 use crate::error::{Error, Result, nearest};
 use crate::grammar::{Form, VALUE_HINT, short};
 use crate::manifest::Pick;
 
+use data::Value;
+
 /// The values that `pick` names in a file, each once, in the order of their first appearance.
 ///
-/// The end of `file_name` says what the file is. Numbers become their text.
+/// The end of `file_name` says what the file is. Numbers become their text, as
+/// it was written.
 ///
 /// # Errors
 /// The file cannot be read as what it is, or there are no values at the place, or what is there is
@@ -90,7 +94,7 @@ fn column_values(text: &str, file_name: &str, column: &str) -> Result<Vec<String
 
 /// The values at a pointer, whose steps may be `*`.
 fn pointed(text: &str, file_name: &str, pointer: &str) -> Result<Vec<String>> {
-    let root = parse(text, file_name)?;
+    let root = data::parse(text, file_name)?;
     // Each place with the pointer that led to it, for messages.
     let mut places = vec![(String::new(), &root)];
     let steps: Vec<&str> = pointer.split('/').skip(1).collect();
@@ -98,11 +102,11 @@ fn pointed(text: &str, file_name: &str, pointer: &str) -> Result<Vec<String>> {
         let mut next = Vec::new();
         for (path, place) in places {
             match (*raw, place) {
-                ("*", Value::Array(items)) => {
+                ("*", Value::List(items)) => {
                     let items = items.iter().enumerate();
                     next.extend(items.map(|(index, item)| (format!("{path}/{index}"), item)));
                 }
-                ("*", Value::Object(members)) => {
+                ("*", Value::Table(members)) => {
                     let members = members.iter();
                     next.extend(
                         members.map(|(key, item)| (format!("{path}/{}", escaped(key)), item)),
@@ -120,7 +124,7 @@ fn pointed(text: &str, file_name: &str, pointer: &str) -> Result<Vec<String>> {
     let mut values = Vec::new();
     for (path, place) in places {
         match place {
-            Value::Array(items) if steps.last() != Some(&"*") => {
+            Value::List(items) if steps.last() != Some(&"*") => {
                 for (index, item) in items.iter().enumerate() {
                     values.push(plain(item, file_name, &format!("{path}/{index}"))?);
                 }
@@ -137,7 +141,7 @@ fn step<'v>(file_name: &str, path: &str, raw: &str, place: &'v Value) -> Result<
     let name = raw.replace("~3", "[").replace("~2", "*").replace("~1", "/").replace("~0", "~");
     let shown = if path.is_empty() { "at the top" } else { "there" };
     match place {
-        Value::Object(members) => members.get(&name).ok_or_else(|| {
+        Value::Table(members) => members.get(&name).ok_or_else(|| {
             let error = Error::user(format!("`{file_name}` has nothing at `{path}/{raw}`"));
             let keys: Vec<&str> = members.keys().map(String::as_str).collect();
             match nearest(&name, keys.iter().copied()) {
@@ -148,8 +152,8 @@ fn step<'v>(file_name: &str, path: &str, raw: &str, place: &'v Value) -> Result<
                 None => error.hint(format!("use one of the keys {shown}: {}", some_of(&keys))),
             }
         }),
-        Value::Array(items) => {
-            name.parse().ok().and_then(|index: usize| items.get(index)).ok_or_else(|| {
+        Value::List(items) => {
+            content::index(&name).and_then(|index| items.get(index)).ok_or_else(|| {
                 let count = items.len();
                 Error::user(format!("`{file_name}` has nothing at `{path}/{raw}`")).hint(format!(
                     "write `*` for every item of the list, or a number below {count}"
@@ -158,7 +162,7 @@ fn step<'v>(file_name: &str, path: &str, raw: &str, place: &'v Value) -> Result<
         }
         other => Err(Error::user(format!(
             "`{file_name}` has {} {}, and nothing below it",
-            what(other),
+            other.what(),
             place_of(path)
         ))
         .hint("name the place of a list of texts or numbers")),
@@ -167,9 +171,9 @@ fn step<'v>(file_name: &str, path: &str, raw: &str, place: &'v Value) -> Result<
 
 fn not_a_list(file_name: &str, path: &str, found: &Value) -> Error {
     let error =
-        Error::user(format!("`{file_name}` has {} {}, not a list", what(found), place_of(path)));
+        Error::user(format!("`{file_name}` has {} {}, not a list", found.what(), place_of(path)));
     match found {
-        Value::Object(members) => {
+        Value::Table(members) => {
             let keys: Vec<&str> = members.keys().map(String::as_str).collect();
             error.hint(format!("go on to one of its keys: {}", some_of(&keys)))
         }
@@ -179,9 +183,9 @@ fn not_a_list(file_name: &str, path: &str, found: &Value) -> Error {
 
 fn plain(found: &Value, file_name: &str, path: &str) -> Result<String> {
     match found {
-        Value::String(text) => value(text, file_name, &format!("at `{path}`")),
-        Value::Number(number) => Ok(number.to_string()),
-        Value::Object(members) if !members.is_empty() => {
+        Value::Text(text) => value(text, file_name, &format!("at `{path}`")),
+        Value::Number(number) => value(number, file_name, &format!("at `{path}`")),
+        Value::Table(members) if !members.is_empty() => {
             let keys: Vec<&str> = members.keys().map(String::as_str).collect();
             Err(Error::user(format!(
                 "`{file_name}` has a table at `{path}`, not a text or a number"
@@ -193,72 +197,9 @@ fn plain(found: &Value, file_name: &str, path: &str) -> Result<String> {
         }
         other => Err(Error::user(format!(
             "`{file_name}` has {} at `{path}`, not a text or a number",
-            what(other)
+            other.what()
         ))
         .hint("make it a text, or name another place")),
-    }
-}
-
-/// Reads JSON, TOML or YAML by the end of the file's name.
-fn parse(text: &str, file_name: &str) -> Result<Value> {
-    let unreadable = |form: &str, place: String, what: String| {
-        Error::user(format!("`{file_name}` cannot be read as {form}{place}"))
-            .because(what)
-            .hint("mend the file there")
-    };
-    let text = text.trim_start_matches('\u{feff}');
-    match file_name.rsplit('.').next() {
-        Some("json") => serde_json::from_str(text).map_err(|error| {
-            let place = format!(" at line {}, column {}", error.line(), error.column());
-            let whole = error.to_string();
-            let what = whole.rsplit_once(" at line ").map_or(whole.as_str(), |(what, _)| what);
-            unreadable("JSON", place, what.to_owned())
-        }),
-        Some("toml") => {
-            let value: Result<toml::Value, _> = toml::from_str(text);
-            let table = value.map_err(|error| {
-                let line = error
-                    .span()
-                    .and_then(|span| Some(text.get(..span.start)?.matches('\n').count() + 1));
-                let place = line.map_or(String::new(), |line| format!(" at line {line}"));
-                unreadable("TOML", place, error.message().to_owned())
-            })?;
-            Ok(from_toml(table))
-        }
-        Some("yaml" | "yml") => serde_saphyr::from_str(text).map_err(|error| {
-            let place =
-                error.location().map_or(String::new(), |at| format!(" at line {}", at.line()));
-            let whole = error.to_string();
-            unreadable("YAML", place, whole.lines().next().unwrap_or_default().to_owned())
-        }),
-        _ => Err(Error::user(format!("`{file_name}` is not a file that values can be read from"))
-            .hint("name a file that ends with `.json`, `.toml`, `.yaml`, `.yml` or `.csv`")),
-    }
-}
-
-/// TOML has dates, which become their text.
-fn from_toml(value: toml::Value) -> Value {
-    match value {
-        toml::Value::String(text) => Value::String(text),
-        toml::Value::Integer(number) => Value::from(number),
-        toml::Value::Float(number) => Value::from(number),
-        toml::Value::Boolean(value) => Value::Bool(value),
-        toml::Value::Datetime(time) => Value::String(time.to_string()),
-        toml::Value::Array(items) => items.into_iter().map(from_toml).collect(),
-        toml::Value::Table(table) => {
-            table.into_iter().map(|(key, value)| (key, from_toml(value))).collect()
-        }
-    }
-}
-
-fn what(value: &Value) -> String {
-    match value {
-        Value::Null => "`null`".to_owned(),
-        Value::Bool(value) => format!("`{value}`"),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the text `{}`", short(text)),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a table".to_owned(),
     }
 }
 
@@ -325,6 +266,46 @@ mod tests {
     }
 
     #[test]
+    fn a_number_keeps_its_spelling() {
+        let written = ["1.10", "1.1", "1e3", "-0.50", "123456789012345678901"];
+        let list = written.join(", ");
+        let json = values(&format!("{{\"v\": [{list}]}}"), "m.json", &at("/v"));
+        assert_eq!(json.unwrap(), written);
+        assert_eq!(values(&format!("v = [{list}]"), "m.toml", &at("/v")).unwrap(), written);
+        let yaml =
+            format!("w: &w [{list}]\nv: *w\nx: [{{id: 2.50}}, {{id: \"2.50\"}}, {{id: 2.5}}]\n");
+        assert_eq!(values(&yaml, "m.yaml", &at("/v")).unwrap(), written);
+        assert_eq!(values(&yaml, "m.yaml", &at("/x/*/id")).unwrap(), ["2.50", "2.5"]);
+        let toml = "v = [+1_000, 0x1F, 1_0.5_0]\n";
+        assert_eq!(values(toml, "m.toml", &at("/v")).unwrap(), ["1000", "31", "10.50"]);
+        let csv = format!("v\n{}\n", written.join("\n"));
+        assert_eq!(values(&csv, "m.csv", &column("v")).unwrap(), written);
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        refused(
+            "{\"v\": [1],\n \"v\": [2]}",
+            "m.json",
+            &at("/v"),
+            "`m.json` cannot be read as JSON at line 2, column 2 (the key `v` stands twice)\nhint: mend the file there",
+        );
+        for (text, file) in [("v = [1]\nv = [2]\n", "m.toml"), ("v: [1]\nv: [2]\n", "m.yaml")] {
+            let error = values(text, file, &at("/v")).unwrap_err();
+            assert!(error.message.contains("cannot be read as"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_index_is_written_without_needless_signs_and_zeros() {
+        assert_eq!(values(MODELS, "m.json", &at("/msa/nested/1")).unwrap(), ["b", "a"]);
+        for index in ["+1", "01", "-1"] {
+            let error = values(MODELS, "m.json", &at(&format!("/msa/nested/{index}"))).unwrap_err();
+            assert!(error.message.contains("has nothing at"), "{error}");
+        }
+    }
+
+    #[test]
     fn toml_yaml_and_csv_say_the_same_as_json() {
         let toml = "[msa]\nids = [\"a\", \"b\"]\n[[msa.s]]\nid = \"x\"\n[[msa.s]]\nid = 3\n";
         assert_eq!(values(toml, "m.toml", &at("/msa/ids")).unwrap(), ["a", "b"]);
@@ -385,7 +366,7 @@ mod tests {
             "{\n  \"a\": [1,]\n}",
             "m.json",
             &at("/a"),
-            "`m.json` cannot be read as JSON at line 2, column 11 (trailing comma)\nhint: mend the file there",
+            "`m.json` cannot be read as JSON at line 2, column 11 (no JSON value begins here)\nhint: mend the file there",
         );
         refused(
             "a = 1\nb = \n",

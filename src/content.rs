@@ -36,6 +36,7 @@ pub use self::form::{As, Form};
 use self::json::{Json, Tree, View};
 use self::parse::{Fault, LONGEST};
 pub use self::pointer::Pointer;
+pub(crate) use self::pointer::index;
 
 /// Why a file cannot be taken for what it is declared to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -207,14 +208,6 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The digest of what a file's reader would see; see `Document`.
-///
-/// # Errors
-/// As `Document::parse`.
-pub fn content_digest(bytes: &[u8], kind: As, volatile: &[Pointer]) -> Result<Digest, Unreadable> {
-    Ok(Document::parse(bytes, kind)?.content_digest(volatile))
-}
-
 fn header(form: Form) -> Vec<u8> {
     format!("jheem {} {}\n", form.name(), form.version()).into_bytes()
 }
@@ -278,6 +271,11 @@ fn not_gzip(error: &std::io::Error) -> Unreadable {
 
 #[cfg(test)]
 mod properties;
+
+#[cfg(test)]
+fn content_digest(bytes: &[u8], kind: As, volatile: &[Pointer]) -> Result<Digest, Unreadable> {
+    Ok(Document::parse(bytes, kind)?.content_digest(volatile))
+}
 
 #[cfg(test)]
 mod tests {

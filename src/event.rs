@@ -1,7 +1,5 @@
 //! What happens in a build, as data: the screen, the JSON stream and the tests read the same events.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 /// The counts of targets at the end of a plan; disjoint, they sum to the goals and all they need.
@@ -165,6 +163,3 @@ pub enum Event {
         stopped_seconds: Option<f64>,
     },
 }
-
-/// The counts of a map of names, for messages.
-pub type Tally = BTreeMap<String, usize>;

@@ -23,13 +23,18 @@ pub fn propose(folder: &Path) -> Result<String> {
     let found = found::look(folder)?;
     let project = project_name(folder);
     for grid in grid::guesses(&found.paths) {
-        let inputs = inputs::guess(&found.paths, &grid);
-        let text = text::of_grid(&project, &grid, &inputs, found.more);
-        if is_valid(&text) {
+        if let Some(text) = proposal(&project, &grid, &found.paths, found.more) {
             return Ok(text);
         }
     }
     Ok(text::example(&project, found.paths.len()))
+}
+
+/// A Jheemfile for a grid; its publish is only an addition, and left out before the grid is.
+fn proposal(project: &str, grid: &grid::Grid, paths: &[String], more: bool) -> Option<String> {
+    let plots = text::of_grid(project, grid, &inputs::guess(paths, grid), more);
+    let whole = plots.clone() + &text::of_publish(grid);
+    [whole, plots].into_iter().find(|text| is_valid(text))
 }
 
 /// Whether jheem itself takes it.

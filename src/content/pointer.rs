@@ -175,6 +175,11 @@ fn escape(text: &str) -> String {
     text.replace('~', "~0").replace('/', "~1")
 }
 
+/// A key or value of a condition, in which a `[` would look like the beginning of the next.
+fn escape_condition(text: &str) -> String {
+    escape(text).replace('[', "~3")
+}
+
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for step in &self.steps {
@@ -192,7 +197,8 @@ impl fmt::Display for Pointer {
                 Step::Where(conditions) => {
                     for Condition { key, value, equal } in conditions {
                         let sign = if *equal { "=" } else { "!=" };
-                        write!(f, "[{}{sign}{}]", escape(key), escape(value))?;
+                        let (key, value) = (escape_condition(key), escape_condition(value));
+                        write!(f, "[{key}{sign}{value}]")?;
                     }
                 }
             }
@@ -327,7 +333,7 @@ impl<'p, 't, F: FnMut(Value<'t>, &str)> Search<'p, F> {
 }
 
 /// The index that a name is, written without needless zeros.
-fn index(name: &str) -> Option<usize> {
+pub(crate) fn index(name: &str) -> Option<usize> {
     let plain = name == "0" || !name.starts_with('0');
     (plain && name.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.parse().ok())?
 }
@@ -422,6 +428,10 @@ mod tests {
             assert_eq!(Pointer::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(Pointer::parse("/**/**/a"), Pointer::parse("/**/a"));
+        // One condition whose value looks like the next one, and two conditions.
+        let one = Pointer::parse("/[k=a]~3b=c]").unwrap();
+        assert_eq!(one.to_string(), "/[k=a]~3b=c]");
+        assert_ne!(one, Pointer::parse("/[k=a][b=c]").unwrap());
     }
 
     #[test]

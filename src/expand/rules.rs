@@ -411,12 +411,6 @@ impl Expansion<'_> {
                     Err(message) => self.error(&pointer.span, Error::user(message)),
                 }
             }
-            if !output.volatile.is_empty() && !kind.has_values() {
-                let message =
-                    format!("an output read `as = \"{}\"` has no pointers", output.kind.value);
-                let error = Error::user(message).hint("take `volatile` out, or read it as `json`");
-                self.error(&output.volatile[0].span, error);
-            }
             let group = match &output.when {
                 None => 0,
                 Some(when) => {
@@ -526,17 +520,6 @@ impl Expansion<'_> {
                 continue;
             };
             for check in &audit.checks {
-                if !outputs[output].kind.has_values()
-                    && !matches!(check.value, manifest::Check::Size { .. })
-                {
-                    let message = format!(
-                        "output `{}` is read as bytes: it has no pointers",
-                        audit.output.value
-                    );
-                    let error = Error::user(message).hint("give the output `as = \"json\"`");
-                    self.error(&check.span, error);
-                    continue;
-                }
                 match self.check(check, space) {
                     Ok(check) => audits.push(Audit { output, check }),
                     Err(message) => self.error(&check.span, Error::user(message)),

@@ -315,14 +315,14 @@ fn fit(
     let stem = path(&kinds, folders, separator, &axes);
     let gaps = gaps(&numbered, &axes);
     let path = format!("{stem}.{ending}");
-    let companions = suffixes
-        .iter()
-        .map(|(suffix, files)| Companion {
-            name: companion_name(suffix),
-            path: format!("{stem}{suffix}"),
-            files: *files,
-        })
-        .collect();
+    // `_metadata.json` and `.metadata.json` may both stand beside a plot.
+    let mut taken = vec!["plot".to_owned()];
+    let companion = |(suffix, files): &(String, usize)| {
+        let name = kinds::free_name(&companion_name(suffix), &taken);
+        taken.push(name.clone());
+        Companion { name, path: format!("{stem}{suffix}"), files: *files }
+    };
+    let companions = suffixes.iter().map(companion).collect();
     // Finer cuts explain more, as long as the grid stays full. The power was tried out: the real
     // grid, of which 29 % cannot exist, is cut into its five axes, and numbered files are not cut.
     let score = files as f64 * filled.powf(2.0 / 3.0) * (1.0 + 0.5 * axes.len() as f64);

@@ -189,6 +189,34 @@ fn a_part_that_another_tells_becomes_its_label() {
 }
 
 #[test]
+fn an_axis_may_be_called_what_an_attribute_is_called() {
+    for name in ["key", "size", "rest"] {
+        let paths: Vec<String> = (10..14)
+            .flat_map(|value| [1, 2].map(|dose| format!("out/fig_{name}_{value}_dose_{dose}.png")))
+            .collect();
+        let text = proposed(&paths);
+        assert!(text.contains(&format!("[axis.{name}]")), "{text}");
+        assert!(text.contains(&format!("hash = {{ {name} = \"{{{name}}}\" }}")), "{text}");
+    }
+}
+
+#[test]
+fn companions_with_one_word_have_two_names() {
+    let mut paths = Vec::new();
+    for city in ["a", "b"] {
+        for outcome in ["incidence", "testing"] {
+            let stem = format!("plots/{city}/{outcome}");
+            paths.push(format!("{stem}.png"));
+            paths.extend(["_metadata", ".metadata"].map(|word| format!("{stem}{word}.json")));
+        }
+    }
+    let text = proposed(&paths);
+    for name in ["metadata", "metadata2"] {
+        assert!(text.contains(&format!("[plot.main.output.{name}]")), "{text}");
+    }
+}
+
+#[test]
 fn a_value_that_stands_twice_is_one_axis() {
     let mut paths = Vec::new();
     for state in ["AL", "CA", "NY"] {
@@ -225,14 +253,11 @@ proptest! {
             }
         }
         for grid in grid::guesses(&paths) {
-            let inputs = inputs::guess(&paths, &grid);
             prop_assert!(grid.files <= grid.cells);
-            text::of_grid("any", &grid, &inputs, true);
+            proposal("any", &grid, &paths, true);
         }
-        let best = grid::guesses(&paths).into_iter().find_map(|grid| {
-            let text = text::of_grid("any", &grid, &inputs::guess(&paths, &grid), false);
-            is_valid(&text).then_some(text)
-        });
+        let grids = grid::guesses(&paths).into_iter();
+        let best = grids.filter_map(|grid| proposal("any", &grid, &paths, false)).next();
         prop_assert!(best.is_some() || is_valid(&text::example("any", paths.len())));
     }
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::grid::{Axis, Companion, Grid};
 use super::inputs::Input;
+use super::kinds::free_name;
 use crate::figures::{numbered, thousands};
 
 /// Values on one line, up to this width.
@@ -94,8 +95,14 @@ fn write_grid(
     write_inputs(out, inputs)?;
     write_runner(out, grid, inputs)?;
     write_plot(out, grid, inputs)?;
-    write_gaps(out, grid)?;
-    write_publish(out, &grid.axes)
+    write_gaps(out, grid)
+}
+
+/// The end of such a Jheemfile: where its plots are published.
+pub fn of_publish(grid: &Grid) -> String {
+    let mut text = String::new();
+    write_publish(&mut text, &grid.axes).expect("strings take all");
+    text
 }
 
 fn write_axis(out: &mut String, axis: &Axis) -> std::fmt::Result {
@@ -273,6 +280,9 @@ fn write_gaps(out: &mut String, grid: &Grid) -> std::fmt::Result {
 fn write_publish(out: &mut String, axes: &[Axis]) -> std::fmt::Result {
     let holes: Vec<String> = axes.iter().map(|axis| format!("{{{}}}", axis.name)).collect();
     let (hash, range) = holes.split_at(1);
+    // An axis may be called what an attribute is called here.
+    let taken = [axes[0].name.clone()];
+    let [rest, key, size] = ["rest", "key", "size"].map(|name| free_name(name, &taken));
     writeln!(
         out,
         "\
@@ -290,9 +300,9 @@ hash = {{ {} = {} }}",
         quoted(&hash[0])
     )?;
     if !range.is_empty() {
-        writeln!(out, "range = {{ rest = {} }}", quoted(&range.join("#")))?;
+        writeln!(out, "range = {{ {rest} = {} }}", quoted(&range.join("#")))?;
     }
-    writeln!(out, "item = {{ key = \"{{object.key}}\", size = {{ N = \"{{object.size}}\" }} }}")
+    writeln!(out, "item = {{ {key} = \"{{object.key}}\", {size} = {{ N = \"{{object.size}}\" }} }}")
 }
 
 /// A small Jheemfile to learn from, where names show no grid.

@@ -279,91 +279,91 @@ impl Check<'_> {
     }
 
     fn bond(&mut self, node: &Node, table: &Table, bond: &Bond, place: &Place) {
-        let entry = |key: &str| node.entry(key);
-        let example = |key: &str| table.key(key).map_or("", |key| key.example);
         match bond {
-            Bond::OneOf(keys) => {
-                let there: Vec<&Entry> = keys.iter().filter_map(|key| entry(key)).collect();
-                match there.as_slice() {
-                    [] if place.complete => self.push(
-                        &place.span,
-                        format!("{} has none of {}", place.header(), ticked(keys)),
-                        format!("add one, such as `{}`", example(keys[0])),
-                    ),
-                    [first, second, ..] => {
-                        let error = Error::user(format!(
-                            "{} has both `{}` and `{}`",
-                            place.header(),
-                            first.key,
-                            second.key
-                        ))
-                        .at(self.source, second.span.clone())
-                        .related(self.source, first.span.clone(), "")
-                        .hint(format!("keep one of {}", ticked(keys)));
-                        self.errors.push(error);
-                    }
-                    _ => {}
-                }
-            }
-            Bond::AtLeastOne(keys) => {
-                if place.complete && keys.iter().all(|key| entry(key).is_none()) {
-                    self.push(
-                        &place.span,
-                        format!("{} has none of {}", place.header(), ticked(keys)),
-                        format!("add one, such as `{}`", example(keys[0])),
-                    );
-                }
-            }
-            Bond::Together(keys) => {
-                let Some(there) = keys.iter().find_map(|key| entry(key)) else { return };
-                for key in keys.iter().filter(|key| place.complete && entry(key).is_none()) {
-                    self.push(
-                        &there.span,
-                        format!("`{}` stands without `{key}`", there.key),
-                        format!("add `{}`", example(key)),
-                    );
-                }
-            }
-            Bond::Needs { keys, with } => {
-                if entry(with).is_some() || !place.complete {
-                    return;
-                }
-                for there in keys.iter().filter_map(|key| entry(key)) {
-                    self.push(
-                        &there.span,
-                        format!("`{}` means nothing without `{with}`", there.key),
-                        format!("remove it, or add `{}`", example(with)),
-                    );
-                }
-            }
-            Bond::Ascending(low, high) => {
-                let (Some(low), Some(high)) = (entry(low), entry(high)) else { return };
-                let value = |entry: &Entry| entry.node.number()?.parse::<f64>().ok();
-                if let (Some(least), Some(most)) = (value(low), value(high))
-                    && least > most
-                {
-                    let error = Error::user(format!("`{}` is above `{}`", low.key, high.key))
-                        .at(self.source, low.node.span.clone())
-                        .related(self.source, high.node.span.clone(), "")
-                        .hint("exchange the two");
-                    self.errors.push(error);
-                }
-            }
-            Bond::Distinct(keys) => {
-                let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
-                for inner in keys.iter().filter_map(|key| node.get(key)).flat_map(Node::entries) {
-                    let Some(first) = seen.insert(inner.key.as_str(), inner) else { continue };
-                    let error = Error::user(format!(
-                        "{} is given in two of {}",
-                        ticked_key(&inner.key),
-                        ticked(keys)
-                    ))
-                    .at(self.source, inner.span.clone())
-                    .related(self.source, first.span.clone(), "first here")
-                    .hint("remove one of the two");
-                    self.errors.push(error);
-                }
-            }
+            Bond::OneOf(keys) => self.one_of(node, table, keys, place),
+            Bond::AtLeastOne(keys) => self.at_least_one(node, table, keys, place),
+            Bond::Together(keys) if place.complete => self.together(node, table, keys),
+            Bond::Needs { keys, with } if place.complete => self.needs(node, table, keys, with),
+            Bond::Together(_) | Bond::Needs { .. } => {}
+            Bond::Ascending(low, high) => self.ascending(node, low, high),
+            Bond::Distinct(keys) => self.distinct(node, keys),
+        }
+    }
+
+    fn one_of(&mut self, node: &Node, table: &Table, keys: &[&str], place: &Place) {
+        self.at_least_one(node, table, keys, place);
+        let mut there = keys.iter().filter_map(|key| node.entry(key));
+        if let (Some(first), Some(second)) = (there.next(), there.next()) {
+            let (one, other) = (&first.key, &second.key);
+            let error = Error::user(format!("{} has both `{one}` and `{other}`", place.header()))
+                .at(self.source, second.span.clone())
+                .related(self.source, first.span.clone(), "")
+                .hint(format!("keep one of {}", ticked(keys)));
+            self.errors.push(error);
+        }
+    }
+
+    fn at_least_one(&mut self, node: &Node, table: &Table, keys: &[&str], place: &Place) {
+        if place.complete && keys.iter().all(|key| node.entry(key).is_none()) {
+            self.push(
+                &place.span,
+                format!("{} has none of {}", place.header(), ticked(keys)),
+                format!("add one, such as `{}`", example(table, keys[0])),
+            );
+        }
+    }
+
+    fn together(&mut self, node: &Node, table: &Table, keys: &[&str]) {
+        let Some(there) = keys.iter().find_map(|key| node.entry(key)) else { return };
+        for key in keys.iter().filter(|key| node.entry(key).is_none()) {
+            self.push(
+                &there.span,
+                format!("`{}` stands without `{key}`", there.key),
+                format!("add `{}`", example(table, key)),
+            );
+        }
+    }
+
+    fn needs(&mut self, node: &Node, table: &Table, keys: &[&str], with: &str) {
+        if node.entry(with).is_some() {
+            return;
+        }
+        for there in keys.iter().filter_map(|key| node.entry(key)) {
+            self.push(
+                &there.span,
+                format!("`{}` means nothing without `{with}`", there.key),
+                format!("remove it, or add `{}`", example(table, with)),
+            );
+        }
+    }
+
+    fn ascending(&mut self, node: &Node, low: &str, high: &str) {
+        let (Some(low), Some(high)) = (node.entry(low), node.entry(high)) else { return };
+        let value = |entry: &Entry| entry.node.number()?.parse::<f64>().ok();
+        if let (Some(least), Some(most)) = (value(low), value(high))
+            && least > most
+        {
+            let error = Error::user(format!("`{}` is above `{}`", low.key, high.key))
+                .at(self.source, low.node.span.clone())
+                .related(self.source, high.node.span.clone(), "")
+                .hint("exchange the two");
+            self.errors.push(error);
+        }
+    }
+
+    fn distinct(&mut self, node: &Node, keys: &[&str]) {
+        let mut seen: BTreeMap<&str, &Entry> = BTreeMap::new();
+        for inner in keys.iter().filter_map(|key| node.get(key)).flat_map(Node::entries) {
+            let Some(first) = seen.insert(inner.key.as_str(), inner) else { continue };
+            let error = Error::user(format!(
+                "{} is given in two of {}",
+                ticked_key(&inner.key),
+                ticked(keys)
+            ))
+            .at(self.source, inner.span.clone())
+            .related(self.source, first.span.clone(), "first here")
+            .hint("remove one of the two");
+            self.errors.push(error);
         }
     }
 
@@ -446,6 +446,11 @@ impl Check<'_> {
             _ => self.mistyped(&entry.node, Shape::Text(Form::Template), &below),
         }
     }
+}
+
+/// How a key is written, from the grammar.
+fn example(table: &Table, key: &str) -> &'static str {
+    table.key(key).map_or("", |key| key.example)
 }
 
 /// How a text is written where a list of texts is wanted.

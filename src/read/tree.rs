@@ -210,33 +210,69 @@ impl Lines {
     }
 }
 
+/// Mistakes of syntax whose words depend on nothing: how the parser's begin, what is said in their
+/// place, and the hint. The first that fits is taken.
+const SYNTAX: [(&str, &str, &str); 11] = [
+    (
+        "newlines are unsupported in inline tables",
+        "a table in braces goes over several lines, which TOML 1.0 does not allow",
+        "write it on one line, or as a table of its own under a `[header]`",
+    ),
+    (
+        "trailing commas are not supported in inline tables",
+        "a comma ends a table in braces, which TOML 1.0 does not allow",
+        "remove the comma before `}`",
+    ),
+    (
+        "comments are unsupported in inline tables",
+        "a comment stands in a table in braces, which TOML 1.0 does not allow",
+        "move the comment to a line of its own, above the table",
+    ),
+    ("invalid basic string, expected `\"`", NOT_CLOSED, CLOSE_IT),
+    ("invalid literal string, expected `'`", NOT_CLOSED, CLOSE_IT),
+    ("unclosed array", "a list is not closed", "put `]` at its end"),
+    (
+        "missing comma between array elements",
+        "a comma is missing between two values of a list, or its `]`",
+        "write `[\"a\", \"b\"]`",
+    ),
+    ("unclosed table", "a header is not closed", "put `]` at its end"),
+    (
+        "invalid unquoted key",
+        "a key has a letter that needs quotes",
+        "put the key in quotes: `\"…\" = …`",
+    ),
+    ("cannot recurse further", TOO_DEEP, NEST_LESS),
+    ("recursion limit", TOO_DEEP, NEST_LESS),
+];
+
+const NOT_CLOSED: &str = "a text is not closed on its line";
+const CLOSE_IT: &str = "put a quote at its end, or three at both ends of a text of several lines";
+const TOO_DEEP: &str = "tables and lists are nested too deeply";
+const NEST_LESS: &str = "nest them at most 80 deep";
+
 /// A mistake of syntax in our own words, where the parser's are hard to act on.
 fn syntax_error(source: &Arc<Source>, fault: &toml::de::Error) -> Error {
     let text = &source.text;
     let span = fault.span().unwrap_or(0..0);
     let span = span.start.min(text.len())..span.end.min(text.len());
-    let found = text.get(span.clone()).unwrap_or_default();
-    let next = text.get(span.start..).and_then(|rest| rest.chars().next());
     let said = fault.message();
     let said = said.strip_suffix(", expected nothing").unwrap_or(said);
+    let fixed = SYNTAX.iter().find(|(start, ..)| said.starts_with(start));
+    let (message, hint) = match fixed {
+        Some((_, message, hint)) => ((*message).to_owned(), (*hint).to_owned()),
+        None => found_there(text, &span, said),
+    };
+    Error::user(message).at(source, span).hint(hint)
+}
+
+/// The message and the hint of a mistake of syntax that speak of what stands there.
+fn found_there(text: &str, span: &Span, said: &str) -> (String, String) {
+    let found = text.get(span.clone()).unwrap_or_default();
+    let next = text.get(span.start..).and_then(|rest| rest.chars().next());
     let starts = |start: &str| said.starts_with(start);
-    let (message, hint) = if starts("newlines are unsupported in inline tables") {
-        (
-            "a table in braces goes over several lines, which TOML 1.0 does not allow".to_owned(),
-            "write it on one line, or as a table of its own under a `[header]`".to_owned(),
-        )
-    } else if starts("trailing commas are not supported in inline tables") {
-        (
-            "a comma ends a table in braces, which TOML 1.0 does not allow".to_owned(),
-            "remove the comma before `}`".to_owned(),
-        )
-    } else if starts("comments are unsupported in inline tables") {
-        (
-            "a comment stands in a table in braces, which TOML 1.0 does not allow".to_owned(),
-            "move the comment to a line of its own, above the table".to_owned(),
-        )
-    } else if starts("missing escaped value") {
-        match next {
+    if starts("missing escaped value") {
+        return match next {
             Some(letter @ ('e' | 'x')) => (
                 format!("`\\{letter}` in a text is not TOML 1.0"),
                 "write the character as `\\u` and four hexadecimal digits".to_owned(),
@@ -246,55 +282,28 @@ fn syntax_error(source: &Arc<Source>, fault: &toml::de::Error) -> Error {
                 "write `\\\\` for the backslash itself, or put the text in '…', where it is plain"
                     .to_owned(),
             ),
-        }
-    } else if starts("duplicate key") {
-        (
+        };
+    }
+    if starts("duplicate key") {
+        return (
             format!("`{found}` is given twice"),
             "remove one of the two, or put their keys together".to_owned(),
-        )
-    } else if starts("string values must be quoted") && found.is_empty() {
-        (
+        );
+    }
+    match (starts("string values must be quoted"), found) {
+        (true, "") => (
             "a value is missing".to_owned(),
             "write a value after the `=`, or begin the line with `#`".to_owned(),
-        )
-    } else if starts("string values must be quoted") {
-        (
+        ),
+        (true, found) => (
             format!("the text `{}` has no quotes", short(found)),
             format!("write `\"{}\"`", short(found)),
-        )
-    } else if starts("invalid basic string, expected `\"`")
-        || starts("invalid literal string, expected `'`")
-    {
-        (
-            "a text is not closed on its line".to_owned(),
-            "put a quote at its end, or three at both ends of a text of several lines".to_owned(),
-        )
-    } else if starts("unclosed array") {
-        ("a list is not closed".to_owned(), "put `]` at its end".to_owned())
-    } else if starts("missing comma between array elements") {
-        (
-            "a comma is missing between two values of a list, or its `]`".to_owned(),
-            "write `[\"a\", \"b\"]`".to_owned(),
-        )
-    } else if starts("unclosed table") {
-        ("a header is not closed".to_owned(), "put `]` at its end".to_owned())
-    } else if starts("invalid unquoted key") {
-        (
-            "a key has a letter that needs quotes".to_owned(),
-            "put the key in quotes: `\"…\" = …`".to_owned(),
-        )
-    } else if starts("cannot recurse further") || starts("recursion limit") {
-        (
-            "tables and lists are nested too deeply".to_owned(),
-            "nest them at most 80 deep".to_owned(),
-        )
-    } else {
-        (
+        ),
+        (false, _) => (
             format!("this is not TOML: {said}"),
             "mend it here, or look it up at https://toml.io/en/v1.0.0".to_owned(),
-        )
-    };
-    Error::user(message).at(source, span).hint(hint)
+        ),
+    }
 }
 
 fn entries(table: &DeTable<'_>) -> Vec<Entry> {
