@@ -121,6 +121,8 @@ struct Loop<'a, 'e> {
     runs: usize,
     problems: usize,
     nondeterministic: usize,
+    /// What could not be put in place from the cache.
+    unplaced: BTreeSet<Target>,
     /// Set after a failure that ends the build, and by Ctrl-C.
     draining: bool,
     told_stop: bool,
@@ -156,6 +158,7 @@ pub fn build(
         runs: 0,
         problems: 0,
         nondeterministic: 0,
+        unplaced: BTreeSet::new(),
         draining: false,
         told_stop: false,
         stamp,
@@ -255,6 +258,10 @@ impl<'a> Loop<'a, '_> {
             }
             let verdict = self.board.verdict(graph, build.selection, target);
             let end = match verdict {
+                _ if self.unplaced.contains(&target) => {
+                    self.draining |= !build.options.keep_going;
+                    Some(End::Failed)
+                }
                 Verdict::Fresh => Some(End::Fresh),
                 Verdict::Restorable(_) => Some(End::Restored),
                 Verdict::Absent(_) => Some(End::Absent),

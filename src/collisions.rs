@@ -150,11 +150,18 @@ fn databases(graph: &Graph) -> Vec<(String, Text, Span)> {
         if let Ok(Destination::Sqlite { path, .. }) = parse_destination(&row.to)
             && !found.iter().any(|(known, ..)| *known == path)
         {
-            let text = Text { slots: vec![Slot::Text(path.clone())] };
-            found.push((path, text, row.span.clone()));
+            for path in with_companions(&path) {
+                let text = Text { slots: vec![Slot::Text(path.clone())] };
+                found.push((path, text, row.span.clone()));
+            }
         }
     }
     found
+}
+
+/// The files of a database: itself, and those that SQLite keeps beside it.
+fn with_companions(path: &str) -> Vec<String> {
+    ["", "-wal", "-shm", "-journal"].map(|suffix| format!("{path}{suffix}")).to_vec()
 }
 
 /// A folder of objects must not lie in another: each has a manifest that knows nothing of the other's.
@@ -229,11 +236,12 @@ fn destinations(graph: &Graph, files: &[Family<'_>]) -> Vec<Error> {
     for publish in &graph.publishes {
         let objects = publish.objects.iter().map(|o| (&o.to, &o.span));
         for (url, span) in objects.chain(publish.rows.iter().map(|r| (&r.to, &r.span))) {
-            let at = match parse_destination(url) {
-                Ok(Destination::File { folder }) => folder,
-                Ok(Destination::Sqlite { path, .. }) => path,
+            let places = match parse_destination(url) {
+                Ok(Destination::File { folder }) => vec![folder],
+                Ok(Destination::Sqlite { path, .. }) => with_companions(&path),
                 _ => continue,
             };
+            let at = &places[0];
             if !told.insert(at.clone()) {
                 continue;
             }
@@ -242,11 +250,11 @@ fn destinations(graph: &Graph, files: &[Family<'_>]) -> Vec<Error> {
                     .hint("publish to a place of its own, such as `file:site`")
                     .at(&graph.source, span.clone())
             };
-            if holds(CACHE, &at) {
+            if holds(CACHE, at) {
                 errors.push(refuse(format!("the destination `{url}` is in jheem's own folder")));
             }
             for file in files {
-                if let Some(name) = meets(graph, file, &at) {
+                if let Some(name) = places.iter().find_map(|at| meets(graph, file, at)) {
                     let error = refuse(format!(
                         "the destination `{url}` is a folder of {}: `{name}`",
                         file.what

@@ -22,7 +22,13 @@ pub fn main() -> ExitCode {
             code
         }
     };
-    report.close();
+    let code = match report.close() {
+        Ok(()) => code,
+        Err(error) => {
+            report.complain(&error);
+            if code == 0 { error.kind.exit_code() } else { code }
+        }
+    };
     ExitCode::from(code)
 }
 

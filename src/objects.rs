@@ -230,7 +230,14 @@ impl Objects {
             return Ok(Stored { digest, size });
         }
         if let Some(folder) = path.parent() {
+            // Whatever else stands in the place of an object or its folder is not jheem's.
+            if folder.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
+                fs::remove_file(folder).map_err(|e| Error::io("remove", folder, &e))?;
+            }
             fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))?;
+        }
+        if path.symlink_metadata().is_ok_and(|m| m.is_dir()) {
+            fs::remove_dir_all(&path).map_err(|e| Error::io("remove", &path, &e))?;
         }
         moments::pass(Moment::Storing);
         fs::rename(temporary, &path).map_err(|e| store_error("store", &path, &e))?;

@@ -145,6 +145,10 @@ impl Records {
     /// it can be learned again from runs.
     pub fn open(cache: &Path) -> Result<(Records, Option<String>)> {
         let path = cache.join("records.db");
+        if suspicion(&path).exists() {
+            let (records, told) = Records::anew(&path, "it turned out damaged when it was read")?;
+            return Ok((records, Some(told)));
+        }
         match Records::try_open(&path) {
             Ok(records) => Ok((records, None)),
             Err(problem) if is_damage(&problem) => {
@@ -158,6 +162,8 @@ impl Records {
     /// Sets a damaged database aside and begins anew; says so.
     fn anew(path: &Path, problem: &str) -> Result<(Records, String)> {
         let aside = set_aside(path)?;
+        // Without a file that says so there is nothing to forget.
+        let _forgotten = std::fs::remove_file(suspicion(path));
         let records = Records::try_open(path).map_err(|e| failed(path, &e))?;
         let told = format!(
             "the records in `{}` could not be read ({problem}); they were set aside as `{}`",
@@ -181,7 +187,9 @@ impl Records {
 
     /// Sets these records aside if they are damaged; returns new ones and what to say of it.
     pub fn replaced(self) -> Result<std::result::Result<(Records, String), Records>> {
-        let Some(problem) = self.damage() else { return Ok(Err(self)) };
+        let suspected = || "it turned out damaged when it was read".to_owned();
+        let suspected = suspicion(&self.path).exists().then(suspected);
+        let Some(problem) = suspected.or_else(|| self.damage()) else { return Ok(Err(self)) };
         let path = self.path.clone();
         drop(self);
         Records::anew(&path, &problem).map(Ok)
@@ -660,7 +668,22 @@ fn packed<T: Serialize>(value: &T) -> rusqlite::Result<Vec<u8>> {
     postcard::to_stdvec(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }
 
+/// A file beside a database that was found damaged: whoever opens it next to write begins anew.
+///
+/// Not every damage shows where it could be mended, and a check of the whole does not find every one.
+fn suspicion(path: &Path) -> PathBuf {
+    path.with_extension("db-damaged")
+}
+
 fn failed(path: &Path, problem: &rusqlite::Error) -> Error {
+    if is_damage(problem) {
+        // Who may not write here does not build here either.
+        let _noted = std::fs::write(suspicion(path), problem.to_string());
+        let message = format!("the records in `{}` are damaged", path.display());
+        return Error::environment(message)
+            .because(problem)
+            .hint("run `jheem build` again: it begins with new records");
+    }
     let error = Error::environment(format!("cannot use the records in `{}`", path.display()))
         .because(problem);
     match problem.sqlite_error_code() {

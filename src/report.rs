@@ -55,18 +55,30 @@ struct Sink {
     stream: Box<dyn Write>,
     paint: Paint,
     gone: bool,
+    /// Why something could not be written, if it is not that nobody reads on.
+    lost: Option<std::io::Error>,
 }
 
 impl Sink {
     fn line(&mut self, line: &str) {
         if !self.gone {
-            self.gone = writeln!(self.stream, "{line}").is_err();
+            let written = writeln!(self.stream, "{line}");
+            self.note(written);
         }
     }
 
     fn flush(&mut self) {
         if !self.gone {
-            self.gone = self.stream.flush().is_err();
+            let written = self.stream.flush();
+            self.note(written);
+        }
+    }
+
+    fn note(&mut self, written: std::io::Result<()>) {
+        let Err(error) = written else { return };
+        self.gone = true;
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            self.lost = Some(error);
         }
     }
 }
@@ -89,8 +101,13 @@ impl Report {
         let screen = std::io::stderr().is_terminal() && !dumb && !shared && !global.quiet;
         Report::to(
             global,
-            Sink { stream: Box::new(BufWriter::new(stdout)), paint: paint_out, gone: false },
-            Sink { stream: Box::new(stderr), paint: paint_err, gone: false },
+            Sink {
+                stream: Box::new(BufWriter::new(stdout)),
+                paint: paint_out,
+                gone: false,
+                lost: None,
+            },
+            Sink { stream: Box::new(stderr), paint: paint_err, gone: false, lost: None },
             screen,
         )
     }
@@ -447,10 +464,25 @@ impl Report {
     }
 
     /// Everything is told.
-    pub fn close(&mut self) {
+    /// An error of the output itself, which only stderr can still tell.
+    pub fn complain(&mut self, error: &Error) {
+        self.err.line(error.render(self.err.paint.on).trim_end());
+        self.err.flush();
+    }
+
+    /// Ends the output; an error if some of what was asked for could not be written.
+    pub fn close(&mut self) -> Result<(), Error> {
         self.bars = None;
         self.out.flush();
         self.err.flush();
+        match self.out.lost.take() {
+            None => Ok(()),
+            Some(error) => {
+                Err(Error::environment("what was asked for could not be written to stdout")
+                    .because(error)
+                    .hint("see where it goes, and whether that disk is full"))
+            }
+        }
     }
 }
 

@@ -125,6 +125,9 @@ impl<'a> Loop<'a, '_> {
             return Ok(None);
         }
         self.note_unique(target);
+        if self.unplaced.contains(&target) {
+            return Ok(Some(End::Failed));
+        }
         let end = match self.board.verdict(graph, build.selection, target) {
             Verdict::Fresh => Some(End::Fresh),
             Verdict::Restorable(_) => Some(End::Restored),

@@ -5,7 +5,7 @@
 use super::restore::{Placement, Write, place};
 use super::{End, Loop};
 use crate::collect::{Collected, Expected};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::{Ending, Event};
 use crate::facts::{self};
 use crate::graph::{From, Target};
@@ -122,7 +122,16 @@ impl<'a> Loop<'a, '_> {
         moments::pass(Moment::Recorded);
         let mut memos = Vec::new();
         for group in (0..32).filter(|g| asked & (1 << g) != 0) {
-            match place(self.build, &self.board, target, group)? {
+            let placed = match place(self.build, &self.board, target, group) {
+                Ok(placed) => placed,
+                Err(error) => {
+                    // It is stored and recorded: the next build only has to put it in place.
+                    self.not_placed(target, &error);
+                    self.end_cell(run, cell, End::Failed);
+                    return self.write(&memos);
+                }
+            };
+            match placed {
                 Placement::Placed { memo, notes } => {
                     for message in notes {
                         self.tell(Event::Note { message });
@@ -143,6 +152,13 @@ impl<'a> Loop<'a, '_> {
         self.tell_target(target, ending, None, Vec::new());
         self.end_cell(run, cell, End::Built);
         Ok(())
+    }
+
+    /// Tells that what was made of a target, or was kept of it, could not be put in place.
+    pub(super) fn not_placed(&mut self, target: Target, error: &Error) {
+        let mut lines = error.causes.clone();
+        lines.extend(error.hints.iter().map(|hint| format!("hint: {hint}")));
+        self.tell_target(target, Ending::Failed, Some(error.message.clone()), lines);
     }
 
     fn tell_moved(&mut self, target: Target, moved: &str) {

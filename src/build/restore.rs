@@ -132,7 +132,10 @@ impl<'a> Loop<'a, '_> {
                         self.board.set(self.build.graph, target, group, judgement);
                     }
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.not_placed(target, &error);
+                    self.unplaced.insert(target);
+                }
             }
         }
         moments::pass(Moment::Restored);

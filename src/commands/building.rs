@@ -343,7 +343,7 @@ pub(super) fn sweep(
         removed.extend(containers.sweep(&project.places.owner, &scratch)?);
     }
     if !removed.is_empty() {
-        let message = format!("an earlier jheem was cut off; removed {}", removed.join(", "));
+        let message = format!("an earlier jheem left something behind: {}", removed.join(", "));
         report.event(&Event::Note { message });
     }
     Ok(())

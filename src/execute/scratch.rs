@@ -53,11 +53,38 @@ pub fn remove(path: &Path) -> io::Result<()> {
             open_folders(path);
             once()
         }
+        // Folders may lie deeper in each other than a process may open at once.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+            flatten(path)?;
+            once()
+        }
         other => other,
     };
     match first {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// Empties a folder level by level, with no more than two folders open.
+fn flatten(top: &Path) -> io::Result<()> {
+    let mut moved = 0u64;
+    loop {
+        let below: Vec<fs::DirEntry> = fs::read_dir(top)?.collect::<io::Result<_>>()?;
+        if below.is_empty() {
+            return Ok(());
+        }
+        for entry in below {
+            if !entry.file_type()?.is_dir() {
+                fs::remove_file(entry.path())?;
+                continue;
+            }
+            for deeper in fs::read_dir(entry.path())?.collect::<io::Result<Vec<_>>>()? {
+                moved += 1;
+                fs::rename(deeper.path(), top.join(format!(".{moved}.jheem")))?;
+            }
+            fs::remove_dir(entry.path())?;
+        }
     }
 }
 

@@ -421,7 +421,7 @@ impl FolderPublish<'_> {
         };
         moved.map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => Error::user(format!(
-                "`{}` appeared in `{}` while it was being published",
+                "`{}` cannot be put into `{}`: something that jheem did not publish stands there",
                 put.key, self.folder.destination
             ))
             .hint(format!("move `{}` away and run it again", target.display())),

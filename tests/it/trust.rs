@@ -136,3 +136,67 @@ fn what_somebody_writes_in_the_place_of_an_output_during_the_build_is_kept() {
     assert_eq!(kept, ["cache/edited/out/a.txt.1"], "{rest:?}");
     assert_eq!(project.read(&kept[0]), "an hour of handwork\n");
 }
+
+#[test]
+fn what_cannot_be_put_in_place_fails_alone() {
+    let project = super::project::cities();
+    // Somebody's file stands where the folder of a city must be.
+    project.write("plots/A", "mine\n");
+    let ran = project.build("--keep-going").code(1).targets("built=3 failed=3");
+    let ran = ran.says("plots/A");
+    assert_eq!(project.read("plots/A"), "mine\n", "{ran}");
+    assert_eq!(project.files("cache/scratch"), Vec::<String>::new(), "{ran}");
+    // It was made all the same, and only has to be put in place.
+    std::fs::remove_file(project.path("plots/A")).unwrap();
+    let ran = project.build("").success().targets("fresh=3 restored=3");
+    assert_eq!(ran.count("runs"), 0);
+}
+
+#[test]
+fn what_cannot_be_written_to_stdout_is_no_success() {
+    let project = super::project::cities();
+    for arguments in ["list --paths", "plan --format json", "schema", "graph"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = project.command(arguments).stdout(full).output().unwrap();
+        let ran = Ran::new(arguments, output).code(3);
+        ran.says("what was asked for could not be written to stdout");
+    }
+}
+
+#[test]
+fn records_that_turn_out_damaged_anywhere_are_begun_anew() {
+    let project = super::project::cities();
+    project.build("").success();
+    let database = project.path("cache/records.db");
+    let (pages, size) = {
+        let records = rusqlite::Connection::open(&database).unwrap();
+        records.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        let mut tables =
+            records.prepare("SELECT name, rootpage FROM sqlite_master WHERE rootpage > 1").unwrap();
+        let pages: Vec<(String, u64)> = tables
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let size: u64 = records.query_row("PRAGMA page_size", [], |row| row.get(0)).unwrap();
+        (pages, size)
+    };
+    let whole = std::fs::read(&database).unwrap();
+    assert!(pages.len() > 8, "{pages:?}");
+    for (table, page) in pages {
+        let mut damaged = whole.clone();
+        let from = ((page - 1) * size) as usize;
+        damaged[from..from + size as usize].fill(0);
+        std::fs::write(&database, damaged).unwrap();
+        for companion in ["-wal", "-shm", "-damaged"] {
+            let _gone = std::fs::remove_file(format!("{}{companion}", database.display()));
+        }
+        project.write("data/A.txt", format!("{table}\n"));
+        // The first build may meet the damage half way; the next one begins anew and goes through.
+        let first = project.build("");
+        let ran = if first.code == Some(0) { first } else { project.build("") };
+        assert_eq!(ran.code, Some(0), "with `{table}` damaged\n{ran}");
+        project.build("").success().targets("fresh=6");
+        assert!(project.read("plots/A/x.json").contains(&table), "with `{table}` damaged");
+    }
+}

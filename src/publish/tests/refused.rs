@@ -122,7 +122,7 @@ fn a_file_that_appears_while_it_is_published_is_not_overwritten() {
         }
     };
     let error = project.try_publish_wanted(&wanted, &mut foreign).unwrap_err();
-    assert!(error.message.contains("appeared in `file:site`"), "{error}");
+    assert!(error.message.contains("cannot be put into `file:site`"), "{error}");
     assert_eq!(project.text("site/C.12580/cessation/incidence.json"), "mine");
     assert!(project.rows().is_empty());
     // What stands there is not what was meant to: it is still foreign.

@@ -58,7 +58,7 @@ range = { outcome = "other-{city}-{outcome}" }
         .jheem("build")
         .code(2)
         .says(
-            "rows with the key `plot_id (N), outcome (S)` and with the key `city (S), outcome (S)`",
+            "rows with the key `city (S), outcome (S)` and with the key `plot_id (N), outcome (S)`",
         )
         .says("name another table after `#`");
     assert!(!project.exists("plots"), "something was built for what cannot be published");
@@ -99,7 +99,11 @@ range = { outcome = "{outcome}" }
     project.jheem("list").code(2).says("the database `site/A.x`").says("publish to one key");
     project.change("sqlite:site/A.x#plots", "sqlite:site/A.x/rows.db#plots");
     project.jheem("list").code(2).says("is the file `site/A.x`, which is a folder of");
+    // Nor over what SQLite keeps beside it.
     project.change("sqlite:site/A.x/rows.db#plots", "sqlite:site/rows.db#plots");
+    project.change("key = \"{city}.{outcome}\"", "key = \"rows.db-wal/{city}.{outcome}\"");
+    project.jheem("list").code(2).says("the database `site/rows.db-wal`");
+    project.change("key = \"rows.db-wal/{city}.{outcome}\"", "key = \"{city}.{outcome}\"");
     counts(project.build("").success(), 6, 6);
     project.jheem("verify").success();
 }
