@@ -118,6 +118,17 @@ pub fn audit_document(rules: &[Rule], document: &Document<'_>) -> Vec<Finding> {
     findings
 }
 
+/// Checks the size alone: all that can be asked of plain bytes, which then need not be read.
+pub fn audit_size(rules: &[Rule], size: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for rule in rules {
+        if let Some(message) = checks::judge_size(&rule.check, size) {
+            findings.push(Finding { output: rule.output.clone(), message });
+        }
+    }
+    findings
+}
+
 /// What an audit says of a file that cannot be read as what it is declared to be.
 pub fn unreadable(output: &str, kind: As, error: &Unreadable) -> Finding {
     let message = format!("the file cannot be read as `{kind}`: {error}");

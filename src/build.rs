@@ -10,6 +10,7 @@
 //! Runs go on behind the `Executor` port; nothing here knows containers, and nothing is printed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -114,6 +115,10 @@ struct Loop<'a, 'e> {
     board: Board,
     status: Vec<Vec<Status>>,
     gathers: BTreeMap<(RuleId, Vec<usize>), Gather>,
+    /// Whether something may be cut that could not be before.
+    may_cut: bool,
+    /// By rule: how many gathers are still to be cut.
+    open: Vec<usize>,
     trials: Vec<Trial>,
     queue: VecDeque<Queued>,
     running: HashMap<String, Running>,
@@ -147,6 +152,8 @@ pub fn build(
         board,
         status: graph.rules.iter().map(|r| vec![Status::Unwanted; r.space.cells()]).collect(),
         gathers: BTreeMap::new(),
+        may_cut: true,
+        open: vec![0; graph.rules.len()],
         trials: graph
             .rules
             .iter()
@@ -356,11 +363,20 @@ impl<'a> Loop<'a, '_> {
             }
             if !self.draining {
                 self.cut()?;
-                while let Some(at) = self.next_that_fits() {
+                let mut moved = false;
+                while !self.draining
+                    && let Some(at) = self.next_that_fits()
+                {
                     let queued = self.queue.remove(at).expect("the index was just found");
+                    let running = self.running.len();
                     if let Some(queued) = self.less_what_was_learned(queued)? {
                         self.launch(scope, sender, queued)?;
                     }
+                    // What was settled without a run may have made something else ready.
+                    moved |= self.running.len() == running;
+                }
+                if moved && !self.draining {
+                    continue;
                 }
             }
             if self.running.is_empty() {
@@ -381,6 +397,14 @@ impl<'a> Loop<'a, '_> {
 
     /// Cuts what is ready into batches.
     fn cut(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.may_cut) {
+            return Ok(());
+        }
+        self.gathers.retain(|_, gather| gather.waiting > 0 || !gather.ready.is_empty());
+        self.open.fill(0);
+        for (rule, _) in self.gathers.keys() {
+            self.open[rule.0] += 1;
+        }
         let keys: Vec<(RuleId, Vec<usize>)> = self
             .gathers
             .iter()
@@ -390,6 +414,9 @@ impl<'a> Loop<'a, '_> {
         let mut refused = Vec::new();
         for key in keys {
             let id = key.0;
+            if matches!(self.trials[id.0], Trial::Running { .. }) {
+                continue;
+            }
             let Some(identity) = self.identity(&key) else { continue };
             if matches!(self.trials[id.0], Trial::Open { .. })
                 && (self.build.graph.rule(id).space.cells() == 1
@@ -479,12 +506,7 @@ impl<'a> Loop<'a, '_> {
         most: usize,
     ) -> Result<Vec<Batch>> {
         let cost = self.records.cost(&self.cost_key(id, identity))?.unwrap_or(UNKNOWN_COST);
-        let sharing = self
-            .gathers
-            .iter()
-            .filter(|((rule, _), g)| *rule == id && (g.waiting > 0 || !g.ready.is_empty()))
-            .count()
-            .max(1);
+        let sharing = self.open[id.0].max(1);
         let slots = self.slots(id).div_ceil(sharing);
         Ok(batch::cut(self.build.graph, id, cells, &Sizing { slots, cost, most }))
     }
@@ -556,11 +578,18 @@ impl<'a> Loop<'a, '_> {
         let prepared = prepare(build, &self.board, &self.judge(), &batch, &id);
         let Prepared { work, command, expected, lines_of, identity } = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return self.could_not_start(&batch, &error),
+            Err(error) => {
+                // What was laid out of it serves nobody.
+                let _left = std::fs::remove_dir_all(build.places.scratch().join(&id));
+                return self.could_not_start(&batch, &error);
+            }
         };
         let executor = match build.executors.of(graph, batch.rule) {
             Ok(executor) => executor,
-            Err(error) => return self.could_not_start(&batch, &error),
+            Err(error) => {
+                self.trials[batch.rule.0] = Trial::Stopped;
+                return self.could_not_start(&batch, &error);
+            }
         };
         moments::pass(Moment::Staged);
         self.tell(Event::RunStarted {
@@ -586,7 +615,17 @@ impl<'a> Loop<'a, '_> {
         self.running.insert(id, running);
         let sender = sender.clone();
         let (objects, stop) = (build.objects, build.stop);
-        scope.spawn(move || work::work(graph, work, executor, objects, stop, &sender));
+        scope.spawn(move || {
+            let run = work.spec.id.clone();
+            let cells: BTreeSet<usize> = work.expected.iter().map(|e| e.target.cell).collect();
+            let worked = AssertUnwindSafe(|| {
+                work::work(graph, work, executor, objects, stop, &sender);
+            });
+            if std::panic::catch_unwind(worked).is_err() {
+                // The build waits for this run, whatever becomes of it.
+                let _told = sender.send(Report::Ended(Box::new(work::Ended::panicked(run, cells))));
+            }
+        });
         Ok(())
     }
 
@@ -603,7 +642,11 @@ impl<'a> Loop<'a, '_> {
             self.fail(target, batch.groups, message.clone(), Vec::new())?;
             ends.push((target, End::Failed));
         }
-        self.trials[batch.rule.0] = Trial::Stopped;
+        // A new runner has then shown nothing yet.
+        if let Trial::Running { failures, absent, tried } = self.trials[batch.rule.0].clone() {
+            self.trials[batch.rule.0] = Trial::Open { failures, absent, tried };
+        }
+        self.may_cut = true;
         self.settle_all(ends)
     }
 

@@ -79,6 +79,7 @@ pub fn collect(objects: &Objects, expected: &Expected, run: &str) -> Result<Coll
         if output.kind == As::BYTES {
             // Nothing is looked for in plain bytes, and a simulation may be larger than the memory.
             let (bytes, size) = (stored.digest, stored.size);
+            findings.extend(judge_size(output, size));
             outputs.push(Some(MadeOutput { bytes, content: bytes, size }));
             continue;
         }
@@ -121,6 +122,12 @@ pub fn judge(
         .map_err(|error| told(audit::unreadable("", output.kind, &error)))?;
     let findings = audit::audit_document(&output.rules, &document).into_iter().map(told).collect();
     Ok((document.content_digest(&output.volatile), findings))
+}
+
+/// What the audit finds of a file of which only the size is looked at.
+pub fn judge_size(output: &ExpectedOutput, size: u64) -> Vec<String> {
+    let findings = audit::audit_size(&output.rules, size).into_iter();
+    findings.map(|finding| format!("{}: {finding}", output.path)).collect()
 }
 
 enum Found {

@@ -24,8 +24,12 @@ use crate::records::{Key, Record, Records};
 use crate::selection::Selection;
 
 /// What was seen of files, to be remembered and to be compared with later.
+/// What was hashed once more after the first look, by path.
+type Again = Mutex<HashMap<PathBuf, Entry>>;
+
 #[derive(Debug, Default)]
 pub struct Snapshot {
+    again: Again,
     inputs: HashMap<(usize, usize), Entry>,
     /// For inputs that are folders: the files below them, sorted.
     folders: HashMap<(usize, usize), Vec<(String, Entry)>>,
@@ -83,10 +87,21 @@ impl Snapshot {
     }
 }
 
+/// What a name stands for.
+#[derive(Debug)]
+pub enum Image {
+    Is(String),
+    /// The daemon has none of that name.
+    Unknown,
+    /// The daemon answers, and has none that would do.
+    Refused(Error),
+    NoDaemon(Error),
+}
+
 /// Answers which image a name stands for.
 pub trait Images: Sync {
-    /// The image id that the daemon has for a name now; an error if no daemon answers.
-    fn id(&self, name: &str, platform: Option<&str>) -> Result<Option<String>>;
+    /// The image id that the daemon has for a name now.
+    fn id(&self, name: &str, platform: Option<&str>) -> Image;
 }
 
 /// What facts are gathered for, and from.
@@ -438,11 +453,13 @@ fn runners(
 fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<RunnerFact> {
     let known = |id: &str, note| RunnerFact::Known { identity: format!("image {id}"), note };
     Ok(match observe.images.id(name, platform) {
-        Ok(Some(id)) => known(&id, None),
-        Ok(None) => RunnerFact::Unresolved(format!(
+        Image::Is(id) => known(&id, None),
+        Image::Unknown => RunnerFact::Unresolved(format!(
             "the image `{name}` is not on this machine; pull or build it first"
         )),
-        Err(error) => {
+        // The daemon wins over what is remembered.
+        Image::Refused(error) => RunnerFact::Unresolved(error.to_string()),
+        Image::NoDaemon(error) => {
             let last = match observe.records {
                 Some(records) => records.image(name, platform.unwrap_or_default())?,
                 None => None,
@@ -471,10 +488,12 @@ pub fn input_moved(
 ) -> bool {
     let host = places.root.join(graph.input_path(input, cell));
     if let Some(entry) = snapshot.inputs.get(&(input, cell)) {
-        return !same(&host, entry);
+        return !same(&snapshot.again, &host, entry);
     }
     match snapshot.folders.get(&(input, cell)) {
-        Some(files) => !files.iter().all(|(name, entry)| same(&host.join(name), entry)),
+        Some(files) => {
+            !files.iter().all(|(name, entry)| same(&snapshot.again, &host.join(name), entry))
+        }
         None => true,
     }
 }
@@ -482,25 +501,36 @@ pub fn input_moved(
 /// The executable of a runner, if it is no longer what the snapshot says.
 pub fn program_moved(snapshot: &Snapshot, runner: usize) -> Option<String> {
     let (path, entry) = snapshot.programs.get(&runner)?;
-    (!same(path, entry)).then(|| path.display().to_string())
+    (!same(&snapshot.again, path, entry)).then(|| path.display().to_string())
 }
 
 /// Whether a file has held the same all along, since its entry was taken.
 ///
 /// One that was written or replaced meanwhile may have been another for a while, even if it is
 /// what it was again now. A change time alone also comes from new links and modes.
-fn same(path: &Path, entry: &Entry) -> bool {
+fn same(again: &Again, path: &Path, entry: &Entry) -> bool {
     let disk = RealDisk;
     let before = &entry.stat;
     match disk.stat(path) {
         Ok(Some(stat)) if entry.holds(&stat) => true,
         Ok(Some(stat)) => {
-            (stat.device, stat.inode, stat.size, stat.modified)
-                == (before.device, before.inode, before.size, before.modified)
-                && matches!(
-                    memo::look(&disk, None, path),
-                    Ok(Looked::File { entry: now, .. }) if now.digest == entry.digest
-                )
+            if (stat.device, stat.inode, stat.size, stat.modified)
+                != (before.device, before.inode, before.size, before.modified)
+            {
+                return false;
+            }
+            // Every plot that reads it asks, and hashing a simulation takes its time.
+            let known = again.lock().ok().and_then(|again| again.get(path).cloned());
+            match memo::look(&disk, known.as_ref(), path) {
+                Ok(Looked::File { entry: now, .. }) => {
+                    let same = now.digest == entry.digest;
+                    if let Ok(mut again) = again.lock() {
+                        again.insert(path.to_owned(), now);
+                    }
+                    same
+                }
+                _ => false,
+            }
         }
         _ => false,
     }

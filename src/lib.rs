@@ -43,6 +43,7 @@ pub mod grammar;
 pub mod log_lines;
 pub mod objects;
 pub mod records;
+pub mod run_logs;
 
 // The Jheemfile as text, and the graph that it means.
 pub mod axis_values;

@@ -49,12 +49,16 @@ pub struct Usage {
     pub objects: u64,
     pub bytes: u64,
     pub edited: u64,
+    /// Bytes of the logs of runs.
+    pub log_bytes: u64,
 }
 
 /// What a collection freed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Freed {
     pub objects: u64,
+    /// Logs of runs.
+    pub logs: u64,
     pub bytes: u64,
     /// Bytes that are left.
     pub kept: u64,
@@ -320,7 +324,9 @@ impl Objects {
             Err(Moving::OtherFileSystem) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let short: String = name.chars().take(40).collect();
-                let beside = folder.join(format!(".{short}.jheem-{}", std::process::id()));
+                // The start of the name is shared by many plots, which are placed side by side.
+                let count = self.counter.fetch_add(1, Ordering::Relaxed);
+                let beside = folder.join(format!(".{short}.jheem-{}-{count}", std::process::id()));
                 self.bring_and_rename(&object, &beside, path, mode)
             }
             moved => moved,
@@ -469,6 +475,7 @@ impl Objects {
             objects: list.len() as u64,
             bytes: list.iter().map(|(_, size, _)| size).sum(),
             edited,
+            log_bytes: 0,
         })
     }
 

@@ -3,7 +3,7 @@
 //! SQLite in WAL mode: readers never wait for a build, a build never waits for readers, and a kill
 //! loses at most what was not committed. Knows no graph: keys and fingerprints are made elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -202,8 +202,9 @@ impl Records {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version == 0 {
-            connection.execute_batch(SCHEMA)?;
-            connection.pragma_update(None, "user_version", VERSION)?;
+            // At once with the tables: a kill in between would leave them without a version.
+            let whole = SCHEMA.replace("COMMIT;", &format!("PRAGMA user_version = {VERSION};\nCOMMIT;"));
+            connection.execute_batch(&whole)?;
         } else if version != VERSION {
             return Err(rusqlite::Error::SqliteFailure(
                 rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB),
@@ -426,6 +427,11 @@ impl Records {
         self.fail(read())
     }
 
+    /// The runs whose logs say how what targets are now came about.
+    pub fn current_runs(&self) -> Result<HashSet<String>> {
+        Ok(self.all()?.into_values().map(|record| record.run).collect())
+    }
+
     /// The latest runs, the newest first.
     pub fn runs(&self, most: usize) -> Result<Vec<Run>> {
         let read = || -> rusqlite::Result<Vec<Run>> {
@@ -625,6 +631,11 @@ impl Writer<'_> {
              runs = runs + 1",
             params![identity, startup, each],
         )?;
+        Ok(())
+    }
+
+    pub fn forget_run(&mut self, id: &str) -> rusqlite::Result<()> {
+        self.connection.execute("DELETE FROM run WHERE id = ?1", params![id])?;
         Ok(())
     }
 

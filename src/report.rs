@@ -437,6 +437,7 @@ impl Report {
             ("objects", format!("{} ({})", thousands(usage.objects), bytes(usage.bytes))),
             ("current", format!("{}: what targets are now", thousands(current))),
             ("edited", format!("{}: outputs edited by hand, put aside", thousands(usage.edited))),
+            ("logs", bytes(usage.log_bytes)),
         ];
         for (name, words) in rows {
             let name = self.out.paint.strong(&format!("{name:<8}"));
@@ -454,10 +455,15 @@ impl Report {
             u64::MAX => String::new(),
             limit => format!(" (the limit is {})", bytes(limit)),
         };
-        let removed = thousands(freed.objects);
-        let noun = if freed.objects == 1 { "object" } else { "objects" };
+        let counted = |count: u64, noun: &str| {
+            format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
+        };
+        let mut removed = counted(freed.objects, "object");
+        if freed.logs > 0 {
+            removed = format!("{removed} and {}", counted(freed.logs, "log"));
+        }
         self.out.line(&format!(
-            "freed {} in {removed} {noun}; {} are left{limit}",
+            "freed {} in {removed}; {} are left{limit}",
             bytes(freed.bytes),
             bytes(freed.kept)
         ));

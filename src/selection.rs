@@ -72,6 +72,8 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
     let mut cells: Vec<Vec<bool>> =
         graph.rules.iter().map(|r| vec![false; r.space.cells()]).collect();
     let mut publishes = vec![false; graph.publishes.len()];
+    // Groups of outputs that were named by their paths.
+    let mut asked: Vec<(Target, u32)> = Vec::new();
     if goals.is_empty() {
         for rule in &mut cells {
             rule.fill(true);
@@ -89,7 +91,7 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
         {
             publishes[at] = true;
             cells[graph.publishes[at].of.0].fill(true);
-        } else if let Err(error) = mark_paths(graph, goal, &mut cells, &mut named) {
+        } else if let Err(error) = mark_paths(graph, goal, &mut cells, &mut named, &mut asked) {
             errors.push(error);
         }
     }
@@ -112,7 +114,8 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
             }
         }
     }
-    let wanted = needed(graph, &cells, &publishes, &options);
+    asked.retain(|(target, _)| cells[target.rule.0][target.cell]);
+    let wanted = needed(graph, &cells, &publishes, &options, &asked);
     Ok(Selection { wanted, goals: cells, publishes, presets: request.presets.clone() })
 }
 
@@ -209,6 +212,7 @@ fn mark_paths(
     goal: &str,
     cells: &mut [Vec<bool>],
     named: &mut BTreeSet<RuleId>,
+    asked: &mut Vec<(Target, u32)>,
 ) -> Result<(), Error> {
     let path = goal.strip_prefix("./").unwrap_or(goal);
     let matcher = match Glob::new(path) {
@@ -224,15 +228,23 @@ fn mark_paths(
     let mut rendered = String::new();
     for id in graph.rule_ids() {
         let rule = graph.rule(id);
+        let mut groups = vec![0u32; cells[id.0].len()];
         for output in &rule.outputs {
-            for (cell, marked) in cells[id.0].iter_mut().enumerate() {
+            for (cell, groups) in groups.iter_mut().enumerate() {
                 rendered.clear();
                 graph.render_into(&output.path, &rule.space, cell, &mut rendered);
                 if (exact && rendered == path) || (!exact && matcher.is_match(&rendered)) {
-                    *marked = true;
-                    found = true;
-                    named.insert(id);
+                    *groups |= 1 << output.group;
                 }
+            }
+        }
+        for (cell, groups) in groups.into_iter().enumerate().filter(|(_, groups)| *groups != 0) {
+            cells[id.0][cell] = true;
+            found = true;
+            named.insert(id);
+            // Whoever names nothing but what an option makes asks for the option.
+            if groups & 1 == 0 {
+                asked.push((Target { rule: id, cell }, groups));
             }
         }
     }
@@ -256,6 +268,7 @@ fn needed(
     goals: &[Vec<bool>],
     publishes: &[bool],
     options: &BTreeSet<String>,
+    asked: &[(Target, u32)],
 ) -> Vec<Vec<u32>> {
     let mut wanted: Vec<Vec<u32>> = goals
         .iter()
@@ -270,6 +283,9 @@ fn needed(
             cells.iter().map(|marked| if *marked { groups } else { 0 }).collect()
         })
         .collect();
+    for (target, groups) in asked {
+        wanted[target.rule.0][target.cell] |= groups;
+    }
     for (publish, asked) in graph.publishes.iter().zip(publishes) {
         // An object of an optional output is published where that output is asked for.
         if !asked {

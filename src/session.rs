@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::execute::container::Containers;
 use crate::execute::daemon;
 use crate::execute::process::Processes;
-use crate::facts::{self, Images, Observe, Observed, Snapshot};
+use crate::facts::{self, Image, Images, Observe, Observed, Snapshot};
 use crate::graph::Graph;
 use crate::job::{Executor, Stop};
 use crate::memo::Entry;
@@ -50,8 +50,15 @@ impl World {
 }
 
 impl Images for World {
-    fn id(&self, name: &str, platform: Option<&str>) -> Result<Option<String>> {
-        self.containers()?.image_id(name, platform)
+    fn id(&self, name: &str, platform: Option<&str>) -> Image {
+        match self.containers() {
+            Err(error) => Image::NoDaemon(error),
+            Ok(containers) => match containers.image_id(name, platform) {
+                Ok(Some(id)) => Image::Is(id),
+                Ok(None) => Image::Unknown,
+                Err(error) => Image::Refused(error),
+            },
+        }
     }
 }
 

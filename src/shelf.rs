@@ -42,16 +42,6 @@ impl Shelf for Stored<'_> {
                 outputs.push(None);
                 continue;
             };
-            if declared.kind == As::BYTES {
-                match objects.verified_path(&stored.bytes) {
-                    Ok(Some(_)) => {
-                        outputs.push(Some(MadeOutput { content: stored.bytes, ..stored.clone() }))
-                    }
-                    _ => return Rejudged::Lost,
-                }
-                continue;
-            }
-            let Ok(Some(bytes)) = objects.read(&stored.bytes) else { return Rejudged::Lost };
             let expected = ExpectedOutput {
                 folder: Default::default(),
                 file: Default::default(),
@@ -61,6 +51,15 @@ impl Shelf for Stored<'_> {
                 rules: plan::audit_rules(graph, target, *output),
                 optional: declared.optional,
             };
+            if expected.kind == As::BYTES {
+                if !matches!(objects.verified_path(&stored.bytes), Ok(Some(_))) {
+                    return Rejudged::Lost;
+                }
+                findings.extend(collect::judge_size(&expected, stored.size));
+                outputs.push(Some(MadeOutput { content: stored.bytes, ..stored.clone() }));
+                continue;
+            }
+            let Ok(Some(bytes)) = objects.read(&stored.bytes) else { return Rejudged::Lost };
             match collect::judge(&expected, &bytes) {
                 Ok((content, found)) => {
                     findings.extend(found);

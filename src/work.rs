@@ -60,6 +60,29 @@ pub struct Ended {
     pub startup: Option<f64>,
 }
 
+impl Ended {
+    /// The end of a run whose thread panicked, which is a defect of jheem's.
+    pub fn panicked(run: String, cells: BTreeSet<usize>) -> Ended {
+        let undone = cells.into_iter().map(|cell| Undone {
+            cell,
+            began: false,
+            failed: false,
+            finding: None,
+            lines: Vec::new(),
+        });
+        Ended {
+            run,
+            exit: Err(Error::bug("the thread of a run panicked")),
+            undone: undone.collect(),
+            strays: Vec::new(),
+            unasked: Vec::new(),
+            tail: Vec::new(),
+            seconds: 0.0,
+            startup: None,
+        }
+    }
+}
+
 /// A cell that the run did not make.
 #[derive(Debug)]
 pub struct Undone {

@@ -13,12 +13,8 @@ const NAMED: usize = 3;
 /// What a check finds in a document; empty if all is as it was asked for.
 pub(super) fn judge(check: &Check, document: &Document<'_>) -> Vec<String> {
     let mut found = Found { messages: Vec::new(), more: 0 };
-    if let Check::Size { min, max } = check {
-        let size = document.size();
-        if let Some(message) = outside("the file", "byte", size, *min, *max) {
-            found.say(|| message);
-        }
-        return found.messages;
+    if let Check::Size { .. } = check {
+        return judge_size(check, document.size()).into_iter().collect();
     }
     let payloads = document.values();
     if payloads.is_empty() {
@@ -43,6 +39,12 @@ pub(super) fn judge(check: &Check, document: &Document<'_>) -> Vec<String> {
         found.messages.push(format!("and so it is in {more} more {places}"));
     }
     found.messages
+}
+
+/// What a check of the size finds, which needs no more than that.
+pub(super) fn judge_size(check: &Check, size: u64) -> Option<String> {
+    let Check::Size { min, max } = check else { return None };
+    outside("the file", "byte", size, *min, *max)
 }
 
 struct Found {

@@ -82,6 +82,7 @@ impl<'a> Loop<'a, '_> {
             let failed = self.upstreams(target).into_iter().find(|u| {
                 matches!(self.status[u.rule.0][u.cell], Status::Settled(End::Failed | End::Skipped))
             });
+            self.may_cut = true;
             let key = self.gather_key(target);
             let gather = self.gathers.entry(key.clone()).or_default();
             gather.waiting = gather.waiting.saturating_sub(1);

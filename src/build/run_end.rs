@@ -82,6 +82,7 @@ impl<'a> Loop<'a, '_> {
         let graph = self.build.graph;
         let end = ends.first().map_or(End::Failed, |(_, end)| *end);
         let refused = ends.first().is_some_and(|(target, _)| self.records_refused(*target));
+        self.may_cut = true;
         self.trials[rule.0] = match end {
             End::Absent => {
                 absent += 1;

@@ -236,8 +236,20 @@ fn answers() -> Vec<String> {
             exit: "code 0",
         },
         Answer::Line { text: "GENERATING: C.12580/cessation/incidence" },
-        Answer::Cache { objects: 233, bytes: 8_074_035, current: 233, edited: 0 },
-        Answer::Freed { objects: 12, bytes: 400_123, kept: 7_673_912, limit: Some(8_000_000) },
+        Answer::Cache {
+            objects: 233,
+            bytes: 8_074_035,
+            current: 233,
+            edited: 0,
+            log_bytes: 812_345,
+        },
+        Answer::Freed {
+            objects: 12,
+            logs: 3,
+            bytes: 400_123,
+            kept: 7_673_912,
+            limit: Some(8_000_000),
+        },
         Answer::Error {
             kind: "user",
             message: "unknown key `runnr` in `[plot.rw]`",

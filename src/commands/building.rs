@@ -338,9 +338,14 @@ pub(super) fn sweep(
     let scratch = project.places.scratch();
     objects.sweep()?;
     moments::pass(Moment::Sweeping);
-    let mut removed = world.programs.sweep(&project.places.owner, &scratch)?;
-    if let Ok(containers) = world.executor(&project.graph) {
-        removed.extend(containers.sweep(&project.places.owner, &scratch)?);
+    let owner = &project.places.owner;
+    let containers = world.executor(&project.graph).ok();
+    // Whoever still writes there is ended before it must be empty: only the last sweep may fail.
+    let mut removed =
+        containers.and_then(|c| c.sweep(owner, &scratch).ok()).unwrap_or_default();
+    removed.extend(world.programs.sweep(owner, &scratch)?);
+    if let Some(containers) = containers {
+        removed.extend(containers.sweep(owner, &scratch)?);
     }
     if !removed.is_empty() {
         let message = format!("an earlier jheem left something behind: {}", removed.join(", "));

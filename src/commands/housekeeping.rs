@@ -11,7 +11,7 @@ use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
 use crate::error::Error;
-use crate::objects::Objects;
+use crate::objects::{Freed, Objects, Usage};
 use crate::plan::{self};
 use crate::project::{self, Patience};
 use crate::records::{Holding, Outcome, Records};
@@ -20,13 +20,14 @@ use crate::selection::{self};
 use crate::session::{self, Look, World};
 use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
-use crate::{check, clock};
+use crate::{check, clock, run_logs};
 
 pub fn update(global: &Global, report: &mut Report) -> Outcomes {
     let project = open(global)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
-    let (mut records, _) = Records::open(&project.places.cache).map_err(one)?;
+    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
+    told.iter().for_each(|told| report.say(told));
     let world = World::new();
     let mut code = WELL;
     let mut images = 0;
@@ -63,7 +64,8 @@ pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes
     let selection = selection::select(&project.graph, &select.request())?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
-    let (mut records, _) = Records::open(&project.places.cache).map_err(one)?;
+    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
+    told.iter().for_each(|told| report.say(told));
     let graph = &project.graph;
     let mut accepted = 0;
     for target in selection.targets() {
@@ -201,6 +203,8 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
                 None => Default::default(),
             };
             let current = held.values().filter(|h| **h == Holding::Current).count();
+            let logs = run_logs::list(&project.places.logs()).map_err(one)?;
+            let usage = Usage { log_bytes: logs.iter().map(|log| log.bytes).sum(), ..usage };
             report.usage(&usage, current);
         }
         CacheCommand::Gc { size } => {
@@ -218,7 +222,12 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
                 project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
                     .map_err(one)?;
             let objects = Objects::open(&project.places.cache).map_err(one)?;
-            let (records, _) = Records::open(&project.places.cache).map_err(one)?;
+            let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
+            if let Some(told) = told {
+                // Without records nothing is known of what is needed.
+                return Err(one(Error::environment(told)
+                    .hint("run `jheem build` first: then it is known again what is needed")));
+            }
             let held = records.objects().map_err(one)?;
             objects.sweep().map_err(one)?;
             let rank = |digest: &crate::digest::Digest| match held.get(digest) {
@@ -227,7 +236,31 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
                 // What no record speaks of was left by a kill, or was refused.
                 Some(Holding::Refused) | None => Some(0),
             };
-            let freed = objects.collect(&rank, limit).map_err(one)?;
+            // What was refused goes first, then the logs of runs that nothing came out of any more.
+            let runs = records.current_runs().map_err(one)?;
+            let logs = run_logs::list(&project.places.logs()).map_err(one)?;
+            let mut log_bytes: u64 = logs.iter().map(|log| log.bytes).sum();
+            let refused = |digest: &crate::digest::Digest| rank(digest).filter(|rank| *rank == 0);
+            let mut gone =
+                objects.collect(&refused, limit.saturating_sub(log_bytes)).map_err(one)?;
+            let object_bytes = gone.kept;
+            for log in logs.iter().filter(|log| !runs.contains(&log.run)) {
+                if object_bytes + log_bytes <= limit {
+                    break;
+                }
+                log.remove().map_err(one)?;
+                records.commit(|w| w.forget_run(&log.run)).map_err(one)?;
+                log_bytes -= log.bytes;
+                gone.logs += 1;
+                gone.bytes += log.bytes;
+            }
+            let freed = objects.collect(&rank, limit.saturating_sub(log_bytes)).map_err(one)?;
+            let freed = Freed {
+                objects: freed.objects + gone.objects,
+                logs: gone.logs,
+                bytes: freed.bytes + gone.bytes,
+                kept: freed.kept + log_bytes,
+            };
             report.freed(&freed, limit);
         }
     }

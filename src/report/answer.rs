@@ -68,9 +68,9 @@ pub enum Answer<'a> {
     /// `log RUN` and `update`: a line as it stands.
     Line { text: &'a str },
     /// `cache stat`; `current` objects are what some target is now.
-    Cache { objects: u64, bytes: u64, current: usize, edited: u64 },
+    Cache { objects: u64, bytes: u64, current: usize, edited: u64, log_bytes: u64 },
     /// `cache gc`; `kept` bytes are left, under a limit if there is one.
-    Freed { objects: u64, bytes: u64, kept: u64, limit: Option<u64> },
+    Freed { objects: u64, logs: u64, bytes: u64, kept: u64, limit: Option<u64> },
     /// Any command that could not do its work.
     Error {
         kind: &'static str,
@@ -133,13 +133,13 @@ impl<'a> Answer<'a> {
     }
 
     pub fn cache(usage: &Usage, current: usize) -> Answer<'a> {
-        let Usage { objects, bytes, edited } = *usage;
-        Answer::Cache { objects, bytes, current, edited }
+        let Usage { objects, bytes, edited, log_bytes } = *usage;
+        Answer::Cache { objects, bytes, current, edited, log_bytes }
     }
 
     pub fn freed(freed: &Freed, limit: u64) -> Answer<'a> {
-        let Freed { objects, bytes, kept } = *freed;
-        Answer::Freed { objects, bytes, kept, limit: (limit != u64::MAX).then_some(limit) }
+        let Freed { objects, logs, bytes, kept } = *freed;
+        Answer::Freed { objects, logs, bytes, kept, limit: (limit != u64::MAX).then_some(limit) }
     }
 
     pub fn error(error: &'a Error) -> Answer<'a> {

@@ -433,8 +433,11 @@ fn the_cache_and_destinations_are_told_with_units() {
         report.drift(&Drift { destination: destination.clone(), key: key.clone(), kind });
         report.drift(&Drift { destination, key, kind: DriftKind::Missing });
         report.verified(2);
-        report.usage(&Usage { objects: 1_234, bytes: 5_000_000, edited: 1 }, 1_100);
-        report.freed(&Freed { objects: 1, bytes: 2_048, kept: 4_000_000 }, 8 << 30);
+        report.usage(
+            &Usage { objects: 1_234, bytes: 5_000_000, edited: 1, log_bytes: 70_000 },
+            1_100,
+        );
+        report.freed(&Freed { objects: 1, logs: 2, bytes: 2_048, kept: 4_000_000 }, 8 << 30);
     });
     insta::assert_snapshot!(out, @r#"
     changed  file:site plots/x.json

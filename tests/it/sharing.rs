@@ -187,7 +187,29 @@ fn many_readers_beside_a_build_never_meet_a_locked_database() {
 fn stat(project: &Project) -> (u64, u64, u64) {
     let said = project.jheem("cache stat --format json").success().last();
     let count = |name: &str| said[name].as_u64().unwrap_or_else(|| panic!("no {name} in {said}"));
-    (count("bytes"), count("objects"), count("current"))
+    (count("bytes") + count("log_bytes"), count("objects"), count("current"))
+}
+
+#[test]
+fn logs_of_runs_that_nothing_came_out_of_any_more_go_first() {
+    let project = super::project::cities();
+    for round in 0..3 {
+        project.write("data/A.txt", format!("{round}\n"));
+        project.build("").success();
+    }
+    let logs = project.files("cache/logs");
+    let (bytes, objects, _) = stat(&project);
+    let ran = project.jheem(&format!("cache gc --size {} --format json", bytes - 1)).success();
+    assert_eq!((&ran.last()["logs"], &ran.last()["objects"]), (&1.into(), &0.into()), "{ran}");
+    assert_eq!(project.files("cache/logs"), logs[1..], "the oldest goes");
+    assert_eq!(stat(&project).1, objects);
+    // What is in place still says how it came about.
+    project.jheem("cache gc --size 1").success();
+    let last = project.jheem("log --format json").success();
+    for run in last.events() {
+        project.jheem(&format!("log {}", run["run"].as_str().unwrap())).success().says("SUCCESS: ");
+    }
+    project.build("").success().targets("fresh=6");
 }
 
 #[test]
