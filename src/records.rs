@@ -203,7 +203,8 @@ impl Records {
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version == 0 {
             // At once with the tables: a kill in between would leave them without a version.
-            let whole = SCHEMA.replace("COMMIT;", &format!("PRAGMA user_version = {VERSION};\nCOMMIT;"));
+            let whole =
+                SCHEMA.replace("COMMIT;", &format!("PRAGMA user_version = {VERSION};\nCOMMIT;"));
             connection.execute_batch(&whole)?;
         } else if version != VERSION {
             return Err(rusqlite::Error::SqliteFailure(

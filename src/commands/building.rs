@@ -341,8 +341,7 @@ pub(super) fn sweep(
     let owner = &project.places.owner;
     let containers = world.executor(&project.graph).ok();
     // Whoever still writes there is ended before it must be empty: only the last sweep may fail.
-    let mut removed =
-        containers.and_then(|c| c.sweep(owner, &scratch).ok()).unwrap_or_default();
+    let mut removed = containers.and_then(|c| c.sweep(owner, &scratch).ok()).unwrap_or_default();
     removed.extend(world.programs.sweep(owner, &scratch)?);
     if let Some(containers) = containers {
         removed.extend(containers.sweep(owner, &scratch)?);

@@ -43,6 +43,7 @@ fn shown(arguments: &[&str]) -> Shown {
         stream: Box::new(paper.clone()),
         paint: Paint { on: false },
         gone: false,
+        lost: None,
     };
     let report = Report::to(&cli.global, plain(&out), plain(&err), false);
     Shown { report, out, err }
