@@ -56,8 +56,18 @@ pub enum How {
     Untold,
 }
 
+/// Whom a target line names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named<K> {
+    One(K),
+    /// It names too little to tell plots that were asked for apart, so it tells of none of them.
+    Several,
+    /// What it names was not asked for.
+    Nobody,
+}
+
 /// Turns the groups of a target line into the plot that was asked for, if it was.
-pub type Resolve<'a, K> = Box<dyn Fn(&Captures<'_>) -> Option<K> + Send + 'a>;
+pub type Resolve<'a, K> = Box<dyn Fn(&Captures<'_>) -> Named<K> + Send + 'a>;
 
 /// Reads the log of one run, line by line, both streams as they come.
 pub struct LogReader<'a, K> {
@@ -70,7 +80,7 @@ pub struct LogReader<'a, K> {
 /// Whom the next line belongs to.
 enum Open<K> {
     Run,
-    /// Of a plot that was not asked for: its lines are nobody's.
+    /// Of a plot that was not asked for, or cannot be told from others: its lines are nobody's.
     Unasked,
     Plot {
         key: K,
@@ -95,13 +105,14 @@ impl<'a, K: Clone> LogReader<'a, K> {
             let resolved = (self.resolve)(&captures);
             self.close(&mut events);
             match resolved {
-                Some(key) => {
+                Named::One(key) => {
                     let mut lines = Excerpt::default();
                     lines.push(line);
                     events.push(Event::Began(key.clone()));
                     self.open = Open::Plot { key, how: How::Untold, lines };
                 }
-                None => {
+                Named::Several => self.open = Open::Unasked,
+                Named::Nobody => {
                     events.push(Event::Unasked(line.to_owned()));
                     self.open = Open::Unasked;
                 }
@@ -250,7 +261,7 @@ mod tests {
     fn reader(rules: LogRules) -> LogReader<'static, String> {
         let resolve = |captures: &Captures<'_>| {
             let key = format!("{}/{}", &captures["outcome"], &captures["facet"]);
-            (&captures["city"] == "C.12580").then_some(key)
+            if &captures["city"] == "C.12580" { Named::One(key) } else { Named::Nobody }
         };
         LogReader::new(rules, Box::new(resolve))
     }

@@ -16,7 +16,7 @@ use crate::collect::{self, Collected, Expected};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, RuleId};
 use crate::job::{Executor, Exit, RunSpec, Stop};
-use crate::log_lines::{self, How, LogReader, LogRules};
+use crate::log_lines::{self, How, LogReader, LogRules, Named};
 use crate::moments::{self, Moment};
 use crate::objects::Objects;
 
@@ -124,6 +124,8 @@ struct State {
     /// Whether the log says that it was made.
     told: bool,
     finding: Option<String>,
+    /// The line that says that it cannot exist, and its pattern; a success after it takes it back.
+    absent: Option<(String, usize)>,
     lines: Vec<String>,
 }
 
@@ -183,7 +185,9 @@ impl<'a> Watch<'a> {
         for event in events {
             match event {
                 // The plot in hand of a run that was cut off may be half a file.
-                log_lines::Event::Ended { key, how: How::Untold, lines } if broken => {
+                log_lines::Event::Ended { key, how: How::Untold, lines }
+                    if broken && self.cells.get(&key).is_none_or(|s| s.absent.is_none()) =>
+                {
                     let state = self.cells.entry(key).or_default();
                     state.lines = lines;
                 }
@@ -206,26 +210,22 @@ impl<'a> Watch<'a> {
                 let _told = self.reports.send(Report::Began { run: self.id(), cell });
             }
             log_lines::Event::Ended { key, how, lines } => {
-                if let Some(state) = self.cells.get_mut(&key) {
-                    state.lines = lines;
-                    state.failed = how == How::Failed;
-                    state.told = how == How::Succeeded;
-                    if !state.done && !state.failed {
-                        self.collect(key);
-                    }
+                let Some(state) = self.cells.get_mut(&key) else { return };
+                state.lines = lines;
+                state.failed = how == How::Failed;
+                state.told = how == How::Succeeded;
+                let absent = state.absent.take().filter(|_| !state.told && !state.done);
+                if let Some((line, pattern)) = absent {
+                    state.done = true;
+                    let run = self.id();
+                    let _told = self.reports.send(Report::Absent { run, cell: key, line, pattern });
+                } else if !state.done && !state.failed {
+                    self.collect(key);
                 }
             }
             log_lines::Event::Absent { key, line, pattern } => {
-                if let Some(state) = self.cells.get_mut(&key)
-                    && !state.done
-                {
-                    state.done = true;
-                    let _told = self.reports.send(Report::Absent {
-                        run: self.id(),
-                        cell: key,
-                        line,
-                        pattern,
-                    });
+                if let Some(state) = self.cells.get_mut(&key) {
+                    state.absent.get_or_insert((line, pattern));
                 }
             }
             log_lines::Event::Unasked(line) => self.unasked.push(line),
@@ -321,11 +321,11 @@ impl<'a> Watch<'a> {
             .clone()
             .flat_map(|e| &e.outputs)
             .find(|output| !output.kind.ends_itself() && collect::stands(output));
-        if let Some(output) = doubtful {
-            let finding = format!("nothing says that `{}` is whole", output.path);
-            if let Some(state) = self.cells.get_mut(&cell) {
-                state.finding = Some(finding);
-            }
+        if let Some(output) = doubtful
+            && let Some(state) = self.cells.get_mut(&cell)
+            && !state.told
+        {
+            state.finding = Some(format!("nothing says that `{}` is whole", output.path));
             return false;
         }
         expected.clone().all(|expected| {
@@ -366,7 +366,7 @@ pub fn log_rules(graph: &Graph, rule: RuleId) -> LogRules {
     }
 }
 
-type Resolve<'a> = Box<dyn Fn(&regex::Captures<'_>) -> Option<usize> + Send + 'a>;
+type Resolve<'a> = log_lines::Resolve<'a, usize>;
 
 /// Tells which of the expected cells a target line names, by the axes that it names.
 pub fn resolver<'a>(graph: &'a Graph, rule: RuleId, cells: &[usize]) -> Resolve<'a> {
@@ -413,6 +413,10 @@ pub fn resolver<'a>(graph: &'a Graph, rule: RuleId, cells: &[usize]) -> Resolve<
             .iter()
             .map(|(_, name)| captures.name(name).map(|m| m.as_str().to_owned()))
             .collect();
-        known.get(&key?).copied().flatten()
+        match key.and_then(|key| known.get(&key)) {
+            Some(Some(cell)) => Named::One(*cell),
+            Some(None) => Named::Several,
+            None => Named::Nobody,
+        }
     })
 }

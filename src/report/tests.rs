@@ -53,7 +53,7 @@ fn shown(arguments: &[&str]) -> Shown {
 fn said(arguments: &[&str], say: impl FnOnce(&mut Report)) -> (String, String) {
     let mut shown = shown(arguments);
     say(&mut shown.report);
-    shown.report.close();
+    shown.report.close().unwrap();
     (shown.out.text(), shown.err.text())
 }
 
@@ -457,7 +457,8 @@ fn the_cache_and_destinations_are_told_with_units() {
     objects  1,234 (4.8 MiB)
     current  1,100: what targets are now
     edited   1: outputs edited by hand, put aside
-    freed 2.0 KiB in 1 object; 3.8 MiB are left (the limit is 8.0 GiB)
+    logs     68.4 KiB
+    freed 2.0 KiB in 1 object and 2 logs; 3.8 MiB are left (the limit is 8.0 GiB)
     "#);
     assert_eq!(err, "2 differences\n");
 }
@@ -596,7 +597,7 @@ fn a_reader_that_went_away_is_no_mistake() {
     for _ in 0..3 {
         shown.report.listed("plot.rw[city=C.12580]");
     }
-    shown.report.close();
+    shown.report.close().unwrap();
     assert!(shown.report.out.gone);
     assert_eq!(shown.err.text(), "");
 }
