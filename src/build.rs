@@ -132,6 +132,8 @@ struct Loop<'a, 'e> {
     draining: bool,
     told_stop: bool,
     stamp: String,
+    /// The run whose report is looked at now; records of failures name it.
+    heard: Option<String>,
     /// Contents that unique outputs have, by rule and output.
     unique: HashMap<(RuleId, usize, Digest), Target>,
 }
@@ -169,6 +171,7 @@ pub fn build(
         draining: false,
         told_stop: false,
         stamp,
+        heard: None,
         unique: HashMap::new(),
     };
     this.start()?;

@@ -1,8 +1,10 @@
 //! From the command line to an exit code: which command answers, and how errors end.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
 use crate::commands::{asking, building, housekeeping};
@@ -11,7 +13,7 @@ use crate::report::Report;
 
 /// Parses the command line and runs the command; the exit code says how it went.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse(std::env::args_os().collect());
     let mut report = Report::new(&cli.global);
     let outcome = run(cli, &mut report);
     let code = match outcome {
@@ -30,6 +32,24 @@ pub fn main() -> ExitCode {
         }
     };
     ExitCode::from(code)
+}
+
+/// The command line; without a command it is that of `build`, whose goals and options may stand alone.
+fn parse(arguments: Vec<OsString>) -> Cli {
+    let error = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => return cli,
+        Err(error) => error,
+    };
+    // What looks like a command with a slip is better told so.
+    let slip = error.get(ContextKind::SuggestedSubcommand).is_some();
+    if !slip && matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
+        let mut whole = arguments;
+        whole.insert(1, "build".into());
+        if let Ok(cli) = Cli::try_parse_from(whole) {
+            return cli;
+        }
+    }
+    error.exit()
 }
 
 fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {

@@ -234,6 +234,22 @@ fn expected(
     Ok(all)
 }
 
+/// A program of the project, as it is started: alone, so that what lies beside it and is not
+/// declared is not found.
+fn own_copy(build: &Build<'_>, program: &Path, stage: &Stage) -> Result<PathBuf> {
+    let real = program.canonicalize().map_err(|e| Error::io("find", program, &e))?;
+    let stored = build.objects.put_file(&real)?;
+    let name = program.file_name().unwrap_or_default();
+    let executable = stage.scratch.join("program").join(name);
+    match build.objects.place(&stored.digest, &executable, 0o555)? {
+        Some(_) => Ok(executable),
+        None => Err(Error::environment(format!(
+            "`{}` was stored and read back damaged; is the disk failing?",
+            program.display()
+        ))),
+    }
+}
+
 fn spec(
     build: &Build<'_>,
     board: &Board,
@@ -254,10 +270,15 @@ fn spec(
             },
             _ => return Err(Error::environment(format!("the image `{name}` is not known"))),
         },
-        Start::Program(name) => Engine::Program {
-            executable: facts::find_program(&build.places.root, name)
-                .ok_or_else(|| facts::no_program(name))?,
-        },
+        Start::Program(name) => {
+            let found = facts::find_program(&build.places.root, name)
+                .ok_or_else(|| facts::no_program(name))?;
+            let executable = match name.contains('/') && !Path::new(name).is_absolute() {
+                true => own_copy(build, &found, stage)?,
+                false => found,
+            };
+            Engine::Program { executable }
+        }
         Start::Built { rule: step, output, .. } => {
             let from = Target { rule: *step, cell: 0 };
             let group = graph.rule(*step).outputs[*output].group;

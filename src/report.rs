@@ -3,6 +3,7 @@
 //! stdout is data and stderr is talk. With `--format json` stdout holds one object a line and
 //! nothing else. Nobody listening any more is neither an error nor a reason to stop.
 
+use std::collections::BTreeSet;
 use std::io::{BufWriter, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,7 @@ pub struct Report {
     bars: Option<Bars>,
     progress: Progress,
     failures_told: usize,
+    skips_told: BTreeSet<String>,
     begun: Instant,
 }
 
@@ -122,6 +124,7 @@ impl Report {
             bars: None,
             progress: Progress::default(),
             failures_told: 0,
+            skips_told: BTreeSet::new(),
             begun: Instant::now(),
         }
     }
@@ -169,6 +172,14 @@ impl Report {
                 if alike <= MOST_ALIKE && self.failures_told < MOST_TOLD {
                     self.failures_told += 1;
                     self.speak(&words::failed(target, message, lines, paint));
+                }
+            }
+            // People see these among the reasons of the plan; quiet ones would see nothing of them.
+            Event::Target { ending: Ending::Skipped, message: Some(message), .. }
+                if self.quiet && self.skips_told.len() < MOST_ALIKE =>
+            {
+                if self.skips_told.insert(message.clone()) {
+                    self.speak(&[words::printable(&format!("skipped: {message}"))]);
                 }
             }
             Event::Problem { message, lines } => {

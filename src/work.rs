@@ -42,6 +42,18 @@ pub enum Report {
     Ended(Box<Ended>),
 }
 
+impl Report {
+    /// The run that it comes from.
+    pub fn run(&self) -> &str {
+        match self {
+            Report::Began { run, .. }
+            | Report::Collected { run, .. }
+            | Report::Absent { run, .. } => run,
+            Report::Ended(ended) => &ended.run,
+        }
+    }
+}
+
 /// How a run ended, and what of it is left over.
 #[derive(Debug)]
 pub struct Ended {

@@ -17,6 +17,13 @@ use crate::work::Report;
 
 impl<'a> Loop<'a, '_> {
     pub(super) fn report(&mut self, report: Report) -> Result<()> {
+        self.heard = Some(report.run().to_owned());
+        let heard = self.take(report);
+        self.heard = None;
+        heard
+    }
+
+    fn take(&mut self, report: Report) -> Result<()> {
         match report {
             Report::Began { run, cell } => {
                 let Some(running) = self.running.get(&run) else { return Ok(()) };

@@ -72,7 +72,7 @@ impl<'a> Loop<'a, '_> {
             return Ok(());
         }
         let at = (self.build.now)();
-        let run = self.stamp.clone();
+        let run = self.heard.clone().unwrap_or_else(|| self.stamp.clone());
         self.records.commit(|w| {
             for write in writes {
                 let lines = w.number(&write.lines)?;

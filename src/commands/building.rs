@@ -229,7 +229,8 @@ fn publish_all(
             Ok(Some((done, orphaned))) => {
                 if orphaned > 0 {
                     let message = format!(
-                        "{} published before, and no target publishes {} now; nothing was removed",
+                        "`publish.{}`: {} published before, and no target publishes {} now; nothing was removed, and `jheem verify` names {2}",
+                        publish.name,
                         if orphaned == 1 {
                             "1 key was".into()
                         } else {

@@ -124,6 +124,15 @@ pub fn log(global: &Global, run: Option<&str>, report: &mut Report) -> Outcomes 
     };
     let path = reading.project.places.logs().join(format!("{id}.log"));
     let bytes = std::fs::read(&path).map_err(|e| one(Error::io("read the log", &path, &e)))?;
+    if let Some(run) = runs.iter().find(|run| run.id == id) {
+        let seconds = run.milliseconds as f64 / 1000.0;
+        report
+            .say(&format!("{}: {} ended with {} after {seconds:.2} s", run.id, run.rule, run.exit));
+        report.say(&format!("  {}", run.command));
+    }
+    if bytes.is_empty() {
+        report.say("the run printed nothing");
+    }
     for line in String::from_utf8_lossy(&bytes).lines() {
         report.data(line);
     }
