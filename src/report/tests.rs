@@ -213,7 +213,16 @@ fn a_build_that_was_stopped_says_how_long_stopping_took() {
         let targets = FinishedTargets { built: 1, skipped: 2, ..FinishedTargets::default() };
         report.event(&stopped(targets, 1));
     });
-    insta::assert_snapshot!(err, @"");
+    insta::assert_snapshot!(err, @r#"
+    1,477 plots stale: city=C.12580, scenario=cessation: prerun changed
+        1 step stale: step.model: never made
+    stopping: what is made is kept; Ctrl-C again ends it at once
+    run: plot.rw: 1 made in 12 s, stopped (20261123-212736-1)
+        built 1 plot
+      skipped 2
+         runs 1; `jheem log last` shows the last one's log
+    stopped 1.4 s after it was asked to (5 min 12 s in all)
+    "#);
     let (_, err) = said(&[], |report| report.event(&stopped(FinishedTargets::default(), 0)));
     assert_eq!(err, "stopped 1.4 s after it was asked to (5 min 12 s in all)\n");
 }

@@ -182,7 +182,10 @@ pub fn finished(
     }
     if runs > 0 {
         let log = match progress.bad_run() {
-            Some(run) if !ok => format!("`jheem log {run}` shows what went wrong"),
+            // What was only stopped did not go wrong.
+            Some(run) if !ok && (stopping.is_none() || targets.failed > 0) => {
+                format!("`jheem log {run}` shows what went wrong")
+            }
             _ => "`jheem log last` shows the last one's log".to_owned(),
         };
         rows.push(("runs", format!("{}; {log}", thousands(runs))));

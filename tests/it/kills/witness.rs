@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -236,18 +238,67 @@ fn blobs(database: &rusqlite::Connection, query: &str) -> Vec<Vec<u8>> {
 
 /// Fails unless nothing is left of runs and writers: scratch, temporary files, processes, containers.
 pub fn check_nothing_left(project: &Project) {
-    assert_eq!(project.files("cache/scratch"), Vec::<String>::new(), "scratch is left");
-    assert_eq!(
-        project.files("cache/objects/tmp"),
-        Vec::<String>::new(),
-        "temporary files are left"
-    );
-    assert_eq!(project.files("site/.jheem/.tmp"), Vec::<String>::new(), "temporary files are left");
-    assert!(!project.exists("site/.jheem/kills/intent.jsonl"), "an intent is left");
-    let odd = |path: &String| path.contains(".jheem-") || path.ends_with("-journal");
-    let left: Vec<String> = project.files(".").into_iter().filter(odd).collect();
+    let temporary = |path: &String| {
+        ["cache/scratch/", "cache/objects/tmp/", "site/.jheem/.tmp/"]
+            .iter()
+            .any(|folder| path.starts_with(folder))
+            || path.contains(".jheem-")
+            || path.ends_with("-journal")
+    };
+    let left: Vec<String> = tree(project).into_keys().filter(temporary).collect();
     assert_eq!(left, Vec::<String>::new(), "temporary files are left");
     assert_eq!(processes(project), Vec::<String>::new(), "processes are left");
+    assert_eq!(containers(project), "", "containers are left");
+}
+
+/// Everything in a project, folders too, and its mode; less what tells its history.
+///
+/// Logs are of runs, objects are of everything that was ever made, and a chunk of the site's
+/// manifest is named after its bytes.
+pub fn tree(project: &Project) -> BTreeMap<String, String> {
+    let mut tree = BTreeMap::new();
+    let mut folders = vec![String::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(project.path(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let path = format!("{folder}{}", entry.file_name().to_str().unwrap());
+            let metadata = entry.metadata().unwrap();
+            if metadata.is_dir() {
+                folders.push(format!("{path}/"));
+            }
+            if path.starts_with("cache/logs/") || is_object(&path) {
+                continue;
+            }
+            let name = match path.strip_prefix("site/.jheem/kills/chunks/") {
+                Some(chunk) => format!("chunk {}", chunk.split_once('-').unwrap().0),
+                None => path,
+            };
+            tree.insert(name, format!("{:o}", metadata.permissions().mode()));
+        }
+    }
+    tree
+}
+
+/// Whether an object stands there, or a folder for some.
+fn is_object(path: &str) -> bool {
+    let below = path.strip_prefix("cache/objects/");
+    below.is_some_and(|below| !below.starts_with("tmp"))
+}
+
+/// The containers of a project's runs, by number; none where there is no daemon.
+fn containers(project: &Project) -> String {
+    let label = format!("label=jheem.owner={}", owner(project));
+    let arguments = ["ps", "--all", "--quiet", "--filter", &label];
+    let listed = Command::new("docker").args(arguments).output();
+    listed.map_or_else(|_| String::new(), |out| String::from_utf8(out.stdout).unwrap())
+}
+
+/// The input files whose digests the records remember.
+pub fn remembered(project: &Project) -> BTreeSet<String> {
+    let (_copy, database) = copied(&project.path("cache/records.db")).expect("there are records");
+    let mut statement = database.prepare("SELECT path FROM input").unwrap();
+    let paths = statement.query_map([], |row| row.get(0)).unwrap();
+    paths.map(Result::unwrap).collect()
 }
 
 /// How jheem names this project's cache among all on the machine.
