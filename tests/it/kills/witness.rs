@@ -69,7 +69,16 @@ pub const PLACES: [&str; 3] = ["sims", "plots", "summary"];
 
 /// Checks everything that a cut-off project claims; returns what is recorded as made.
 pub fn check(project: &Project, when: &str) -> BTreeSet<Made> {
-    let recorded = check_records(project, when);
+    check_claims(project, false, when)
+}
+
+/// Checks all of that where targets may have failed, and that may be recorded.
+pub fn check_after_failures(project: &Project, when: &str) -> BTreeSet<Made> {
+    check_claims(project, true, when)
+}
+
+fn check_claims(project: &Project, may_fail: bool, when: &str) -> BTreeSet<Made> {
+    let recorded = check_records(project, may_fail, when);
     let digests: BTreeSet<&String> = recorded.keys().collect();
     for folder in PLACES {
         for path in project.files(folder) {
@@ -83,7 +92,7 @@ pub fn check(project: &Project, when: &str) -> BTreeSet<Made> {
 }
 
 /// Every object is what its name says, and every recorded output is an object.
-fn check_records(project: &Project, when: &str) -> BTreeMap<String, Made> {
+fn check_records(project: &Project, may_fail: bool, when: &str) -> BTreeMap<String, Made> {
     let objects = project.path("cache/objects");
     let mut stored = BTreeSet::new();
     for path in project.files("cache/objects") {
@@ -114,6 +123,7 @@ fn check_records(project: &Project, when: &str) -> BTreeMap<String, Made> {
         let (record, _) = postcard::take_from_bytes::<packed::Record>(&bytes).unwrap();
         match record.outcome {
             packed::Outcome::Made(made) => claim(&made),
+            packed::Outcome::Failed { .. } if may_fail => {}
             packed::Outcome::Failed { message, .. } => {
                 panic!("{when}: a failure was recorded: {message}")
             }
@@ -234,6 +244,31 @@ fn blobs(database: &rusqlite::Connection, query: &str) -> Vec<Vec<u8>> {
     let Ok(mut statement) = database.prepare(query) else { return Vec::new() };
     let rows = statement.query_map([], |row| row.get(0)).unwrap();
     rows.map(Result::unwrap).collect()
+}
+
+/// Fails unless a project that was disturbed is in the end as one that never was, and all of it is fresh.
+pub fn check_alike(project: &Project, undisturbed: &Project) {
+    for project in [project, undisturbed] {
+        project.jheem("verify").success();
+        // This also writes down what the first of all builds has no folder for yet.
+        project.build("").success().targets("fresh=10");
+        check_nothing_left(project);
+    }
+    let contents = |project: &Project| -> BTreeMap<String, Made> {
+        let folders = PLACES.iter().chain(&["site/plots"]);
+        let files = folders.flat_map(|folder| project.files(folder));
+        let read = |path: String| {
+            let made = made_of(&fs::read(project.path(&path)).unwrap());
+            (path, made)
+        };
+        files.map(read).collect()
+    };
+    assert_eq!(contents(project), contents(undisturbed), "other contents");
+    let (here, there) = (tree(project), tree(undisturbed));
+    let more: Vec<_> = here.iter().filter(|entry| !there.contains_key(entry.0)).collect();
+    let fewer: Vec<_> = there.iter().filter(|entry| !here.contains_key(entry.0)).collect();
+    assert!(more.is_empty() && fewer.is_empty(), "{more:?} should not be there, {fewer:?} should");
+    assert_eq!(here, there, "other modes");
 }
 
 /// Fails unless nothing is left of runs and writers: scratch, temporary files, processes, containers.
