@@ -200,3 +200,16 @@ fn records_that_turn_out_damaged_anywhere_are_begun_anew() {
         assert!(project.read("plots/A/x.json").contains(&table), "with `{table}` damaged");
     }
 }
+
+#[test]
+fn what_lies_beside_a_program_is_not_there_for_it() {
+    let project = super::project::cities();
+    project.write("beside.sh", "echo 7\n");
+    project.change("program = \"./model.sh\"", "program = \"bin/model.sh\"");
+    let model = project
+        .read("model.sh")
+        .replace("#!/bin/sh\n", "#!/bin/sh\n. \"$(dirname \"$0\")/beside.sh\"\n");
+    let project = project.program("bin/model.sh", model).file("bin/beside.sh", "echo 7\n");
+    // An undeclared file that counts for nothing cannot be read unseen.
+    project.build("").code(1).says("beside.sh");
+}
