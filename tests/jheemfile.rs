@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use jheem::error::Source;
+use jheem::error::{Error, Source};
 use jheem::expand::expand;
 use jheem::grammar::{reference_table, sections};
 use jheem::graph::{Graph, Target};
@@ -30,10 +30,21 @@ fn source(name: &str, text: &str) -> Arc<Source> {
 fn shown(name: &str, text: &str, profile: Option<&str>) -> String {
     match read(&source(name, text), profile) {
         Ok(_) => String::new(),
-        Err(errors) => {
-            let all: Vec<String> = errors.iter().map(|error| error.render(false)).collect();
-            all.join("\n\n") + "\n"
-        }
+        Err(errors) => told(&errors),
+    }
+}
+
+fn told(errors: &[Error]) -> String {
+    let all: Vec<String> = errors.iter().map(|error| error.render(false)).collect();
+    all.join("\n\n") + "\n"
+}
+
+/// All mistakes of a Jheemfile: of its text, or, if that is well, of what it means.
+fn mistakes(source: &Arc<Source>) -> Vec<Error> {
+    let no_files = |path: &str| Err(Error::user(format!("there is no `{path}`")));
+    match read(source, None) {
+        Ok(manifest) => expand(&manifest, &no_files).err().unwrap_or_default(),
+        Err(errors) => errors,
     }
 }
 
@@ -70,10 +81,10 @@ fn every_mistake_is_refused_with_its_place_and_a_hint() {
         seen += 1;
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let said = shown(name, &text, None);
-        assert!(!said.is_empty(), "{name} is accepted");
-        same_as_file(&path.with_extension("txt"), &said);
-        for error in read(&source(name, &text), None).unwrap_err() {
+        let mistakes = mistakes(&source(name, &text));
+        assert!(!mistakes.is_empty(), "{name} is accepted");
+        same_as_file(&path.with_extension("txt"), &told(&mistakes));
+        for error in mistakes {
             assert_eq!(error.hints.len(), 1, "{name}: {error}");
             assert!(!error.message.ends_with('.'), "{name}: {error}");
             assert!(!error.places.is_empty(), "{name}: {error}");

@@ -75,9 +75,10 @@ impl Pointer {
         Ok(Pointer { steps })
     }
 
-    /// True for the empty pointer, which is the whole value.
-    pub fn is_whole(&self) -> bool {
-        self.steps.is_empty()
+    /// True if it takes all there is: the whole value, or everything right below it.
+    pub fn takes_everything(&self) -> bool {
+        let mut steps = self.steps.iter().filter(|step| **step != Step::AnyDepth);
+        steps.next().is_none_or(|step| *step == Step::Any) && steps.next().is_none()
     }
 
     /// True if it holds no patterns, so that it matches at most one value.
@@ -379,6 +380,23 @@ mod tests {
         assert_eq!(matches("/**/**/y/0", PLOT).len(), 3);
         // Two ways to come there, one match.
         assert_eq!(matches("/**/a/**/b", r#"{"a":{"a":{"b":1}}}"#), ["/a/a/b"]);
+    }
+
+    #[test]
+    fn a_pattern_of_stars_takes_everything() {
+        for (text, everything) in [
+            ("", true),
+            ("/**", true),
+            ("/*", true),
+            ("/**/*", true),
+            ("/*/**", true),
+            ("/*/*", false),
+            ("/**/text", false),
+            ("/[name=lower]", false),
+            ("/data", false),
+        ] {
+            assert_eq!(Pointer::parse(text).unwrap().takes_everything(), everything, "{text}");
+        }
     }
 
     #[test]

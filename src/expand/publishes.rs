@@ -116,7 +116,9 @@ impl Expansion<'_> {
             for (hole, at) in template.holes() {
                 let Some((output, pointer)) = hole.split_once(':') else { continue };
                 let Some(output) = rule.outputs.iter().find(|o| o.name == output) else { continue };
-                let Ok(pointer) = Pointer::parse(pointer) else { continue };
+                // One that is no pointer, or a pattern, is refused where the hole is compiled.
+                let pointer = Pointer::parse(pointer).ok().filter(Pointer::is_plain);
+                let Some(pointer) = pointer else { continue };
                 if output.volatile.iter().any(|v| v.covers(&pointer)) {
                     let span = hole_span(&self.manifest.source.text, template, &at);
                     let error = Error::user(format!(

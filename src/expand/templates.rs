@@ -306,7 +306,15 @@ fn published_slot(
                     return Err(Error::user(format!("output `{output}` has no pointers"))
                         .hint("give it `as = \"json\"`"));
                 }
-                Slot::Pointed { output: at, pointer: Pointer::parse(pointer).map_err(Error::user)? }
+                let pointer = Pointer::parse(pointer).map_err(Error::user)?;
+                // What is volatile can be told of one value only, not of all that a pattern takes.
+                if !pointer.is_plain() {
+                    return Err(Error::user(format!(
+                        "`{pointer}` is a pattern, and a hole stands for one value"
+                    ))
+                    .hint("write its keys and indexes out, such as `/outcome/0`"));
+                }
+                Slot::Pointed { output: at, pointer }
             }
             None => return Ok(None),
         },

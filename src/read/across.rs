@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::audit::Scalar;
-use crate::content::As;
+use crate::content::{As, Pointer};
 use crate::error::{Error, Source};
 use crate::grammar::Form;
 
@@ -63,9 +63,22 @@ fn kind(output: &Node) -> Option<As> {
     }
 }
 
-/// Only what has values can have volatile ones.
+/// Only what has values can have volatile ones, and something must be left to compare.
 fn volatile(source: &Arc<Source>, output: &Entry, errors: &mut Vec<Error>) {
     let Some(entry) = output.node.entry("volatile") else { return };
+    for item in entry.node.items() {
+        let Some(pointer) = item.text().and_then(|text| Pointer::parse(text).ok()) else {
+            continue;
+        };
+        if pointer.takes_everything() {
+            let message = "this pattern takes all that the output holds, so that any two contents \
+                           would count as the same";
+            let error = Error::user(message)
+                .at(source, item.span.clone())
+                .hint("name what changes from run to run, such as `/generation_time`");
+            errors.push(error);
+        }
+    }
     let Some(kind) = kind(&output.node).filter(|kind| !kind.has_values()) else { return };
     let mut error = Error::user(format!("`{kind}` has no values that could be volatile"))
         .at(source, entry.span.clone());
