@@ -1,13 +1,16 @@
 //! Two targets must not make one file, nor publish to one key, nor need a file where a folder is.
 //!
 //! Runs over every cell once, when the graph is built, so that nothing has run when it is found.
+//! Names of files that differ only in upper and lower case are one file on macOS, so they are taken
+//! for one everywhere: a project is the same on every machine. Keys in buckets are what they are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rayon::prelude::*;
 
 use crate::error::{Error, Span};
-use crate::graph::{Attribute, Graph, Slot, Space, Text};
+use crate::graph::{Attribute, Graph, Publish, Slot, Space, Text};
+use crate::manifest::Broken;
 use crate::publish::{Destination, parse_destination};
 
 /// A family of names: one template over one space, and where it was written.
@@ -22,11 +25,40 @@ struct Family<'a> {
     span: Span,
 }
 
+impl Family<'_> {
+    /// Whether upper and lower case tell names apart: in buckets and rows they do.
+    fn is_exact(&self) -> bool {
+        self.prefix.ends_with('\n')
+    }
+
+    fn name(&self, graph: &Graph, cell: usize) -> String {
+        let mut name = String::with_capacity(96);
+        name.push_str(&self.prefix);
+        graph.render_into(self.text, self.space, cell, &mut name);
+        name
+    }
+}
+
 /// All collisions of the graph, one error for each pair of templates.
-pub fn check(graph: &Graph) -> Vec<Error> {
+///
+/// The names of what is broken are not those that were meant, and it is passed over.
+pub fn check(graph: &Graph, broken: &Broken) -> Vec<Error> {
+    let sound = |name: String, space: &Space| {
+        let axis = |axis: &usize| broken.has(&format!("axis.{}", graph.axes[*axis].name));
+        !broken.has(&name) && !space.axes.iter().any(axis)
+    };
+    let rules: Vec<bool> =
+        graph.rules.iter().map(|rule| sound(rule.name.to_string(), &rule.space)).collect();
+    let is_sound = |publish: &&Publish| {
+        rules[publish.of.0] && !broken.has(&format!("publish.{}", publish.name))
+    };
+    let publishes: Vec<&Publish> = graph.publishes.iter().filter(is_sound).collect();
     let mut errors = Vec::new();
     let mut files = Vec::new();
     for input in &graph.inputs {
+        if !sound(format!("input.{}", input.name), &input.space) {
+            continue;
+        }
         files.push(Family {
             what: format!("input `{}`", input.name),
             text: &input.path,
@@ -36,7 +68,7 @@ pub fn check(graph: &Graph) -> Vec<Error> {
             span: input.span.clone(),
         });
     }
-    for rule in &graph.rules {
+    for rule in graph.rules.iter().zip(&rules).filter(|(_, sound)| **sound).map(|(rule, _)| rule) {
         for output in &rule.outputs {
             files.push(Family {
                 what: format!("output `{}` of `{}`", output.name, rule.name),
@@ -51,12 +83,12 @@ pub fn check(graph: &Graph) -> Vec<Error> {
     let names = names(graph, &files);
     errors.extend(doubles(graph, &files, &names, "make one file"));
     errors.extend(folders(graph, &files, &names));
+    errors.extend(in_cache(graph, &files));
     errors.extend(destinations(graph, &files));
     errors.extend(nested(graph));
     errors.extend(table_keys(graph));
     let (databases, everywhere) = (databases(graph), Space::default());
-    let inlined: Vec<Vec<Text>> = graph
-        .publishes
+    let inlined: Vec<Vec<Text>> = publishes
         .iter()
         .map(|publish| {
             let outputs = &graph.rule(publish.of).outputs;
@@ -66,7 +98,7 @@ pub fn check(graph: &Graph) -> Vec<Error> {
         .collect();
     let mut keys = Vec::new();
     let mut row_keys = Vec::new();
-    for (publish, inlined) in graph.publishes.iter().zip(&inlined) {
+    for (publish, inlined) in publishes.into_iter().zip(&inlined) {
         let rule = graph.rule(publish.of);
         for (object, key) in publish.objects.iter().zip(inlined) {
             keys.push(Family {
@@ -229,6 +261,19 @@ fn key_part(name: &str, value: &Attribute) -> String {
 /// The folder of the cache, which nothing else may be in.
 const CACHE: &str = "cache";
 
+/// Values may lead a path into the folder of the cache, where its own words do not.
+fn in_cache(graph: &Graph, files: &[Family<'_>]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for file in files {
+        if let Some(name) = meets(graph, file, CACHE) {
+            let message = format!("{} is in jheem's own folder: `{name}`", file.what);
+            let error = Error::user(message).hint("begin its path with another folder");
+            errors.push(error.at(&graph.source, file.span.clone()));
+        }
+    }
+    errors
+}
+
 /// What is published must not land on what is read or made, nor in the cache.
 fn destinations(graph: &Graph, files: &[Family<'_>]) -> Vec<Error> {
     let mut errors = Vec::new();
@@ -337,9 +382,8 @@ fn names(graph: &Graph, families: &[Family<'_>]) -> Vec<Named> {
                 if (family.skip)(cell) {
                     return None;
                 }
-                let mut name = String::with_capacity(96);
-                name.push_str(&family.prefix);
-                graph.render_into(family.text, family.space, cell, &mut name);
+                let name = family.name(graph, cell);
+                let name = if family.is_exact() { name } else { folded(name) };
                 let index = u32::try_from(index).unwrap_or(u32::MAX);
                 Some((hash(&name), index, cell))
             })
@@ -354,6 +398,15 @@ fn hash(name: &str) -> u64 {
     u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"))
 }
 
+/// A name in lower case.
+fn folded(mut name: String) -> String {
+    if name.is_ascii() {
+        name.make_ascii_lowercase();
+        return name;
+    }
+    name.to_lowercase()
+}
+
 fn doubles(graph: &Graph, families: &[Family<'_>], names: &[Named], verb: &str) -> Vec<Error> {
     let mut errors = Vec::new();
     let mut told = HashSet::new();
@@ -363,21 +416,32 @@ fn doubles(graph: &Graph, families: &[Family<'_>], names: &[Named], verb: &str) 
             continue;
         }
         let (first, second) = (&families[a.1 as usize], &families[b.1 as usize]);
-        let name = graph.render(first.text, first.space, a.2);
+        let (one, other) = (first.name(graph, a.2), second.name(graph, b.2));
         let values = |f: &Family<'_>, cell| graph.values(f.space, cell).join("/");
-        let message = if a.1 == b.1 {
-            format!(
-                "two cells of {} {verb}, `{name}`: {} and {}",
-                first.what,
-                values(first, a.2),
-                values(second, b.2)
+        let who = if a.1 == b.1 {
+            format!("two cells of {}", first.what)
+        } else {
+            format!("{} and {}", first.what, second.what)
+        };
+        let cells = if a.1 == b.1 {
+            format!(": {} and {}", values(first, a.2), values(second, b.2))
+        } else {
+            String::new()
+        };
+        let (message, hint) = if one == other {
+            // A row's key is two texts, or one and nothing.
+            let shown = one[first.prefix.len()..].trim_end_matches('\n').replace('\n', "` and `");
+            (
+                format!("{who} {verb}, `{shown}`{cells}"),
+                "let the name hold every axis that tells them apart",
             )
         } else {
-            format!("{} and {} {verb}, `{name}`", first.what, second.what)
+            (
+                format!("{who} {verb} where case does not count, `{one}` and `{other}`{cells}"),
+                "let the names differ in more than case, such as by a label of an axis",
+            )
         };
-        let mut error = Error::user(message)
-            .hint("let the name hold every axis that tells them apart")
-            .at(&graph.source, second.span.clone());
+        let mut error = Error::user(message).hint(hint).at(&graph.source, second.span.clone());
         if a.1 != b.1 && first.span != second.span {
             error = error.related(&graph.source, first.span.clone(), "the other is here");
         }
@@ -391,13 +455,12 @@ fn folders(graph: &Graph, families: &[Family<'_>], names: &[Named]) -> Vec<Error
     let mut parents: HashMap<u64, (String, usize)> = HashMap::new();
     for (index, family) in families.iter().enumerate() {
         // In a bucket one key may go on where another ends.
-        if family.prefix.ends_with('\n') {
+        if family.is_exact() {
             continue;
         }
         let mut last = String::new();
         for cell in (0..family.space.cells()).filter(|cell| !(family.skip)(*cell)) {
-            let mut name = family.prefix.clone();
-            graph.render_into(family.text, family.space, cell, &mut name);
+            let name = family.name(graph, cell);
             let mut folder = match name.rfind('/') {
                 Some(at) => &name[..at],
                 None => continue,
@@ -408,7 +471,8 @@ fn folders(graph: &Graph, families: &[Family<'_>], names: &[Named]) -> Vec<Error
             }
             last = folder.to_owned();
             loop {
-                parents.entry(hash(folder)).or_insert_with(|| (folder.to_owned(), index));
+                let key = hash(&folded(folder.to_owned()));
+                parents.entry(key).or_insert_with(|| (folder.to_owned(), index));
                 match folder.rfind('/') {
                     Some(at) => folder = &folder[..at],
                     None => break,
@@ -418,15 +482,21 @@ fn folders(graph: &Graph, families: &[Family<'_>], names: &[Named]) -> Vec<Error
     }
     let mut told = HashSet::new();
     let mut errors = Vec::new();
-    for (hash, index, _) in names {
+    for (hash, index, cell) in names {
         let Some((folder, holder)) = parents.get(hash) else { continue };
         let (file, holder) = (&families[*index as usize], &families[*holder]);
         if !told.insert((file.what.clone(), holder.what.clone())) {
             continue;
         }
+        let name = file.name(graph, *cell);
+        let case = if name == *folder {
+            String::new()
+        } else {
+            format!(" where case does not count, `{folder}`")
+        };
         errors.push(
             Error::user(format!(
-                "{} is the file `{folder}`, which is a folder of {}",
+                "{} is the file `{name}`, which is a folder of {}{case}",
                 file.what, holder.what
             ))
             .hint("give one of them another path")

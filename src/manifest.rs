@@ -3,7 +3,7 @@
 //! Knows nothing of files, cells or meaning: names are not looked up here.
 //! `read` builds it from text; `graph` gives it meaning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +29,9 @@ impl<T> std::ops::Deref for At<T> {
 /// Patterns over the values of an axis: values, globs, `!pattern` and `@set`.
 pub type Patterns = At<Vec<At<String>>>;
 
+/// Patterns by axis, in the order of the axes' names; the place is that of the axis's name.
+pub type ByAxis = Vec<(At<String>, Patterns)>;
+
 /// A whole Jheemfile, with the profile asked for already laid over it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
@@ -40,6 +43,31 @@ pub struct Manifest {
     pub runners: BTreeMap<String, Runner>,
     pub rules: BTreeMap<RuleName, Rule>,
     pub publishes: BTreeMap<String, Publish>,
+    /// What could not be read, or not in whole; empty in a Jheemfile without mistakes.
+    pub broken: Broken,
+}
+
+/// Names such as `runner.model`, of which something is missing here that the Jheemfile may hold,
+/// so that nobody calls it unknown.
+#[derive(Clone, Debug, Default)]
+pub struct Broken(BTreeSet<String>);
+
+impl Broken {
+    /// Adds a name, or a whole table such as `runner`.
+    pub fn add(&mut self, name: impl Into<String>) {
+        self.0.insert(name.into());
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        let table = || name.split_once('.').is_some_and(|(table, _)| self.0.contains(table));
+        self.0.contains(name) || table()
+    }
+
+    /// Whether anything of a table such as `runner` is broken.
+    pub fn has_any(&self, table: &str) -> bool {
+        let of_table = |name: &String| name.split('.').next() == Some(table);
+        self.0.iter().any(of_table)
+    }
 }
 
 /// `[project]`
@@ -102,7 +130,7 @@ pub struct Preset {
     /// Goals; none means the default ones.
     pub goals: Vec<At<String>>,
     /// Values, patterns and `@sets` by axis; an axis that is not named keeps all its values.
-    pub axes: BTreeMap<String, Patterns>,
+    pub axes: ByAxis,
     /// Options (see `When`) that are asked for.
     pub with: Vec<At<String>>,
 }
@@ -264,7 +292,7 @@ pub struct Rule {
     pub ignore: Vec<At<String>>,
     pub audits: Vec<Audit>,
     /// `[[plot.NAME.absent]]`: cells that cannot exist, by patterns over values.
-    pub absents: Vec<At<BTreeMap<String, Patterns>>>,
+    pub absents: Vec<At<ByAxis>>,
 }
 
 /// `batch = { by, file, fields, size }`
@@ -274,7 +302,7 @@ pub struct Batch {
     /// The format of the batch file, if the container takes one.
     pub file: Option<At<BatchFile>>,
     /// Field names by axis, where the container calls an axis otherwise.
-    pub fields: BTreeMap<String, At<String>>,
+    pub fields: Vec<(At<String>, At<String>)>,
     /// At most this many targets a run.
     pub size: Option<At<u64>>,
 }

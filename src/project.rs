@@ -11,7 +11,6 @@ use crate::expand;
 use crate::graph::Graph;
 use crate::manifest::Manifest;
 use crate::places::Places;
-use crate::read;
 
 /// The name that is looked for, in this folder and those above it.
 pub const JHEEMFILE: &str = "Jheemfile.toml";
@@ -37,8 +36,8 @@ pub fn open(file: Option<&Path>, profile: Option<&str>) -> Result<Project, Vec<E
     };
     let name = display_name(&file);
     let source = Arc::new(Source { name, text });
-    let manifest = read::read(&source, profile)?;
-    let graph = expand::graph(&manifest, &|path| read_text(&root.join(path)))?;
+    let files = |path: &str| read_text(&root.join(path));
+    let (manifest, graph) = expand::open(&source, profile, &files)?;
     let cache = root.join("cache");
     check(&graph, profile, &cache)?;
     let owner = std::path::absolute(&cache).unwrap_or_else(|_| cache.clone());

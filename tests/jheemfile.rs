@@ -1,13 +1,15 @@
 //! Jheemfiles as a user writes them: what is refused and how it is said, what is accepted, and
 //! that the JSON Schema and the reference agree with the reader.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use jheem::error::{Error, Source};
-use jheem::expand::expand;
+use jheem::expand::{check, expand, open};
 use jheem::grammar::{reference_table, sections};
 use jheem::graph::{Graph, Target};
 use jheem::manifest::{InputPlace, Start};
@@ -39,11 +41,16 @@ fn told(errors: &[Error]) -> String {
     all.join("\n\n") + "\n"
 }
 
-/// All mistakes of a Jheemfile: of its text, or, if that is well, of what it means.
-fn mistakes(source: &Arc<Source>) -> Vec<Error> {
-    let no_files = |path: &str| Err(Error::user(format!("there is no `{path}`")));
-    match read(source, None) {
-        Ok(manifest) => expand(&manifest, &no_files).err().unwrap_or_default(),
+/// All mistakes of a Jheemfile: of its text, of what it means, and of the names of its cells.
+///
+/// The files that its axes take values from are in the folder `beside`.
+fn mistakes(source: &Arc<Source>, beside: &str) -> Vec<Error> {
+    let files = |path: &str| {
+        let file = folder(beside).join(path);
+        fs::read_to_string(file).map_err(|_| Error::user(format!("there is no `{path}`")))
+    };
+    match open(source, None, &files) {
+        Ok((_, graph)) => check(&graph).err().unwrap_or_default(),
         Err(errors) => errors,
     }
 }
@@ -81,7 +88,7 @@ fn every_mistake_is_refused_with_its_place_and_a_hint() {
         seen += 1;
         let name = path.file_name().unwrap().to_str().unwrap();
         let text = fs::read_to_string(&path).unwrap();
-        let mistakes = mistakes(&source(name, &text));
+        let mistakes = mistakes(&source(name, &text), "tests/broken");
         assert!(!mistakes.is_empty(), "{name} is accepted");
         same_as_file(&path.with_extension("txt"), &told(&mistakes));
         for error in mistakes {
@@ -102,6 +109,78 @@ fn every_mistake_is_refused_with_its_place_and_a_hint() {
         }
     }
     assert!(seen > 100, "{seen} broken Jheemfiles");
+}
+
+/// The mistakes of a Jheemfile with all kinds of tables, after one part of it was replaced.
+fn slips(whole: &str, at: Range<usize>, by: &str) -> Vec<Error> {
+    let mut text = whole.to_owned();
+    text.replace_range(at, by);
+    mistakes(&source("Jheemfile.toml", &text), "tests/whole")
+}
+
+/// The texts in quotes of a Jheemfile that are values, with their quotes.
+fn quoted(text: &str) -> Vec<Range<usize>> {
+    let quoted = regex::Regex::new(r#""[^"\n]*"|'[^'\n]*'"#).unwrap();
+    let found = quoted.find_iter(text).map(|found| found.range());
+    found.filter(|range| !text[range.end..].starts_with(" =")).collect()
+}
+
+const WHOLE: &str = include_str!("whole/Jheemfile.toml");
+
+#[test]
+fn a_misspelt_key_is_one_mistake_and_the_rest_is_read_as_it_was_meant() {
+    assert_eq!(told(&slips(WHOLE, 0..0, "")), "\n");
+    let keys: BTreeSet<&str> =
+        sections().iter().flat_map(|table| table.keys).map(|key| key.name).collect();
+    let texts: Vec<Range<usize>> = quoted(WHOLE);
+    let mut seen = 0;
+    for word in regex::Regex::new("[a-z_]{3,}").unwrap().find_iter(WHOLE) {
+        let after = &WHOLE[word.end()..];
+        let is_key = after.starts_with(" = ") || after.starts_with('.') || after.starts_with(']');
+        let in_text = texts.iter().any(|text| text.contains(&word.start()));
+        if !is_key || in_text || !keys.contains(word.as_str()) {
+            continue;
+        }
+        seen += 1;
+        let last = word.end() - 1..word.end();
+        let errors = slips(WHOLE, last, "");
+        assert!(
+            matches!(errors.as_slice(), [one] if one.message.starts_with("unknown key")),
+            "`{}` without its last letter:\n{}",
+            word.as_str(),
+            told(&errors)
+        );
+    }
+    assert!(seen > 150, "{seen} keys");
+}
+
+#[test]
+fn a_value_of_another_kind_is_one_mistake() {
+    for text in quoted(WHOLE) {
+        // A check takes numbers too.
+        let line = WHOLE[..text.start].rfind('\n').map_or(0, |end| end + 1);
+        if WHOLE[line..].starts_with("equals") {
+            continue;
+        }
+        let errors = slips(WHOLE, text.clone(), "7");
+        assert_eq!(errors.len(), 1, "7 in place of {}:\n{}", &WHOLE[text], told(&errors));
+    }
+}
+
+#[test]
+fn a_forgotten_quote_is_told_on_its_line_and_nowhere_else() {
+    for text in quoted(WHOLE) {
+        let inner = &WHOLE[text.start + 1..text.end - 1];
+        let line = WHOLE[..text.start].matches('\n').count() + 1;
+        for without in [inner.to_owned(), WHOLE[text.start..text.end - 1].to_owned()] {
+            let errors = slips(WHOLE, text.clone(), &without);
+            assert!(!errors.is_empty(), "{without} is accepted on line {line}");
+            for error in &errors {
+                let at = error.line_and_column().map(|(line, _)| line);
+                assert_eq!(at, Some(line), "{without} on line {line}:\n{}", told(&errors));
+            }
+        }
+    }
 }
 
 /// The Jheemfiles that come with jheem, and the profiles that they have.

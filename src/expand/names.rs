@@ -42,6 +42,39 @@ pub(super) fn sorted_parts(value: &str, joined_by: &Option<At<String>>) -> Strin
     }
 }
 
+/// Adds what was meant by a name that is not known, or else that it can be declared.
+pub(super) fn or_declare<'n>(
+    error: Error,
+    name: &str,
+    known: impl IntoIterator<Item = &'n str>,
+    header: &str,
+) -> Error {
+    let error = error.suggest(name, known);
+    if error.hints.is_empty() { error.hint(format!("declare it: `[{header}]`")) } else { error }
+}
+
+/// Adds what was meant by a name that is not known, or else what is known; `none` if nothing is.
+pub(super) fn or_one_of<'n>(
+    error: Error,
+    name: &str,
+    known: impl IntoIterator<Item = &'n str>,
+    none: &str,
+) -> Error {
+    const FEW: usize = 8;
+    let known: Vec<&str> = known.into_iter().collect();
+    let error = error.suggest(name, known.iter().copied());
+    if !error.hints.is_empty() {
+        return error;
+    }
+    let few: Vec<String> = known.iter().take(FEW).map(|name| format!("`{name}`")).collect();
+    let more = if known.len() > FEW { ", …" } else { "" };
+    match few.as_slice() {
+        [] => error.hint(none),
+        [one] => error.hint(format!("there is only {one}")),
+        _ => error.hint(format!("use one of {}{more}", few.join(", "))),
+    }
+}
+
 pub(super) fn not_a_value(
     value: &str,
     axis: &str,
@@ -52,7 +85,7 @@ pub(super) fn not_a_value(
     let same = sorted_parts(value, joined_by);
     match values.iter().find(|v| sorted_parts(v, joined_by) == same) {
         Some(near) => error.hint(format!("did you mean `{near}`? it has the same parts")),
-        None => error.suggest(value, values.iter().map(String::as_str)),
+        None => or_one_of(error, value, values.iter().map(String::as_str), "take it out"),
     }
 }
 
@@ -60,12 +93,16 @@ pub(super) fn not_a_value(
 pub(super) fn cannot_name_a_file(text: &str) -> Option<&'static str> {
     if text.is_empty() {
         Some("it is empty")
-    } else if text.contains('/') || text.contains('\\') {
+    } else if text.contains('/') {
         Some("it holds a slash")
+    } else if text.contains('\\') {
+        Some("it holds a backslash")
     } else if text == "." || text == ".." {
         Some("it names a folder")
     } else if text.chars().any(char::is_control) {
         Some("it holds a control character")
+    } else if text.trim() != text {
+        Some("it begins or ends with a blank, which nobody sees")
     } else if text.len() > 200 {
         Some("it is longer than 200 bytes")
     } else {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::names::hole_span;
+use super::names::{hole_span, or_one_of};
 use super::{Expansion, Scope, media};
 use crate::content::Pointer;
 use crate::error::Error;
@@ -17,14 +17,22 @@ impl Expansion<'_> {
         rules: &[Rule],
         ids: &HashMap<RuleName, RuleId>,
     ) -> Option<Publish> {
+        let (rule_name, told) = (written.of.value.to_string(), self.errors.len());
         let Some(&of) = ids.get(&written.of.value) else {
-            let names: Vec<String> = ids.keys().map(RuleName::to_string).collect();
-            let error = Error::user(format!("no rule is called `{}`", written.of.value))
-                .suggest(&written.of.value.to_string(), names.iter().map(String::as_str));
-            self.error(&written.of.span, error);
+            if !self.manifest.broken.has(&rule_name) {
+                let error = self.no_rule(&rule_name);
+                self.error(&written.of.span, error);
+            }
             return None;
         };
         let rule = &rules[of.0];
+        self.vague = self.manifest.broken.has(&rule_name);
+        self.missed.clear();
+        if self.broken.has(&rule_name) {
+            // What a rule is over that is broken was told there.
+            self.missed.extend(0..self.axes.len());
+        }
+        let header = format!("publish.{}", written.name.value);
         let mut objects: Vec<PublishObject> = Vec::new();
         for object in written.objects.values() {
             let Some(output) = self.published_output(&object.output, rule) else { continue };
@@ -68,9 +76,11 @@ impl Expansion<'_> {
             for (name, value) in &row.uncompared {
                 uncompared.insert(name.clone(), self.attribute(value, rule, true, false));
             }
-            let all = [&hash.1].into_iter().chain(item.values()).chain(uncompared.values());
-            let speaks = all.into_iter().any(Attribute::speaks_of_object);
-            if object.is_none() && speaks {
+            let fields = [&hash.1].into_iter().chain(item.values()).chain(uncompared.values());
+            let speaks = fields.into_iter().any(Attribute::speaks_of_object);
+            // An object that is missing here may be one that has a mistake.
+            let all = objects.len() == written.objects.len();
+            if object.is_none() && speaks && all && !self.manifest.broken.has(&header) {
                 let error = Error::user(format!(
                     "this row speaks of an object, and output `{}` has none here",
                     row.output.value
@@ -92,15 +102,30 @@ impl Expansion<'_> {
                 span: row.output.span.clone(),
             });
         }
+        let mislabelled = |text: &Text| self.is_mislabelled(text, &rule.space);
+        let in_key = |(_, value): &(String, Attribute)| match value {
+            Attribute::S(text) | Attribute::N(text) => mislabelled(text),
+            _ => false,
+        };
+        let mislabelled = objects.iter().any(|object| mislabelled(&object.key))
+            || rows.iter().any(|row| in_key(&row.hash) || row.range.as_ref().is_some_and(in_key));
+        if self.errors.len() > told || mislabelled {
+            self.broken.add(header);
+        }
         let span = written.name.span.clone();
         Some(Publish { name: written.name.value.clone(), of, objects, rows, span })
     }
 
     pub(super) fn published_output(&mut self, name: &At<String>, rule: &Rule) -> Option<usize> {
         let found = rule.outputs.iter().position(|o| o.name == name.value);
-        if found.is_none() {
-            let error = Error::user(format!("`{}` has no output `{}`", rule.name, name.value))
-                .suggest(name, rule.outputs.iter().map(|o| o.name.as_str()));
+        if found.is_none() && !self.manifest.broken.has(&rule.name.to_string()) {
+            let error = Error::user(format!("`{}` has no output `{}`", rule.name, name.value));
+            let error = or_one_of(
+                error,
+                name,
+                rule.outputs.iter().map(|o| o.name.as_str()),
+                "give the rule an `output`",
+            );
             self.error(&name.span, error);
         }
         found

@@ -1,94 +1,20 @@
-//! Rules: their order, what they read and make, their batches, audits and absences.
+//! Rules: what they read and make, their batches, audits and absences.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
-use petgraph::graph::{DiGraph, NodeIndex};
-
-use super::names::node_name;
+use super::names::{or_declare, or_one_of};
 use super::{Expansion, MOST_CELLS, RuleScope, Scope};
 use crate::audit;
 use crate::content::{As, Pointer};
-use crate::error::Error;
+use crate::error::{Error, Span};
 use crate::graph::{
     self, Audit, Batch, Check, From, Group, Input, Judging, Output, Read, Rule, RuleId, Runner,
     Slot, Space, Text,
 };
-use crate::manifest::{self, At, Reference, RuleName, Scalar};
+use crate::manifest::{self, At, ByAxis, Reference, RuleName, Scalar};
 use crate::template::{Piece, Template};
 
 impl Expansion<'_> {
-    /// Sorts the rules so that each stands after what it reads; a cycle is shown as its path.
-    pub(super) fn order(&mut self) -> Option<(DiGraph<String, ()>, Vec<RuleName>)> {
-        let manifest = self.manifest;
-        let mut order = DiGraph::new();
-        let mut nodes: BTreeMap<String, NodeIndex> = BTreeMap::new();
-        for input in manifest.inputs.keys() {
-            let name = format!("input.{input}");
-            nodes.insert(name.clone(), order.add_node(name));
-        }
-        let mut rules = HashMap::new();
-        for name in manifest.rules.keys() {
-            let node = order.add_node(name.to_string());
-            nodes.insert(name.to_string(), node);
-            rules.insert(node, name.clone());
-        }
-        for (name, rule) in &manifest.rules {
-            let to = nodes[&name.to_string()];
-            let mut from: Vec<String> = Vec::new();
-            for reference in rule.inputs.values().chain(rule.joins.values()) {
-                from.push(node_name(reference));
-            }
-            if let Some(runner) = manifest.runners.get(&rule.runner.value) {
-                if let manifest::Start::Built { output, .. } = &runner.start {
-                    from.push(node_name(output));
-                }
-                from.extend(runner.overlays.iter().map(|(_, r)| node_name(r)));
-            }
-            for from in from {
-                if let Some(&from) = nodes.get(&from) {
-                    order.update_edge(from, to, ());
-                }
-            }
-        }
-        for (name, publish) in &manifest.publishes {
-            let node = order.add_node(format!("publish.{name}"));
-            if let Some(&from) = nodes.get(&publish.of.value.to_string()) {
-                order.update_edge(from, node, ());
-            }
-        }
-        let cycles: Vec<Vec<NodeIndex>> = petgraph::algo::tarjan_scc(&order)
-            .into_iter()
-            .filter(|c| c.len() > 1 || order.contains_edge(c[0], c[0]))
-            .collect();
-        for cycle in &cycles {
-            let path = cycle_path(&order, cycle);
-            let first = &manifest.rules[&rules[&path[0]]];
-            let names: Vec<&str> = path.iter().map(|&n| order[n].as_str()).collect();
-            let message = format!("rules read each other in a circle: {}", names.join(" -> "));
-            let error = Error::user(message).hint("let one of them read something else");
-            self.error(&first.name.span, error);
-        }
-        if !cycles.is_empty() {
-            return None;
-        }
-        // Ties are broken by name, so that the order of the Jheemfile means nothing.
-        let mut sorted = Vec::new();
-        let mut placed: BTreeSet<NodeIndex> =
-            nodes.values().copied().filter(|n| !rules.contains_key(n)).collect();
-        while sorted.len() < rules.len() {
-            let next = manifest.rules.keys().find(|name| {
-                let node = nodes[&name.to_string()];
-                !placed.contains(&node)
-                    && order
-                        .neighbors_directed(node, petgraph::Direction::Incoming)
-                        .all(|n| placed.contains(&n))
-            })?;
-            placed.insert(nodes[&next.to_string()]);
-            sorted.push(next.clone());
-        }
-        Some((order, sorted))
-    }
-
     /// The rule and the output index that a reference names.
     pub(super) fn output_index(
         &mut self,
@@ -101,23 +27,36 @@ impl Expansion<'_> {
             self.error(&reference.span, error);
             return None;
         };
-        let Some(written) = self.manifest.rules.get(rule) else {
-            let names: Vec<String> = self.manifest.rules.keys().map(|n| n.to_string()).collect();
-            let error = Error::user(format!("no rule is called `{rule}`"))
-                .suggest(&rule.to_string(), names.iter().map(String::as_str));
-            self.error(&reference.span, error);
+        let (manifest, name) = (self.manifest, rule.to_string());
+        let whole = !manifest.broken.has(&name);
+        let Some(written) = manifest.rules.get(rule) else {
+            if whole {
+                let error = self.no_rule(&name);
+                self.error(&reference.span, error);
+            }
             return None;
         };
         let Some(at) = written.outputs.keys().position(|o| o == output) else {
-            let error = Error::user(format!("`{rule}` has no output `{output}`"))
-                .suggest(output, written.outputs.keys().map(String::as_str));
-            self.error(&reference.span, error);
+            if whole {
+                let error = Error::user(format!("`{rule}` has no output `{output}`"));
+                let known = written.outputs.keys().map(String::as_str);
+                self.error(
+                    &reference.span,
+                    or_one_of(error, output, known, "give the rule an `output`"),
+                );
+            }
             return None;
         };
         Some((*ids.get(rule)?, at))
     }
 
-    pub(super) fn reads(
+    pub(super) fn no_rule(&self, name: &str) -> Error {
+        let known: Vec<String> = self.manifest.rules.keys().map(RuleName::to_string).collect();
+        let error = Error::user(format!("no rule is called `{name}`"));
+        or_declare(error, name, known.iter().map(String::as_str), name)
+    }
+
+    fn reads(
         &mut self,
         written: &manifest::Rule,
         space: &Space,
@@ -137,49 +76,126 @@ impl Expansion<'_> {
                     .hint("give one of them another name");
                 self.error(&reference.span, error);
             }
-            let (from, of) = match &reference.value {
-                Reference::Input(_) => {
-                    let Some(input) = self.input_index(reference) else { continue };
-                    (From::Input(input), inputs[input].space.clone())
-                }
-                Reference::Output { .. } => {
-                    let Some((rule, output)) = self.output_index(reference, ids) else { continue };
-                    let Some(made_by) = rules.get(rule.0) else { continue };
-                    (From::Output { rule, output }, made_by.space.clone())
-                }
-            };
-            let positions: Vec<Option<usize>> =
-                of.axes.iter().map(|&axis| space.position(axis)).collect();
-            let free: Vec<&str> = of
-                .axes
-                .iter()
-                .zip(&positions)
-                .filter(|(_, p)| p.is_none())
-                .map(|(&axis, _)| self.axes[axis].name.as_str())
-                .collect();
-            if !join && !free.is_empty() {
-                let error = Error::user(format!(
-                    "`{}` has one file for each `{}`, and `{}` is not over it",
-                    reference.value, free[0], written.name.value
-                ))
-                .hint(format!(
-                    "add `{}` to `over`, or move it to `joins` to read all of them",
-                    free[0]
-                ));
-                self.error(&reference.span, error);
-            } else if join && free.is_empty() {
-                let error = Error::user(format!(
-                    "`{}` is one file for each cell of `{}`: there is nothing to join",
-                    reference.value, written.name.value
-                ))
-                .hint("move it to `inputs`");
-                self.error(&reference.span, error);
-            }
-            reads.push(Read { name: name.clone(), from, positions, space: of });
+            let found = self.read_from(reference, inputs, rules, ids);
+            let read = found.and_then(|(from, of)| {
+                self.fits(written, space, reference, &of, join).then(|| Read {
+                    name: name.clone(),
+                    from,
+                    positions: of.axes.iter().map(|&axis| space.position(axis)).collect(),
+                    space: of,
+                })
+            });
+            // What is broken is known by its name, and has no cells.
+            reads.push(read.unwrap_or_else(|| Read {
+                name: name.clone(),
+                from: From::Input(0),
+                positions: if join { vec![None] } else { Vec::new() },
+                space: Space { axes: Vec::new(), sizes: vec![0] },
+            }));
         }
         reads
     }
 
+    /// Where a rule reads from and the cells of that, unless it is unknown or broken.
+    fn read_from(
+        &mut self,
+        reference: &At<Reference>,
+        inputs: &[Input],
+        rules: &[Rule],
+        ids: &HashMap<RuleName, RuleId>,
+    ) -> Option<(From, Space)> {
+        let (from, name, space) = match &reference.value {
+            Reference::Input(name) => {
+                let input = self.input_index(reference)?;
+                (From::Input(input), format!("input.{name}"), &inputs[input].space)
+            }
+            Reference::Output { .. } => {
+                let (rule, output) = self.output_index(reference, ids)?;
+                // A rule of the same circle may come later.
+                let made_by = rules.get(rule.0)?;
+                (From::Output { rule, output }, made_by.name.to_string(), &made_by.space)
+            }
+        };
+        (!self.broken.has(&name)).then(|| (from, space.clone()))
+    }
+
+    /// Whether an input is one file for a cell of the rule, or a join many; if not, that is told.
+    fn fits(
+        &mut self,
+        written: &manifest::Rule,
+        space: &Space,
+        reference: &At<Reference>,
+        of: &Space,
+        join: bool,
+    ) -> bool {
+        let free = of.axes.iter().find(|&&axis| space.position(axis).is_none());
+        let error = match free {
+            Some(&axis) if !join => {
+                let axis = &self.axes[axis].name;
+                Error::user(format!(
+                    "`{}` has one file for each `{axis}`, and `{}` is not over it",
+                    reference.value, written.name.value
+                ))
+                .hint(format!("add `{axis}` to `over`, or move it to `joins` to read all of them"))
+            }
+            None if join => Error::user(format!(
+                "`{}` is one file for each cell of `{}`: there is nothing to join",
+                reference.value, written.name.value
+            ))
+            .hint("move it to `inputs`"),
+            _ => return true,
+        };
+        if !self.vague {
+            self.error(&reference.span, error);
+        }
+        false
+    }
+
+    /// The cells of a rule; an axis that is unknown leaves open what it is over.
+    fn over(&mut self, written: &manifest::Rule) -> Space {
+        let mut axes = Vec::new();
+        let over = &written.over;
+        for (at, name) in over.iter().enumerate() {
+            // That it stands twice was told when it was read.
+            if over[..at].iter().any(|first| first.value == name.value) {
+                continue;
+            }
+            let axis = self.axis_index(name).unwrap_or_else(|| {
+                self.vague = true;
+                self.stand_in(name)
+            });
+            axes.push(axis);
+        }
+        self.space(axes)
+    }
+
+    /// Whether there are so many cells that it must be a mistake, which is told.
+    pub(super) fn too_many(&mut self, what: &str, span: &Span, space: &Space) -> bool {
+        let cells = space.sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        if cells.is_some_and(|cells| cells <= MOST_CELLS) {
+            return false;
+        }
+        let sizes: Vec<String> = space.sizes.iter().map(usize::to_string).collect();
+        let message = format!("`{what}` has {} cells, more than {MOST_CELLS}", sizes.join(" x "));
+        self.error(span, Error::user(message).hint("take an axis away, or split it in two"));
+        true
+    }
+
+    /// The runner of a rule, unless it is unknown.
+    fn runner_index(&mut self, name: &At<String>) -> Option<usize> {
+        let runners = &self.manifest.runners;
+        let found = runners.keys().position(|known| *known == name.value);
+        let header = format!("runner.{}", name.value);
+        // One without a name was missed when the rule was read.
+        if found.is_none() && !name.is_empty() && !self.manifest.broken.has(&header) {
+            let error = Error::user(format!("no runner is called `{}`", name.value));
+            let error = or_declare(error, name, runners.keys().map(String::as_str), &header);
+            self.error(&name.span, error);
+        }
+        found
+    }
+
+    /// A rule, as much of it as can be compiled.
     pub(super) fn rule(
         &mut self,
         written: &manifest::Rule,
@@ -187,78 +203,37 @@ impl Expansion<'_> {
         runners: &[Runner],
         rules: &[Rule],
         ids: &HashMap<RuleName, RuleId>,
-    ) -> Option<Rule> {
-        let mut axes = Vec::new();
-        for name in &written.over {
-            if let Some(axis) = self.axis_index(name) {
-                axes.push(axis);
-            }
+    ) -> Rule {
+        let name = written.name.value.to_string();
+        self.vague = self.manifest.broken.has(&name);
+        self.missed.clear();
+        let space = self.over(written);
+        if self.vague || self.too_many(&name, &written.name.span, &space) {
+            self.broken.add(&name);
         }
-        let space = self.space(axes);
-        let cells = space.sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
-        if cells.is_none_or(|cells| cells > MOST_CELLS) {
-            let sizes: Vec<String> = space.sizes.iter().map(usize::to_string).collect();
-            let message = format!(
-                "`{}` has {} cells, more than {MOST_CELLS}",
-                written.name.value,
-                sizes.join(" x ")
-            );
-            self.error(
-                &written.name.span,
-                Error::user(message).hint("take an axis away, or split the rule"),
-            );
-            return None;
-        }
-        let Some(runner) =
-            self.manifest.runners.keys().position(|name| *name == written.runner.value)
-        else {
-            let known: Vec<&str> = self.manifest.runners.keys().map(String::as_str).collect();
-            let error = Error::user(format!("no runner is called `{}`", written.runner.value))
-                .suggest(&written.runner, known);
-            let error = if error.hints.is_empty() {
-                error.hint(format!("declare it: `[runner.{}]`", written.runner.value))
-            } else {
-                error
-            };
-            self.error(&written.runner.span, error);
-            return None;
-        };
+        let index = self.runner_index(&written.runner);
+        let sound = |runner: &&Runner| !self.broken.has(&format!("runner.{}", runner.name));
+        let runner = index.map(|index| &runners[index]).filter(sound);
         let reads = self.reads(written, &space, inputs, rules, ids);
-        let (mut outputs, groups) = self.outputs(written, &space, &runners[runner]);
-        self.shown(written, &runners[runner], &reads, inputs, rules);
-        let batch = written.batch.as_ref().and_then(|b| self.batch(b, &space, &runners[runner]));
-        let scope = RuleScope {
-            runner: &runners[runner],
-            reads: &reads,
-            outputs: &outputs,
-            batch: batch.as_ref(),
-        };
+        let (mut outputs, groups) = self.outputs(written, &space, runner);
+        self.shown(written, runner, &reads, inputs, rules);
+        let batch = written.batch.as_ref().map(|batch| self.batch(batch, &space, runner));
+        let scope = RuleScope { runner, reads: &reads, outputs: &outputs, batch: batch.as_ref() };
         let scope = Scope::Command { rule: &scope };
+        let told = self.errors.len();
         let mut command = Vec::new();
         for argument in &written.command {
             let text = self.compile(argument, &space, &scope);
             self.whole_argument(argument, &text);
             command.push(text);
         }
-        let mut arguments: Vec<Vec<Text>> = vec![Vec::new(); groups.len()];
-        for output in written.outputs.values() {
-            let Some(when) = &output.when else { continue };
-            let group = groups
-                .iter()
-                .position(|g| g.option.as_deref() == Some(when.option.as_str()))
-                .expect("a group was made for every option");
-            let texts: Vec<Text> =
-                when.arguments.iter().map(|a| self.compile(a, &space, &scope)).collect();
-            if !arguments[group].is_empty() && arguments[group] != texts {
-                let message = format!(
-                    "option `{}` adds other arguments to another output",
-                    when.option.value
-                );
-                let error = Error::user(message).hint("give both outputs the same arguments");
-                self.error(&when.option.span, error);
-            }
-            arguments[group] = texts;
+        // An argument with a mistake may be the one that is missed.
+        if let Some(batch) = batch.as_ref().filter(|batch| !batch.file)
+            && self.errors.len() == told
+        {
+            self.mixed(written, &space, batch, &command);
         }
+        let arguments = self.arguments(written, &groups, &space, &scope);
         let groups: Vec<Group> = groups
             .into_iter()
             .zip(arguments)
@@ -267,16 +242,16 @@ impl Expansion<'_> {
                 Group { arguments, order, ..group }
             })
             .collect();
-        if let Some(batch) = &batch
-            && !batch.file
-        {
-            self.mixed(written, &space, batch, &command);
-        }
         let audits = self.audits(written, &space, &outputs);
         for (index, output) in outputs.iter_mut().enumerate() {
             output.judging = Judging::of(output.kind, &output.volatile, index, &audits);
         }
-        let absents = self.absents(written, &space);
+        let told = self.errors.len();
+        let absents: Vec<_> =
+            written.absents.iter().map(|absent| self.absent(written, absent, &space)).collect();
+        if self.errors.len() > told || !self.missed.is_empty() {
+            self.broken.add(&name);
+        }
         let ignore = self.globs(&written.ignore);
         let mut joined: BTreeSet<usize> = BTreeSet::new();
         for read in &reads {
@@ -286,10 +261,10 @@ impl Expansion<'_> {
                 joined.extend(&rules[rule.0].joined);
             }
         }
-        Some(Rule {
+        Rule {
             name: written.name.value.clone(),
             space,
-            runner,
+            runner: index.unwrap_or_default(),
             reads,
             command,
             batch,
@@ -300,11 +275,42 @@ impl Expansion<'_> {
             absents,
             joined: joined.into_iter().collect(),
             span: written.name.span.clone(),
-        })
+        }
+    }
+
+    /// What each option adds to the command, by group.
+    fn arguments(
+        &mut self,
+        written: &manifest::Rule,
+        groups: &[Group],
+        space: &Space,
+        scope: &Scope<'_>,
+    ) -> Vec<Vec<Text>> {
+        let mut arguments: Vec<Vec<Text>> = vec![Vec::new(); groups.len()];
+        for when in written.outputs.values().filter_map(|output| output.when.as_ref()) {
+            let option = Some(when.option.as_str());
+            let Some(group) = groups.iter().position(|g| g.option.as_deref() == option) else {
+                continue;
+            };
+            let told = self.errors.len();
+            let texts: Vec<Text> =
+                when.arguments.iter().map(|a| self.compile(a, space, scope)).collect();
+            let others = !arguments[group].is_empty() && arguments[group] != texts;
+            if others && self.errors.len() == told {
+                let message = format!(
+                    "option `{}` adds other arguments to another output",
+                    when.option.value
+                );
+                let error = Error::user(message).hint("give both outputs the same arguments");
+                self.error(&when.option.span, error);
+            }
+            arguments[group] = texts;
+        }
+        arguments
     }
 
     /// A join stands alone in its argument, since it becomes many.
-    pub(super) fn whole_argument(&mut self, argument: &At<Template>, text: &Text) {
+    fn whole_argument(&mut self, argument: &At<Template>, text: &Text) {
         let join = text.slots.iter().any(|s| matches!(s, Slot::Join(_)));
         if join && text.slots.len() > 1 {
             let error = Error::user("a join becomes many arguments, so it stands alone in one")
@@ -314,16 +320,10 @@ impl Expansion<'_> {
     }
 
     /// Without a batch file, every axis that is not fixed must be named by the command.
-    pub(super) fn mixed(
-        &mut self,
-        written: &manifest::Rule,
-        space: &Space,
-        batch: &Batch,
-        command: &[Text],
-    ) {
+    fn mixed(&mut self, written: &manifest::Rule, space: &Space, batch: &Batch, command: &[Text]) {
         for position in 0..space.axes.len() {
             let listed = command.iter().any(|t| t.slots.contains(&Slot::List(position)));
-            if !batch.by.contains(&position) && !listed {
+            if !batch.by.contains(&position) && !listed && !self.vague {
                 let axis = self.axes[space.axes[position]].name.clone();
                 let error = Error::user(format!(
                     "the command of `{}` does not say which `{axis}` it makes",
@@ -335,26 +335,27 @@ impl Expansion<'_> {
         }
     }
 
-    pub(super) fn batch(
-        &mut self,
-        batch: &manifest::Batch,
-        space: &Space,
-        runner: &Runner,
-    ) -> Option<Batch> {
+    fn batch(&mut self, batch: &manifest::Batch, space: &Space, runner: Option<&Runner>) -> Batch {
+        let (told, mut whole) = (self.errors.len(), true);
         let mut by = Vec::new();
         for name in &batch.by {
-            let Some(axis) = self.axis_index(name) else { continue };
+            let Some(axis) = self.axis_over(name, space) else { continue };
             match space.position(axis) {
                 Some(position) => by.push(position),
-                None => {
-                    let error = Error::user(format!("the rule is not over `{}`", name.value))
-                        .hint("batch by an axis of `over`");
+                None if self.misses(axis) => {
+                    let message = format!("the rule is not over `{}`", name.value);
+                    let error = Error::user(message).hint("batch by an axis of `over`");
                     self.error(&name.span, error);
                 }
+                None => whole = false,
             }
         }
+        if self.errors.len() > told || !whole {
+            // It is not known which axes were meant, so each may be.
+            by = (0..space.axes.len()).collect();
+        }
         if let Some(file) = &batch.file
-            && runner.batch_dir.is_none()
+            && let Some(runner) = runner.filter(|runner| runner.batch_dir.is_none())
         {
             let message = format!("runner `{}` shows no folder for the batch file", runner.name);
             let error = Error::user(message)
@@ -364,8 +365,8 @@ impl Expansion<'_> {
         let mut fields = Vec::new();
         for &axis in &space.axes {
             let name = self.axes[axis].name.as_str();
-            let field = match batch.fields.get(name) {
-                Some(field) => field.value.clone(),
+            let field = match batch.fields.iter().find(|(axis, _)| axis.value == name) {
+                Some((_, field)) => field.value.clone(),
                 // The original container names what it takes many of in the plural.
                 None if batch.file.is_some() && !batch.by.iter().any(|b| b.value == name) => {
                     format!("{name}s")
@@ -374,29 +375,39 @@ impl Expansion<'_> {
             };
             fields.push(field);
         }
-        for (name, field) in &batch.fields {
-            let name = At { value: name.clone(), span: field.span.clone() };
-            if let Some(axis) = self.axis_index(&name)
+        for (name, _) in &batch.fields {
+            if let Some(axis) = self.axis_over(name, space)
                 && space.position(axis).is_none()
+                && self.misses(axis)
             {
-                let error = Error::user(format!("the rule is not over `{}`", name.value));
-                self.error(&field.span, error.hint("name an axis of `over`"));
+                let message = format!("the rule is not over `{}`", name.value);
+                self.error(&name.span, Error::user(message).hint("name an axis of `over`"));
             }
         }
         let size = batch.size.as_ref().map(|s| usize::try_from(s.value).unwrap_or(usize::MAX));
-        Some(Batch { by, file: batch.file.is_some(), fields, size })
+        Batch { by, file: batch.file.is_some(), fields, size }
     }
 
-    pub(super) fn outputs(
+    /// Whether it is to be told that this is not over an axis: once, since `over` mends all of it.
+    pub(super) fn misses(&mut self, axis: usize) -> bool {
+        !self.vague && self.missed.insert(axis)
+    }
+
+    fn outputs(
         &mut self,
         written: &manifest::Rule,
         space: &Space,
-        runner: &Runner,
+        runner: Option<&Runner>,
     ) -> (Vec<Output>, Vec<Group>) {
         let mut groups = vec![Group::default()];
         let mut outputs = Vec::new();
         for (index, output) in written.outputs.values().enumerate() {
-            let path = self.path(&output.path, space);
+            let told = self.errors.len();
+            let path = self.path(&output.path, space, &Scope::Plain);
+            let sound = self.errors.len() == told;
+            if !sound || self.is_mislabelled(&path, space) {
+                self.broken.add(written.name.value.to_string());
+            }
             let kind = match As::parse(&output.kind) {
                 Ok(kind) => kind,
                 Err(message) => {
@@ -423,7 +434,11 @@ impl Expansion<'_> {
                 }
             };
             groups[group].outputs.push(index);
-            if space.cells() > 0 && runner.inside(&self.first_path(&path, space)).is_none() {
+            let shows = |runner: &&Runner| runner.inside(&self.first_path(&path, space)).is_some();
+            if space.cells() > 0
+                && sound
+                && let Some(runner) = runner.filter(|runner| !shows(runner))
+            {
                 let message = format!(
                     "runner `{}` shows no folder that holds the output `{}`",
                     runner.name, output.name.value
@@ -434,7 +449,7 @@ impl Expansion<'_> {
             }
             outputs.push(Output {
                 name: output.name.value.clone(),
-                inside: runner.inside_text(&path),
+                inside: runner.and_then(|runner| runner.inside_text(&path)),
                 path,
                 // Its audit is read when all outputs are known.
                 judging: Judging::of(kind, &volatile, index, &[]),
@@ -446,7 +461,7 @@ impl Expansion<'_> {
                 unique: output.unique,
             });
         }
-        if groups[0].outputs.is_empty() {
+        if groups[0].outputs.is_empty() && !self.vague {
             let message = format!("`{}` has no output that is always made", written.name.value);
             let error = Error::user(message).hint("give one of its outputs no `when`");
             self.error(&written.name.span, error);
@@ -455,7 +470,7 @@ impl Expansion<'_> {
     }
 
     /// The path in the first cell, to ask which folder holds it.
-    pub(super) fn first_path(&self, text: &Text, space: &Space) -> String {
+    fn first_path(&self, text: &Text, space: &Space) -> String {
         let mut path = String::new();
         for slot in &text.slots {
             match slot {
@@ -473,14 +488,15 @@ impl Expansion<'_> {
     }
 
     /// Everything that is read must stand in a folder that the run sees.
-    pub(super) fn shown(
+    fn shown(
         &mut self,
         written: &manifest::Rule,
-        runner: &Runner,
+        runner: Option<&Runner>,
         reads: &[Read],
         inputs: &[Input],
         rules: &[Rule],
     ) {
+        let Some(runner) = runner else { return };
         for read in reads {
             if read.space.cells() == 0 {
                 continue;
@@ -505,7 +521,7 @@ impl Expansion<'_> {
         }
     }
 
-    pub(super) fn audits(
+    fn audits(
         &mut self,
         written: &manifest::Rule,
         space: &Space,
@@ -513,15 +529,21 @@ impl Expansion<'_> {
     ) -> Vec<Audit> {
         let mut audits = Vec::new();
         for audit in &written.audits {
-            let Some(output) = outputs.iter().position(|o| o.name == audit.output.value) else {
-                let error = Error::user(format!("no output is called `{}`", audit.output.value))
-                    .suggest(&audit.output, outputs.iter().map(|o| o.name.as_str()));
+            let output = outputs.iter().position(|o| o.name == audit.output.value);
+            if output.is_none() && !self.vague {
+                let message = format!("no output is called `{}`", audit.output.value);
+                let known = outputs.iter().map(|o| o.name.as_str());
+                let error = or_one_of(
+                    Error::user(message),
+                    &audit.output,
+                    known,
+                    "give the rule an `output`",
+                );
                 self.error(&audit.output.span, error);
-                continue;
-            };
+            }
             for check in &audit.checks {
                 match self.check(check, space) {
-                    Ok(check) => audits.push(Audit { output, check }),
+                    Ok(check) => audits.extend(output.map(|output| Audit { output, check })),
                     Err(message) => self.error(&check.span, Error::user(message)),
                 }
             }
@@ -529,11 +551,7 @@ impl Expansion<'_> {
         audits
     }
 
-    pub(super) fn check(
-        &mut self,
-        check: &At<manifest::Check>,
-        space: &Space,
-    ) -> Result<Check, String> {
+    fn check(&mut self, check: &At<manifest::Check>, space: &Space) -> Result<Check, String> {
         if let manifest::Check::Equals { at, value: Scalar::Text(template) } = &check.value
             && template.holes().next().is_some()
         {
@@ -544,33 +562,26 @@ impl Expansion<'_> {
         concrete(&check.value).map(Check::Fixed)
     }
 
-    pub(super) fn absents(
+    fn absent(
         &mut self,
         written: &manifest::Rule,
+        absent: &At<ByAxis>,
         space: &Space,
-    ) -> Vec<Vec<(usize, Vec<bool>)>> {
-        let mut absents = Vec::new();
-        for entry in &written.absents {
-            let mut masks = Vec::new();
-            for (name, patterns) in &entry.value {
-                let name = At { value: name.clone(), span: patterns.span.clone() };
-                let Some(axis) = self.axis_index(&name) else { continue };
-                let Some(position) = space.position(axis) else {
+    ) -> Vec<(usize, Vec<bool>)> {
+        let mut masks = Vec::new();
+        for (name, patterns) in &absent.value {
+            let Some(axis) = self.axis_over(name, space) else { continue };
+            let mask = self.mask(axis, &patterns.value);
+            match space.position(axis) {
+                Some(position) => masks.push((position, mask)),
+                None if self.misses(axis) => {
                     let message = format!("`{}` is not over `{}`", written.name.value, name.value);
-                    self.error(&patterns.span, Error::user(message).hint("name an axis of `over`"));
-                    continue;
-                };
-                let mask = self.mask(axis, &patterns.value);
-                masks.push((position, mask));
+                    self.error(&name.span, Error::user(message).hint("name an axis of `over`"));
+                }
+                None => self.broken.add(written.name.value.to_string()),
             }
-            if masks.is_empty() && entry.value.is_empty() {
-                let error = Error::user("this would declare every cell absent")
-                    .hint("name at least one axis");
-                self.error(&entry.span, error);
-            }
-            absents.push(masks);
         }
-        absents
+        masks
     }
 }
 
@@ -618,29 +629,4 @@ fn plain_text(template: &Template) -> String {
             Piece::Hole { .. } => None,
         })
         .collect()
-}
-
-/// The nodes of a cycle in the order in which they read each other, the first again at the end.
-fn cycle_path(order: &DiGraph<String, ()>, cycle: &[NodeIndex]) -> Vec<NodeIndex> {
-    let start = *cycle.iter().min_by_key(|&&n| &order[n]).expect("a cycle has nodes");
-    let mut path = vec![start];
-    let mut seen = BTreeSet::from([start]);
-    let mut at = start;
-    loop {
-        let mut next: Vec<NodeIndex> = order.neighbors(at).filter(|n| cycle.contains(n)).collect();
-        next.sort_by_key(|&n| &order[n]);
-        if at != start && next.contains(&start) || next.first() == Some(&start) {
-            path.push(start);
-            return path;
-        }
-        match next.into_iter().find(|n| seen.insert(*n)) {
-            Some(n) => {
-                path.push(n);
-                at = n;
-            }
-            // A strongly connected part has a way back to its start from everywhere; this branch
-            // only ends the walk if the greedy way ran into a dead end.
-            None => return path,
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::names::{bad_path, rule_name};
+use super::names::{bad_path, or_declare, rule_name};
 use super::{Expansion, Scope};
 use crate::error::Error;
 use crate::graph::{Input, Log, RuleId, Runner, Slot, Space, Start};
@@ -14,11 +14,18 @@ impl Expansion<'_> {
             InputPlace::File(path) => (path, None),
             InputPlace::Folder { folder, exclude } => (folder, Some(exclude)),
         };
+        self.missed.clear();
+        let told = self.errors.len();
         let space = self.space_of(template);
-        let path = self.path(template, &space);
+        let path = self.path(template, &space, &Scope::Input);
+        let header = format!("input.{}", input.name.value);
+        self.too_many(&header, &input.name.span, &space);
+        if self.errors.len() > told || self.is_mislabelled(&path, &space) {
+            self.broken.add(header);
+        }
         let folder = exclude.map(|globs| self.globs(globs));
         let source =
-            input.source.as_ref().map(|source| self.compile(source, &space, &Scope::Plain));
+            input.source.as_ref().map(|source| self.compile(source, &space, &Scope::Source));
         let span = input.name.span.clone();
         Input { name: input.name.value.clone(), space, path, folder, source, span }
     }
@@ -32,14 +39,10 @@ impl Expansion<'_> {
         };
         let known = &self.manifest.inputs;
         let found = known.keys().position(|n| n == name);
-        if found.is_none() {
-            let error = Error::user(format!("no input is called `{name}`"))
-                .suggest(name, known.keys().map(String::as_str));
-            let error = if error.hints.is_empty() {
-                error.hint(format!("declare it: `[input.{name}]`"))
-            } else {
-                error
-            };
+        let header = reference.value.to_string();
+        if found.is_none() && !self.manifest.broken.has(&header) {
+            let error = Error::user(format!("no input is called `{name}`"));
+            let error = or_declare(error, name, known.keys().map(String::as_str), &header);
             self.error(&reference.span, error);
         }
         found
@@ -56,7 +59,7 @@ impl Expansion<'_> {
             manifest::Start::Program(name) => Start::Program(name.value.clone()),
             manifest::Start::Built { output, known_by } => match self.output_index(output, ids) {
                 Some((rule, at)) => {
-                    let made_by = &self.manifest.rules.get(&rule_name(output));
+                    let made_by = self.manifest.rules.get(&rule_name(output));
                     if made_by.is_some_and(|r| !r.over.is_empty()) {
                         let error = Error::user("a built program comes from a step without axes")
                             .hint("take `over` out of the step that builds it");
@@ -67,10 +70,16 @@ impl Expansion<'_> {
                 None => Start::Program(String::new()),
             },
         };
+        let told = self.errors.len();
+        let header = format!("runner.{}", runner.name.value);
+        let whole = !self.manifest.broken.has(&header);
         let mut dirs = Vec::new();
         let mut batch_dir = None;
         for (inside, folder) in &runner.dirs {
-            self.inside_path(inside, matches!(start, Start::Image(_)));
+            // Of an image and a program at once it is not known which was meant.
+            if whole {
+                self.inside_path(inside, matches!(start, Start::Image(_)));
+            }
             if folder.value == "{batch}" {
                 batch_dir = Some(inside.value.clone());
                 continue;
@@ -83,7 +92,7 @@ impl Expansion<'_> {
             dirs.push((inside.value.clone(), folder.value.clone()));
         }
         if matches!(start, Start::Image(_)) {
-            if runner.dirs.is_empty() {
+            if runner.dirs.is_empty() && whole {
                 let message = format!("runner `{}` shows its image no folder", runner.name.value);
                 let error = Error::user(message)
                     .hint("add `dirs`: folder in the container = folder of the project");
@@ -95,11 +104,17 @@ impl Expansion<'_> {
         if batch_dir.is_none() && !matches!(start, Start::Image(_)) {
             batch_dir = Some("batch".into());
         }
+        if self.errors.len() > told {
+            self.broken.add(header);
+        }
         let mut overlays = Vec::new();
         for (inside, reference) in &runner.overlays {
             self.inside_path(inside, true);
             if let Some(input) = self.input_index(reference) {
-                if inputs[input].folder.is_none() || !inputs[input].space.axes.is_empty() {
+                let sound = !self.broken.has(&format!("input.{}", inputs[input].name));
+                let one_folder =
+                    inputs[input].folder.is_some() && inputs[input].space.axes.is_empty();
+                if sound && !one_folder {
                     let error =
                         Error::user("an overlay is an input that is one folder, without axes")
                             .hint("declare the input with `folder`");
@@ -110,7 +125,7 @@ impl Expansion<'_> {
         }
         let mut env = BTreeMap::new();
         for (name, template) in &runner.env {
-            let text = self.compile(template, &Space::default(), &Scope::Plain);
+            let text = self.compile(template, &Space::default(), &Scope::Env);
             let mut rendered = String::new();
             for slot in &text.slots {
                 if let Slot::Text(text) = slot {

@@ -1,6 +1,8 @@
 //! A tree against the grammar: unknown keys, missing ones, and values that do not fit.
 //!
-//! Reports every mistake of a table that can be told without looking at another table.
+//! Reports every mistake of a table that can be told without looking at another table, and leaves a
+//! tree of what was understood: a key that was misspelt is called as it was meant, and a value that
+//! was refused is marked, so that reading goes on and says nothing twice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use super::place::part;
 use super::tree::{Entry, Node, Value};
 
 /// What is wrong in a whole file; `complete` if missing keys are mistakes.
-pub(super) fn check(source: &Arc<Source>, root: &Node, complete: bool) -> Vec<Error> {
+pub(super) fn check(source: &Arc<Source>, root: &mut Node, complete: bool) -> Vec<Error> {
     let mut check = Check { source, errors: Vec::new() };
     check.table(root, &ROOT, &Place::root(source, complete));
     check.errors
@@ -79,8 +81,10 @@ impl Check<'_> {
         self.errors.push(Error::user(message).at(self.source, span.clone()).hint(hint));
     }
 
-    fn shape(&mut self, node: &Node, shape: Shape, place: &Place) {
+    fn shape(&mut self, node: &mut Node, shape: Shape, place: &Place) {
+        let told = self.errors.len();
         match (shape, &node.value) {
+            (_, Value::Refused) => {}
             (Shape::Text(form), Value::Text(text)) => self.form(text, &node.span, form),
             (Shape::Word(words), Value::Text(text)) => self.word(text, node, words, place),
             (Shape::Bool, Value::Bool(_)) => {}
@@ -109,18 +113,19 @@ impl Check<'_> {
             (Shape::Scalar | Shape::FixedScalar, Value::Bool(_)) => {}
             (Shape::Scalar | Shape::FixedScalar, _) if node.number().is_some() => {}
             (Shape::Attribute | Shape::KeyAttribute, _) => self.attribute(node, shape, place),
-            (Shape::List(list), Value::List(items)) => self.list(node, items, list, place),
+            (Shape::List(list), Value::List(_)) => return self.list(node, list, place),
             (Shape::Table(table), Value::Table(_)) => {
                 let span = if place.item { node.span.clone() } else { place.span.clone() };
-                self.table(node, table, &Place { span, ..place.clone() });
+                return self.table(node, table, &Place { span, ..place.clone() });
             }
             (Shape::Overlay(table), Value::Table(_)) => {
-                self.table(node, table, &Place { complete: false, ..place.clone() });
+                return self.table(node, table, &Place { complete: false, ..place.clone() });
             }
-            (Shape::Names(names), Value::Table(entries)) => {
-                self.names(entries, names, place);
-            }
+            (Shape::Names(names), Value::Table(_)) => return self.names(node, names, place),
             _ => self.mistyped(node, shape, place),
+        }
+        if self.errors.len() > told {
+            node.value = Value::Refused;
         }
     }
 
@@ -176,7 +181,9 @@ impl Check<'_> {
         self.push(&node.span, format!("`{}` cannot be `{}`", place.key, short(text)), hint);
     }
 
-    fn list(&mut self, node: &Node, items: &[Node], list: &'static List, place: &Place) {
+    fn list(&mut self, node: &mut Node, list: &'static List, place: &Place) {
+        let span = node.span.clone();
+        let Value::List(items) = &mut node.value else { return };
         if items.len() < list.fewest {
             let (message, hint) = match list.fewest {
                 1 => (format!("`{}` is empty", place.key), "put something in it, or remove it"),
@@ -185,11 +192,11 @@ impl Check<'_> {
                     "add what is missing",
                 ),
             };
-            self.push(&node.span, message, hint.to_owned());
+            self.push(&span, message, hint.to_owned());
         }
-        let inner = Place { item: true, span: node.span.clone(), ..place.clone() };
+        let inner = Place { item: true, span, ..place.clone() };
         let mut seen: BTreeMap<String, Span> = BTreeMap::new();
-        for item in items {
+        for item in items.iter_mut() {
             self.shape(item, list.of, &inner);
             let plain = item.text().map(str::to_owned).or_else(|| item.number());
             let Some(plain) = plain.filter(|_| list.unique) else { continue };
@@ -204,9 +211,13 @@ impl Check<'_> {
                 seen.insert(plain, item.span.clone());
             }
         }
+        if items.len() < list.fewest {
+            node.value = Value::Refused;
+        }
     }
 
-    fn names(&mut self, entries: &[Entry], names: &'static Names, place: &Place) {
+    fn names(&mut self, node: &mut Node, names: &'static Names, place: &Place) {
+        let entries = node.entries_mut();
         if place.complete && entries.len() < names.fewest {
             self.push(
                 &place.span,
@@ -224,28 +235,34 @@ impl Check<'_> {
             );
         }
         for entry in entries {
+            let below = place.below(entry);
+            self.shape(&mut entry.node, names.of, &below);
+            let told = self.errors.len();
             self.form(&entry.key, &entry.span, names.key);
-            self.shape(&entry.node, names.of, &place.below(entry));
+            if self.errors.len() > told {
+                entry.node.value = Value::Refused;
+            }
         }
     }
 
-    fn table(&mut self, node: &Node, table: &'static Table, place: &Place) {
-        let mut meant = Vec::new();
-        for entry in node.entries() {
-            let Some(key) = table.key(&entry.key) else {
-                meant.extend(self.unknown(entry, table, place));
-                continue;
-            };
-            let below = Place { example: key.example, ..place.below(entry) };
-            self.shape(&entry.node, key.shape, &below);
+    fn table(&mut self, node: &mut Node, table: &'static Table, place: &Place) {
+        // A misspelt key is one mistake, not two, so the rest is read as it was meant.
+        let unknown = node.entries().iter().filter(|entry| table.key(&entry.key).is_none());
+        let unknown: Vec<(String, Option<&'static str>)> =
+            unknown.map(|entry| (entry.key.clone(), self.unknown(entry, table, place))).collect();
+        for (written, meant) in unknown {
+            if let Some(meant) = meant {
+                node.rename(&written, meant);
+            }
         }
-        let missing: Vec<&Key> = table
-            .keys
-            .iter()
-            .filter(|key| key.need == Need::Required && node.get(key.name).is_none())
-            // A misspelt key is one mistake, not two.
-            .filter(|key| !meant.contains(&key.name))
-            .collect();
+        for entry in node.entries_mut() {
+            if let Some(key) = table.key(&entry.key) {
+                let below = Place { example: key.example, ..place.below(entry) };
+                self.shape(&mut entry.node, key.shape, &below);
+            }
+        }
+        let required = table.keys.iter().filter(|key| key.need == Need::Required);
+        let missing: Vec<&Key> = required.filter(|key| node.get(key.name).is_none()).collect();
         if place.complete {
             for key in missing {
                 self.push(

@@ -4,59 +4,59 @@ use crate::audit;
 use crate::manifest::{At, Audit, Check, Scalar};
 use crate::template::Template;
 
-use super::build::{at, count, items, optional, text};
+use super::build::{Build, at, count, items, text};
 use super::tree::{Node, Value};
 
-/// The `[[…audit]]` tables of a rule.
-pub(super) fn audits(tables: &[Node]) -> Option<Vec<Audit>> {
-    let one = |table: &Node| {
-        let (output, checks) = (text(table.get("output")?)?, checks(table)?);
-        Some(Audit { output, checks, span: table.span.clone() })
-    };
-    tables.iter().map(one).collect()
-}
-
-fn checks(table: &Node) -> Option<Vec<At<Check>>> {
-    let mut checks = Vec::new();
-    for entry in table.get("equals").map_or(&[][..], Node::entries) {
-        let check = Check::Equals { at: entry.key.clone(), value: scalar(&entry.node)? };
-        checks.push(at(&entry.node, check)?);
+impl Build {
+    /// An `[[…audit]]` table of a rule.
+    pub(super) fn audit(&self, table: &Node) -> Option<Audit> {
+        let mut checks: Vec<At<Check>> = Vec::new();
+        let mut add = |node: &Node, check: Option<Check>| {
+            checks.extend(self.noted(check).map(|check| at(node, check)));
+        };
+        for entry in table.get("equals").map_or(&[][..], Node::entries) {
+            let equals = |value| Check::Equals { at: entry.key.clone(), value };
+            add(&entry.node, scalar(&entry.node).map(equals));
+        }
+        let pointed =
+            |item: &Node, check: fn(String) -> Check| item.text().map(|at| check(at.to_owned()));
+        let whole = |item: &Node, key: &str| self.optional(item, key, count);
+        for item in items(table, "required") {
+            add(item, pointed(item, |at| Check::Required { at }));
+        }
+        for item in items(table, "items") {
+            let (min, max) = (whole(item, "min"), whole(item, "max"));
+            add(item, pointer(item, "at").map(|at| Check::Items { at, min, max }));
+        }
+        for item in items(table, "finite") {
+            add(item, pointed(item, |at| Check::Finite { at }));
+        }
+        for item in items(table, "range") {
+            let bound = |key| self.optional(item, key, |node| node.number()?.parse().ok());
+            let (min, max) = (bound("min"), bound("max"));
+            add(item, pointer(item, "at").map(|at| Check::Range { at, min, max }));
+        }
+        for item in items(table, "ordered") {
+            let both = pointer(item, "lower").zip(pointer(item, "upper"));
+            add(item, both.map(|(lower, upper)| Check::Ordered { lower, upper }));
+        }
+        for item in items(table, "contains") {
+            let both = pointer(item, "at").zip(wanted(item));
+            add(item, both.map(|(at, values)| Check::Contains { at, values }));
+        }
+        for item in items(table, "ribbon") {
+            add(item, pointed(item, |at| Check::Ribbon { at }));
+        }
+        for item in items(table, "same_length") {
+            let pointers = item.items().iter().map(|item| Some(item.text()?.to_owned()));
+            add(item, pointers.collect::<Option<_>>().map(|at| Check::SameLength { at }));
+        }
+        if let Some(size) = table.get("size") {
+            let (min, max) = (whole(size, "min"), whole(size, "max"));
+            add(size, Some(Check::Size { min, max }));
+        }
+        Some(Audit { output: text(table.get("output")?)?, checks, span: table.span.clone() })
     }
-    for item in items(table, "required") {
-        checks.push(at(item, Check::Required { at: item.text()?.to_owned() })?);
-    }
-    for item in items(table, "items") {
-        let (min, max) = (optional(item, "min", count)?, optional(item, "max", count)?);
-        checks.push(at(item, Check::Items { at: pointer(item, "at")?, min, max })?);
-    }
-    for item in items(table, "finite") {
-        checks.push(at(item, Check::Finite { at: item.text()?.to_owned() })?);
-    }
-    for item in items(table, "range") {
-        let bound = |key| optional(item, key, |node| node.number()?.parse().ok());
-        let (min, max) = (bound("min")?, bound("max")?);
-        checks.push(at(item, Check::Range { at: pointer(item, "at")?, min, max })?);
-    }
-    for item in items(table, "ordered") {
-        let (lower, upper) = (pointer(item, "lower")?, pointer(item, "upper")?);
-        checks.push(at(item, Check::Ordered { lower, upper })?);
-    }
-    for item in items(table, "contains") {
-        let (pointer, values) = (pointer(item, "at")?, wanted(item)?);
-        checks.push(at(item, Check::Contains { at: pointer, values })?);
-    }
-    for item in items(table, "ribbon") {
-        checks.push(at(item, Check::Ribbon { at: item.text()?.to_owned() })?);
-    }
-    for item in items(table, "same_length") {
-        let pointers = item.items().iter().map(|item| Some(item.text()?.to_owned()));
-        checks.push(at(item, Check::SameLength { at: pointers.collect::<Option<_>>()? })?);
-    }
-    if let Some(size) = table.get("size") {
-        let (min, max) = (optional(size, "min", count)?, optional(size, "max", count)?);
-        checks.push(at(size, Check::Size { min, max })?);
-    }
-    Some(checks)
 }
 
 fn pointer(table: &Node, key: &str) -> Option<String> {

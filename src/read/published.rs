@@ -5,35 +5,38 @@ use std::collections::BTreeMap;
 use crate::manifest::{At, Attribute, PublishObject, PublishRow};
 use crate::template::Template;
 
-use super::build::{at, map, name, optional, template, text};
+use super::build::{Build, at, name, template, text};
 use super::tree::{Entry, Node, Value};
 
-pub(super) fn object(entry: &Entry) -> Option<PublishObject> {
-    let node = &entry.node;
-    let templates = |key| map(node, key, |inner| template(&inner.node));
-    Some(PublishObject {
-        output: name(entry),
-        to: text(node.get("to")?)?,
-        key: template(node.get("key")?)?,
-        content_type: optional(node, "content_type", text)?,
-        content_encoding: optional(node, "content_encoding", text)?,
-        cache_control: optional(node, "cache_control", text)?,
-        metadata: templates("metadata")?,
-        uncompared: templates("uncompared")?,
-    })
-}
+impl Build {
+    pub(super) fn object(&self, entry: &Entry) -> Option<PublishObject> {
+        let node = &entry.node;
+        let (to, key) = (text(node.get("to")?)?, template(node.get("key")?)?);
+        let templates = |key| self.map(node, key, |inner| template(&inner.node));
+        Some(self.aside(|| PublishObject {
+            output: name(entry),
+            to,
+            key,
+            content_type: self.optional(node, "content_type", text),
+            content_encoding: self.optional(node, "content_encoding", text),
+            cache_control: self.optional(node, "cache_control", text),
+            metadata: templates("metadata"),
+            uncompared: templates("uncompared"),
+        }))
+    }
 
-pub(super) fn row(entry: &Entry) -> Option<PublishRow> {
-    let node = &entry.node;
-    let attributes = |key| map(node, key, |inner| placed(&inner.node));
-    Some(PublishRow {
-        output: name(entry),
-        to: text(node.get("to")?)?,
-        hash: only(node.get("hash")?)?,
-        range: optional(node, "range", only)?,
-        item: attributes("item")?,
-        uncompared: attributes("uncompared")?,
-    })
+    pub(super) fn row(&self, entry: &Entry) -> Option<PublishRow> {
+        let node = &entry.node;
+        let attributes = |key| self.map(node, key, |inner| placed(&inner.node));
+        Some(PublishRow {
+            output: name(entry),
+            to: text(node.get("to")?)?,
+            hash: only(node.get("hash")?)?,
+            range: self.optional(node, "range", only),
+            item: self.aside(|| attributes("item")),
+            uncompared: self.aside(|| attributes("uncompared")),
+        })
+    }
 }
 
 /// The one attribute of a key.
@@ -45,7 +48,7 @@ fn only(node: &Node) -> Option<(String, At<Attribute>)> {
 }
 
 fn placed(node: &Node) -> Option<At<Attribute>> {
-    at(node, attribute(node)?)
+    Some(at(node, attribute(node)?))
 }
 
 fn attribute(node: &Node) -> Option<Attribute> {

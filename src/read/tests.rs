@@ -141,19 +141,48 @@ item = { l = { L = ["a", { N = "1" }] }, m = { M = { yes = { BOOL = true }, no =
 }
 
 mod any_bytes {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use proptest::prelude::*;
+    use proptest::sample::Index;
     use proptest::test_runner::{Config, RngSeed};
 
     use super::*;
+    use crate::expand;
 
-    /// The Jheemfiles of the examples, and all keys with their examples.
-    const SEEDS: [&str; 2] = [
+    /// Jheemfiles with few cells, so that many slips can be tried: all kinds of tables, and examples.
+    const SMALL: [&str; 3] = [
+        include_str!("../../tests/whole/Jheemfile.toml"),
+        include_str!("../../Jheemfile.toml"),
+        include_str!("../../examples/r/Jheemfile.toml"),
+    ];
+
+    /// The Jheemfiles of grids of many thousands.
+    const LARGE: [&str; 2] = [
         include_str!("../../examples/original/Jheemfile.toml"),
         include_str!("../../examples/production/ryan-white-state-croi.toml"),
     ];
 
+    /// The files that the Jheemfiles take values from.
+    fn files() -> BTreeMap<&'static str, String> {
+        let files = [
+            ("models.json", include_str!("../../tests/whole/models.json")),
+            ("facets.yaml", include_str!("../../tests/whole/facets.yaml")),
+            ("years.csv", include_str!("../../tests/whole/years.csv")),
+            ("draws.toml", include_str!("../../tests/whole/draws.toml")),
+        ];
+        files.map(|(name, text)| (name, text.to_owned())).into()
+    }
+
+    /// The first whole Jheemfile of the reference.
+    fn reference() -> &'static str {
+        let docs = include_str!("../../docs/jheemfile.md");
+        let block = docs.split("\n```toml\n").nth(1).unwrap();
+        block.split("\n```\n").next().unwrap()
+    }
+
     /// What users mistype, and what parsers stumble over.
-    const SCRAPS: [&str; 24] = [
+    const SCRAPS: [&str; 28] = [
         "\"",
         "'",
         "\"\"\"",
@@ -178,40 +207,106 @@ mod any_bytes {
         "inf",
         "99999999999999999999",
         "[plot.rw]\n",
+        "/",
+        " ",
+        "- ",
+        ": ",
     ];
 
-    fn mutated() -> impl Strategy<Value = String> {
-        let edits = prop::collection::vec(
-            (any::<prop::sample::Index>(), 0..40_usize, 0..SCRAPS.len()),
-            1..6,
-        );
-        (0..SEEDS.len(), edits).prop_map(|(seed, edits)| {
-            let mut text = SEEDS[seed].to_owned();
-            for (place, cut, scrap) in edits {
-                let mut start = place.index(text.len() + 1);
-                while !text.is_char_boundary(start) {
-                    start -= 1;
-                }
-                let mut end = (start + cut).min(text.len());
-                while !text.is_char_boundary(end) {
-                    end += 1;
-                }
-                text.replace_range(start..end, SCRAPS[scrap]);
-            }
-            text
-        })
+    /// One slip: of letters, of words, or of lines.
+    #[derive(Clone, Debug)]
+    enum Slip {
+        Scrap(Index, usize, usize),
+        /// A word, or a text with its quotes, in place of another.
+        Word(Index, Index),
+        Dropped(Index),
+        Moved(Index, Index),
     }
 
-    fn judge(text: &str) -> Result<(), TestCaseError> {
+    fn slip() -> impl Strategy<Value = Slip> {
+        prop_oneof![
+            (any::<Index>(), 0..40_usize, 0..SCRAPS.len())
+                .prop_map(|(at, cut, scrap)| Slip::Scrap(at, cut, scrap)),
+            (any::<Index>(), any::<Index>()).prop_map(|(at, by)| Slip::Word(at, by)),
+            (any::<Index>(), any::<Index>()).prop_map(|(at, by)| Slip::Word(at, by)),
+            any::<Index>().prop_map(Slip::Dropped),
+            (any::<Index>(), any::<Index>()).prop_map(|(at, to)| Slip::Moved(at, to)),
+        ]
+    }
+
+    fn words(text: &str) -> Vec<std::ops::Range<usize>> {
+        static WORD: std::sync::LazyLock<regex::Regex> =
+            std::sync::LazyLock::new(|| regex::Regex::new(r#""[^"\n]*"|[\w.@+-]+"#).unwrap());
+        WORD.find_iter(text).map(|word| word.range()).collect()
+    }
+
+    fn slipped(mut text: String, slips: Vec<Slip>) -> String {
+        for slip in slips {
+            let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+            match slip {
+                Slip::Scrap(at, cut, scrap) => {
+                    let mut start = at.index(text.len() + 1);
+                    while !text.is_char_boundary(start) {
+                        start -= 1;
+                    }
+                    let mut end = (start + cut).min(text.len());
+                    while !text.is_char_boundary(end) {
+                        end += 1;
+                    }
+                    text.replace_range(start..end, SCRAPS[scrap]);
+                }
+                Slip::Word(at, by) => {
+                    let words = words(&text);
+                    if !words.is_empty() {
+                        let by = text[by.get(&words).clone()].to_owned();
+                        text.replace_range(at.get(&words).clone(), &by);
+                    }
+                }
+                Slip::Dropped(at) if !lines.is_empty() => {
+                    lines.remove(at.index(lines.len()));
+                    text = lines.concat();
+                }
+                Slip::Moved(at, to) if !lines.is_empty() => {
+                    let line = lines.remove(at.index(lines.len()));
+                    lines.insert(to.index(lines.len() + 1), line);
+                    text = lines.concat();
+                }
+                Slip::Dropped(_) | Slip::Moved(..) => {}
+            }
+        }
+        text
+    }
+
+    fn mutated(seeds: Vec<&'static str>) -> impl Strategy<Value = String> {
+        let slips = prop::collection::vec(slip(), 1..6);
+        (0..seeds.len(), slips)
+            .prop_map(move |(seed, slips)| slipped(seeds[seed].to_owned(), slips))
+    }
+
+    /// A Jheemfile is understood or refused: with places inside it, in order, each once, with a hint.
+    fn judge(text: &str, files: &BTreeMap<&str, String>) -> Result<(), TestCaseError> {
         let file = source(text);
+        let files = |path: &str| {
+            let text = files.get(path).cloned();
+            text.ok_or_else(|| Error::user(format!("there is no `{path}`")))
+        };
         for profile in [None, Some("local")] {
-            let Err(errors) = read(&file, profile) else { continue };
-            prop_assert!(!errors.is_empty());
-            let mut seen = std::collections::BTreeSet::new();
+            let opened = expand::open(&file, profile, &files);
+            let Err(errors) = opened.and_then(|(_, graph)| expand::check(&graph)) else { continue };
+            prop_assert!(!errors.is_empty() && errors.len() <= MOST_ERRORS);
+            let placed = errors.iter().any(|error| !error.places.is_empty());
+            let no_profile =
+                profile.is_some() && errors[0].message.starts_with("there is no profile");
+            prop_assert!(placed || no_profile, "{}", errors[0]);
+            let mut seen = BTreeSet::new();
             let mut last = 0;
             for error in &errors {
                 prop_assert_eq!(error.kind, crate::error::Kind::User, "{}", error);
                 prop_assert_eq!(error.hints.len(), 1, "{}", error);
+                for place in &error.places {
+                    let whole = place.span.start <= place.span.end && place.span.end <= text.len();
+                    prop_assert!(whole, "{:?} of {}: {}", place.span, text.len(), error);
+                }
                 let start = error.places.first().map_or(last, |place| place.span.start);
                 prop_assert!(start >= last || error.places.is_empty(), "{}", error);
                 prop_assert!(seen.insert((start, error.message.clone())), "twice: {}", error);
@@ -223,22 +318,64 @@ mod any_bytes {
         Ok(())
     }
 
-    proptest! {
-        #![proptest_config(Config {
-            cases: 400,
+    /// So many cases, and fifty times as many with `JHEEM_TEST_LONG=1`.
+    fn cases(few: u32) -> Config {
+        let long = std::env::var_os("JHEEM_TEST_LONG").is_some();
+        Config {
+            cases: if long { few * 50 } else { few },
             rng_seed: RngSeed::Fixed(20_260_701),
             failure_persistence: None,
             ..Config::default()
-        })]
+        }
+    }
+
+    #[test]
+    fn what_slips_are_put_into_has_none_itself() {
+        for text in SMALL.into_iter().chain([reference()]) {
+            let files = files();
+            let file = |path: &str| Ok(files[path].clone());
+            let opened = expand::open(&source(text), None, &file);
+            opened.and_then(|(_, graph)| expand::check(&graph)).unwrap();
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases(600))]
 
         #[test]
-        fn a_jheemfile_with_any_slip_is_read_or_refused_with_hints(text in mutated()) {
-            judge(&text)?;
+        fn a_jheemfile_with_any_slip_is_understood_or_refused_with_hints(
+            text in mutated(SMALL.into_iter().chain([reference()]).collect())
+        ) {
+            judge(&text, &files())?;
         }
 
         #[test]
-        fn any_text_is_read_or_refused_with_hints(text in "(?s).{0,200}") {
-            judge(&text)?;
+        fn any_text_is_understood_or_refused_with_hints(text in "(?s).{0,200}") {
+            judge(&text, &files())?;
+        }
+
+        #[test]
+        fn a_file_of_values_with_any_slip_is_understood_or_refused_with_hints(
+            which in any::<Index>(), slips in prop::collection::vec(slip(), 1..4)
+        ) {
+            let mut files = files();
+            let names: Vec<&str> = files.keys().copied().collect();
+            let name = *which.get(&names);
+            let text = slipped(files[name].clone(), slips);
+            files.insert(name, text);
+            judge(SMALL[0], &files)?;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(cases(12))]
+
+        #[test]
+        fn a_jheemfile_of_a_large_grid_with_any_slip_is_understood_or_refused_with_hints(
+            text in mutated(LARGE.to_vec())
+        ) {
+            let models = include_str!("../../examples/production/models.json").to_owned();
+            judge(&text, &BTreeMap::from([("models.json", models)]))?;
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) enum Value {
     Bool(bool),
     /// Dates and times, which no key takes.
     Time,
+    /// What stood here was refused, and nothing more is said of it.
+    Refused,
     List(Vec<Node>),
     Table(Vec<Entry>),
 }
@@ -44,6 +46,33 @@ impl Node {
         match &self.value {
             Value::Table(entries) => entries,
             _ => &[],
+        }
+    }
+
+    pub(super) fn entries_mut(&mut self) -> &mut [Entry] {
+        match &mut self.value {
+            Value::Table(entries) => entries,
+            _ => &mut [],
+        }
+    }
+
+    /// Calls an entry as it was meant; what is below joins what is there by that name already.
+    pub(super) fn rename(&mut self, from: &str, to: &str) {
+        let Value::Table(entries) = &mut self.value else { return };
+        let Some(at) = entries.iter().position(|entry| entry.key == from) else { return };
+        let entry = Entry { key: to.to_owned(), ..entries.remove(at) };
+        self.join(entry);
+    }
+
+    /// Adds an entry to a table; of what is there already, the first stays.
+    fn join(&mut self, more: Entry) {
+        let Value::Table(entries) = &mut self.value else { return };
+        match entries.iter_mut().find(|entry| entry.key == more.key) {
+            None => entries.push(more),
+            Some(known) => {
+                let Value::Table(more) = more.node.value else { return };
+                more.into_iter().for_each(|entry| known.node.join(entry));
+            }
         }
     }
 
@@ -90,6 +119,7 @@ impl Node {
             Value::Float(text) => format!("the number {text}"),
             Value::Bool(value) => format!("`{value}`"),
             Value::Time => "a date or time".to_owned(),
+            Value::Refused => "something else".to_owned(),
             Value::List(_) => "a list".to_owned(),
             Value::Table(_) => "a table".to_owned(),
         }
@@ -103,6 +133,8 @@ pub(super) struct Parsed {
     pub errors: Vec<Error>,
     /// Where the tree is not what was meant, so that nothing more should be said of it.
     pub broken: Vec<Span>,
+    /// Whether all keys are there, and only values are not.
+    pub complete: bool,
 }
 
 /// Reads what can be read, and says what cannot.
@@ -110,8 +142,9 @@ pub(super) fn parse(source: &Arc<Source>) -> Parsed {
     let mut errors = Vec::new();
     let mut broken = Vec::new();
     let mut text = source.text.clone();
-    // The parser gives up at a key without a value: such a line is reported once, blanked, and the
-    // rest read again. Every round blanks a line, and the number of rounds is bounded.
+    // The parser gives up at a key without a value, and takes what follows for a part of what is not
+    // closed: such a line is reported once, blanked, and the rest read again. Every round blanks a
+    // line, and the number of rounds is bounded.
     for _ in 0..=MOST_ROUNDS {
         let (table, faults) = DeTable::parse_recoverable(&text);
         let lonely = faults.iter().find(|fault| fault.message().starts_with(LONELY_KEY));
@@ -121,16 +154,27 @@ pub(super) fn parse(source: &Arc<Source>) -> Parsed {
             text.replace_range(line.clone(), &" ".repeat(line.len()));
             continue;
         }
-        let root = Node { span: 0..0, value: Value::Table(entries(table.get_ref())) };
+        if let Some((line, error)) = open_line(source, &text, &faults) {
+            errors.push(error);
+            text.replace_range(line.clone(), &" ".repeat(line.len()));
+            continue;
+        }
+        let mut root = Node { span: 0..0, value: Value::Table(entries(table.get_ref())) };
         if let Some(list) = unclosed_list(&faults, &root) {
             let at = list.start..list.start + 1;
             errors.push(
                 Error::user("a list is not closed").at(source, at).hint("put `]` at its end"),
             );
             broken.push(list);
+        } else if let Some(first) = swallowing(&faults) {
+            errors.push(syntax_error(source, first));
+            broken.push(first.span().map_or(0, |span| span.start)..text.len());
         }
         for fault in &faults {
             let at = fault.span().map_or(0, |span| span.start);
+            if faults.len() > 1 && is_misplaced(&text, fault) {
+                continue;
+            }
             if broken.iter().any(|span| span.contains(&at) || span.end == at) {
                 continue;
             }
@@ -139,14 +183,112 @@ pub(super) fn parse(source: &Arc<Source>) -> Parsed {
             }
             errors.push(syntax_error(source, fault));
         }
-        return Parsed { root, errors: first_of_each_line(source, errors), broken };
+        let in_values = |fault: &toml::de::Error| {
+            IN_VALUES.iter().any(|start| fault.message().starts_with(start))
+        };
+        // A line that was blanked had a key.
+        let complete = text == source.text && faults.iter().all(in_values);
+        for span in faults.iter().filter_map(toml::de::Error::span) {
+            refuse(&mut root, &span);
+        }
+        let errors = first_of_each_line(source, errors);
+        return Parsed { root, errors, broken, complete };
     }
     let root = Node { span: 0..0, value: Value::Table(Vec::new()) };
-    Parsed { root, errors: first_of_each_line(source, errors), broken }
+    let errors = first_of_each_line(source, errors);
+    Parsed { root, errors, broken, complete: false }
+}
+
+/// The mistakes of syntax after which the parser goes on as if nothing were missing but a value.
+const IN_VALUES: [&str; 10] = [
+    "string values must be quoted",
+    "missing escaped value",
+    "invalid basic string",
+    "invalid literal string",
+    "invalid float",
+    "invalid boolean",
+    "unexpected key or value, expected newline",
+    "newlines are unsupported in inline tables",
+    "trailing commas are not supported in inline tables",
+    "comments are unsupported in inline tables",
+];
+
+/// Whether the parser takes a comma for the last of a table in braces that is not, as it does after
+/// other mistakes.
+fn is_misplaced(text: &str, fault: &toml::de::Error) -> bool {
+    let after = fault.span().and_then(|span| text.get(span.end..)).unwrap_or_default();
+    fault.message().starts_with("trailing commas") && !after.trim_start().starts_with('}')
+}
+
+/// What the parser made of a value with a mistake is not what was meant.
+fn refuse(node: &mut Node, at: &Span) {
+    match &mut node.value {
+        Value::Table(entries) => entries.iter_mut().for_each(|entry| refuse(&mut entry.node, at)),
+        Value::List(items) => items.iter_mut().for_each(|item| refuse(item, at)),
+        _ if node.span.start <= at.end && at.start <= node.span.end => node.value = Value::Refused,
+        _ => {}
+    }
 }
 
 const MOST_ROUNDS: usize = 100;
 const LONELY_KEY: &str = "key with no value";
+
+/// A line whose text or table in braces is not closed, so that the parser takes what follows for a
+/// part of it, and what is wrong with it.
+fn open_line(
+    source: &Arc<Source>,
+    text: &str,
+    faults: &[toml::de::Error],
+) -> Option<(Span, Error)> {
+    let starts = |fault: &toml::de::Error, words: &[&str]| {
+        words.iter().any(|start| fault.message().starts_with(start))
+    };
+    let is_open = faults.iter().any(|fault| starts(fault, &["unclosed inline table"]));
+    let mut faults: Vec<&toml::de::Error> = faults.iter().collect();
+    faults.sort_by_key(|fault| fault.span().map_or(0, |span| span.start));
+    for fault in &faults {
+        let Some(end) = fault.span().map(|span| span.start) else { continue };
+        let after = text.get(end..).unwrap_or_default();
+        let next = end + (after.len() - after.trim_start().len());
+        let goes_on = |words: &[&str]| {
+            let here = |span: Span| end <= span.start && span.start <= next;
+            let others = faults.iter().filter(|other| !std::ptr::eq(**other, *fault));
+            others.filter(|other| starts(other, words)).filter_map(|o| o.span()).any(here)
+        };
+        let (message, hint) = if starts(fault, &["invalid basic string", "invalid literal string"])
+            && (after.is_empty() || after.starts_with(['\n', '\r']))
+            && goes_on(&[""])
+        {
+            (NOT_CLOSED, CLOSE_IT)
+        } else if starts(fault, &["newlines are unsupported"])
+            && is_open
+            && goes_on(&["missing comma between key-value", "missing key for"])
+        {
+            ("a table in braces is not closed on its line", "put `}` at its end")
+        } else {
+            continue;
+        };
+        let line = line_of(text, end)?;
+        let place = line.end..line.end;
+        return Some((line, Error::user(message).at(source, place).hint(hint)));
+    }
+    None
+}
+
+/// The first mistake of what swallowed the rest of the file, where it is not known what that is.
+fn swallowing(faults: &[toml::de::Error]) -> Option<&toml::de::Error> {
+    const TO_THE_END: [(&str, &str); 2] = [
+        ("unclosed array", "missing comma between array"),
+        ("unclosed inline table", "missing comma between key-value"),
+    ];
+    let is = |fault: &toml::de::Error, start: &str| fault.message().starts_with(start);
+    let swallowed = |end: &str| faults.iter().any(|fault| is(fault, end));
+    let first = faults.iter().filter(|fault| {
+        let of = |(end, inside): &(&str, &str)| is(fault, end) || is(fault, inside);
+        TO_THE_END.iter().any(|kind| swallowed(kind.0) && of(kind))
+    });
+    first.min_by_key(|fault| fault.span().map_or(0, |span| span.start))
+}
 
 /// The innermost list that swallowed the rest of the file because it is not closed.
 fn unclosed_list(faults: &[toml::de::Error], root: &Node) -> Option<Span> {
