@@ -85,6 +85,8 @@ fn graph(manifest: &Manifest, files: Files<'_>, wrong: bool) -> Result<Graph, Ve
     let Expansion { mut errors, broken, .. } = expansion;
     if wrong || !errors.is_empty() {
         errors.extend(crate::collisions::check(&graph, &broken));
+    } else if !broken.is_empty() {
+        errors.push(Error::bug("something is left out of the graph, and no mistake was told"));
     }
     if errors.is_empty() { Ok(graph) } else { Err(errors) }
 }

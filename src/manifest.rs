@@ -63,6 +63,10 @@ impl Broken {
         self.0.contains(name) || table()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether anything of a table such as `runner` is broken.
     pub fn has_any(&self, table: &str) -> bool {
         let of_table = |name: &String| name.split('.').next() == Some(table);

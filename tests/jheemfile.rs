@@ -173,6 +173,10 @@ fn a_forgotten_quote_is_told_on_its_line_and_nowhere_else() {
         let inner = &WHOLE[text.start + 1..text.end - 1];
         let line = WHOLE[..text.start].matches('\n').count() + 1;
         for without in [inner.to_owned(), WHOLE[text.start..text.end - 1].to_owned()] {
+            // A comment begins where the text no longer holds its `#`.
+            if without == inner && inner.contains('#') {
+                continue;
+            }
             let errors = slips(WHOLE, text.clone(), &without);
             assert!(!errors.is_empty(), "{without} is accepted on line {line}");
             for error in &errors {

@@ -170,9 +170,17 @@ pub(super) fn parse(source: &Arc<Source>) -> Parsed {
             errors.push(syntax_error(source, first));
             broken.push(first.span().map_or(0, |span| span.start)..text.len());
         }
+        let mut bare = Vec::new();
+        if faults.iter().any(|fault| is_misplaced(&text, fault)) {
+            bare_holes(&root, &text, &mut bare);
+        }
+        for span in &bare {
+            errors.push(no_quotes(source, span));
+            refuse(&mut root, span);
+        }
         for fault in &faults {
             let at = fault.span().map_or(0, |span| span.start);
-            if faults.len() > 1 && is_misplaced(&text, fault) {
+            if is_misplaced(&text, fault) && (!bare.is_empty() || faults.len() > 1) {
                 continue;
             }
             if broken.iter().any(|span| span.contains(&at) || span.end == at) {
@@ -220,10 +228,30 @@ fn is_misplaced(text: &str, fault: &toml::de::Error) -> bool {
     fault.message().starts_with("trailing commas") && !after.trim_start().starts_with('}')
 }
 
+/// Tables in braces that hold a name and nothing else: holes without their quotes.
+fn bare_holes(node: &Node, text: &str, found: &mut Vec<Span>) {
+    let written = text.get(node.span.clone()).unwrap_or_default();
+    let inner = written.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    if inner.is_some_and(|inner| !inner.trim().is_empty()) && node.entries().is_empty() {
+        found.push(node.span.clone());
+    }
+    let below = node.entries().iter().map(|entry| &entry.node).chain(node.items());
+    below.for_each(|node| bare_holes(node, text, found));
+}
+
+fn no_quotes(source: &Arc<Source>, span: &Span) -> Error {
+    let written = short(source.text.get(span.clone()).unwrap_or_default());
+    Error::user(format!("the text `{written}` has no quotes"))
+        .at(source, span.clone())
+        .hint(format!("write `\"{written}\"`"))
+}
+
 /// What the parser made of a value with a mistake is not what was meant.
 fn refuse(node: &mut Node, at: &Span) {
     match &mut node.value {
-        Value::Table(entries) => entries.iter_mut().for_each(|entry| refuse(&mut entry.node, at)),
+        Value::Table(entries) if !entries.is_empty() => {
+            entries.iter_mut().for_each(|entry| refuse(&mut entry.node, at));
+        }
         Value::List(items) => items.iter_mut().for_each(|item| refuse(item, at)),
         _ if node.span.start <= at.end && at.start <= node.span.end => node.value = Value::Refused,
         _ => {}
@@ -248,27 +276,27 @@ fn open_line(
     faults.sort_by_key(|fault| fault.span().map_or(0, |span| span.start));
     for fault in &faults {
         let Some(end) = fault.span().map(|span| span.start) else { continue };
+        let Some(line) = line_of(text, end) else { continue };
         let after = text.get(end..).unwrap_or_default();
         let next = end + (after.len() - after.trim_start().len());
-        let goes_on = |words: &[&str]| {
-            let here = |span: Span| end <= span.start && span.start <= next;
+        let others = |from: usize, words: &[&str]| {
+            let here = |span: Span| from <= span.start && span.start <= next;
             let others = faults.iter().filter(|other| !std::ptr::eq(**other, *fault));
             others.filter(|other| starts(other, words)).filter_map(|o| o.span()).any(here)
         };
         let (message, hint) = if starts(fault, &["invalid basic string", "invalid literal string"])
             && (after.is_empty() || after.starts_with(['\n', '\r']))
-            && goes_on(&[""])
+            && others(end, &[""])
         {
             (NOT_CLOSED, CLOSE_IT)
         } else if starts(fault, &["newlines are unsupported"])
             && is_open
-            && goes_on(&["missing comma between key-value", "missing key for"])
+            && others(line.start, &["missing comma between key-value", "missing key for"])
         {
             ("a table in braces is not closed on its line", "put `}` at its end")
         } else {
             continue;
         };
-        let line = line_of(text, end)?;
         let place = line.end..line.end;
         return Some((line, Error::user(message).at(source, place).hint(hint)));
     }

@@ -876,7 +876,7 @@ hint: put a quote at its end, or three at both ends of a text of several lines
 }
 
 #[test]
-fn a_text_that_is_not_closed_in_a_list_is_told_where_the_list_begins() {
+fn a_text_that_is_not_closed_in_a_list_is_told_on_its_line() {
     let project = Project::new().jheemfile(
         r#"[project]
 name = "demo"
@@ -893,12 +893,12 @@ output.plot.path = "plots/{city}.json"
         &project,
         "list",
         r#"
-error: a list is not closed
- --> Jheemfile.toml:8:11
+error: a text is not closed on its line
+ --> Jheemfile.toml:8:29
   |
 8 | command = ["draw, "{citty}"]
-  |           ^
-hint: put `]` at its end
+  |                             ^
+hint: put a quote at its end, or three at both ends of a text of several lines
 "#,
     );
 }
