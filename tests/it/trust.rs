@@ -47,7 +47,7 @@ fn build_until(project: &Project, until: &str) -> (Child, BufReader<std::process
         }
         line.clear();
     }
-    panic!("the build ended without saying `{until}`");
+    panic!("the build ended with {} without saying `{until}`", child.wait().unwrap());
 }
 
 #[test]
