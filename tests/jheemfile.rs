@@ -105,7 +105,8 @@ fn every_mistake_is_refused_with_its_place_and_a_hint() {
 }
 
 /// The Jheemfiles that come with jheem, and the profiles that they have.
-const EXAMPLES: [(&str, &[Option<&str>]); 7] = [
+const EXAMPLES: [(&str, &[Option<&str>]); 8] = [
+    ("examples/calibration/Jheemfile.toml", &[None, Some("container")]),
     ("examples/r/Jheemfile.toml", &[None]),
     ("Jheemfile.toml", &[None]),
     ("examples/original/Jheemfile.toml", &[None, Some("local")]),
