@@ -179,7 +179,6 @@ pub enum Command {
     /// Print completions for a shell
     Completions { shell: Shell },
     /// Print the manual page
-    #[command(hide = true)]
     Man,
 }
 

@@ -188,7 +188,8 @@ fn a_forgotten_quote_is_told_on_its_line_and_nowhere_else() {
 }
 
 /// The Jheemfiles that come with jheem, and the profiles that they have.
-const EXAMPLES: [(&str, &[Option<&str>]); 7] = [
+const EXAMPLES: [(&str, &[Option<&str>]); 8] = [
+    ("examples/calibration/Jheemfile.toml", &[None, Some("container")]),
     ("examples/r/Jheemfile.toml", &[None]),
     ("Jheemfile.toml", &[None]),
     ("examples/original/Jheemfile.toml", &[None, Some("local")]),

@@ -275,7 +275,7 @@ impl<'a> Loop<'a, '_> {
                 (false, format!("the run ended with code {code} without making it"))
             }
             Ok(Exit::Code(code)) => (
-                ended.undone.iter().any(|u| u.began) || !running.ends.is_empty(),
+                is_crash(*code) || ended.undone.iter().any(|u| u.began) || !running.ends.is_empty(),
                 format!("the run ended with code {code}"),
             ),
             Ok(exit) => (true, exit_words(&Ok(exit.clone()))),
@@ -309,6 +309,13 @@ impl<'a> Loop<'a, '_> {
         }
         Ok(again)
     }
+}
+
+/// Whether a code says that a signal ended the program: so a shell or a container tells of it, as 128 and the signal.
+///
+/// Such a run was cut off, however early; another code that nobody declared is the program's own no.
+fn is_crash(code: i64) -> bool {
+    (129..=192).contains(&code)
 }
 
 fn undone_message(undone: &Undone, reason: &str) -> String {

@@ -1,7 +1,8 @@
 //! The audit catches what once went wrong for real, while the good plots of the same batch are kept.
 //!
 //! The example model goes wrong on request. Each test has its twin: with the rule off, the bad plot
-//! goes through, so it is this rule and no other that catches it.
+//! goes through, so it is this rule and no other that catches it. What is no plain file, or is
+//! reached through a link, has no rule that could be turned off, so there the twin is refused as well.
 
 use super::project::{Project, Ran, ryan_white};
 
@@ -232,6 +233,71 @@ fn a_proportion_above_one_is_refused() {
     let ran = ran.code(1).targets("fresh=1 built=2 failed=1");
     assert!(ran.ended("failed")[0].contains("outcome=adap.proportion"), "{ran}");
     ran.says("1.75");
+    let project = ryan_white();
+    project.change(
+        "range = [{ at = \"/data/*/y\", min = 0 }]",
+        "range = [{ at = \"/data/*/y\", max = 2 }]",
+    );
+    project.change("\"incidence\", \"testing\", ", "\"suppression\", ");
+    project.build(&format!("{CITY} --where outcome=suppression --where facet=none")).success();
+    project.build_with_fault("out-of-range:2", CITY).success().targets("fresh=1 built=3");
+    let drawn = project.read(&plot("adap.proportion_mean.and.interval_unfaceted"));
+    assert!(drawn.contains("1.75"), "the twin has no proportion above one");
+}
+
+/// The example with a runner that goes wrong as `FIRST` says with the first two plots of a batch only.
+///
+/// They are incidence by sex and testing; the other three come out well.
+fn only_the_first_two() -> Project {
+    let project = ryan_white().program(
+        "first-two.sh",
+        r#"#!/bin/sh
+if [ -n "$FIRST" ]; then
+    RW_FAULT="$FIRST,die-after:2" "$RW_MODEL" "$@"
+    set -- "$@" --skip-existing
+fi
+exec "$RW_MODEL" "$@"
+"#,
+    );
+    project.change("\"./rw-model\"", "\"./first-two.sh\"");
+    project.change("pass_env = [", "pass_env = [\"FIRST\", \"RW_MODEL\", ");
+    let model = project.path("rw-model").to_string_lossy().into_owned();
+    project.env("RW_MODEL", &model)
+}
+
+/// Fails the test unless the first two were refused, for a reason with these words, and the others kept.
+#[track_caller]
+fn the_first_two_are_refused(project: &Project, ran: Ran, words: &str) {
+    let ran = ran.code(1).targets("fresh=1 built=3 failed=2");
+    for event in ran.events().iter().filter(|e| e["ending"] == "failed") {
+        let message = event["message"].as_str().unwrap();
+        assert!(message.starts_with("refused by the audit: "), "{message}");
+        assert!(message.contains(words), "`{message}` does not speak of `{words}`");
+    }
+    for bad in ["incidence_mean.and.interval_facet_sex", "testing_mean.and.interval_unfaceted"] {
+        assert!(!project.exists(&plot(bad)), "a refused plot was put in place: {bad}");
+    }
+    for good in [
+        "testing_mean.and.interval_facet_sex",
+        "adap.proportion_mean.and.interval_unfaceted",
+        "adap.proportion_mean.and.interval_facet_sex",
+    ] {
+        assert!(project.exists(&plot(good)), "a good plot of the same batch was lost: {good}");
+    }
+    project.made();
+    project.build(CITY).success().targets("fresh=4 built=2");
+    assert_eq!(
+        project.made(),
+        [
+            "C.12580/cessation/incidence/mean.and.interval/sex",
+            "C.12580/cessation/testing/mean.and.interval/none"
+        ]
+    );
+}
+
+fn build_with_first_two(project: &Project, fault: &str) -> Ran {
+    let arguments = format!("build --format json --jobs 1 {CITY}");
+    Ran::new(&arguments, project.command(&arguments).env("FIRST", fault).output().unwrap())
 }
 
 #[test]
@@ -241,11 +307,19 @@ fn a_missing_baseline_is_found_though_the_run_ends_well() {
     // The first plot stays as it is; none of the others has a baseline.
     let ran = ran.code(1).targets("fresh=1 failed=5");
     ran.says("/has_baseline/0").says("/data");
-    let project = ryan_white();
+    // Where only some are without one, the others are kept.
+    let project = only_the_first_two();
+    known(&project);
+    let ran = build_with_first_two(&project, "no-baseline");
+    the_first_two_are_refused(&project, ran, "/has_baseline/0");
+    let project = only_the_first_two();
     project.change(", \"/has_baseline/0\" = true", "");
     project.change("{ at = \"/data\", min = 6 }", "{ at = \"/data\", min = 3 }");
     known(&project);
-    project.build_with_fault("no-baseline", CITY).success().targets("fresh=1 built=5");
+    build_with_first_two(&project, "no-baseline").success().targets("fresh=1 built=5");
+    let told = project.read(&plot("testing_mean.and.interval_unfaceted_metadata"));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["has_baseline"][0], false, "the twin has a baseline");
 }
 
 #[test]
@@ -293,6 +367,60 @@ fn what_ignores_its_arguments_passes_where_nothing_is_expected_of_it() {
     let text = text.replace("batch = {", "ignore = [\"**\"]\nbatch = {");
     project.write("Jheemfile.toml", text);
     project.build_with_fault("ignore-arguments", CITY).success();
+    // What it was asked for is none of what it drew.
+    assert!(!project.exists(&plot("incidence_mean.and.interval_unfaceted")));
+    let mut made = project.made();
+    made.dedup();
+    assert_eq!(made, ["C.12580/cessation/testing/mean.and.interval/sex"]);
+}
+
+/// One plot, incidence, by a container that calls what it draws as it is told to.
+fn named_as_told() -> Project {
+    let project = ryan_white().program(
+        "draw.sh",
+        r#"#!/bin/sh
+plot=$1; metadata=$2; shift 2
+"$RW_MODEL" batch --output-dir drawn "$@" || exit
+mv drawn/*/*/*_metadata.json "$metadata"
+mv drawn/*/*/*.json "$plot"
+rm -r drawn
+"#,
+    );
+    for (from, to) in [
+        ("\"./rw-model\"", "\"./draw.sh\""),
+        ("pass_env = [", "pass_env = [\"PATH\", \"RW_MODEL\", "),
+        (
+            "[\"batch\", \"--config\", \"{batch.file}\", \"--output-dir\", \"{dir:plots}\"]",
+            "[\"{output.plot}\", \"{output.metadata}\", \"--city\", \"{city}\", \"--scenarios\", \"{scenario}\", \"--outcomes\", \"{outcome}\", \"--statistics\", \"{statistic}\", \"--facets\", \"{facet}\"]",
+        ),
+        ("batch = { by = [\"city\"], file = \"jheem-jobs\" }\n", ""),
+    ] {
+        project.change(from, to);
+    }
+    let model = project.path("rw-model").to_string_lossy().into_owned();
+    project.env("RW_MODEL", &model)
+}
+
+#[test]
+fn the_wrong_plot_under_the_right_name_is_refused() {
+    let one = format!("{CITY} --where outcome=incidence --where facet=none");
+    let name = plot("incidence_mean.and.interval_unfaceted");
+    let project = named_as_told();
+    let ran = project.build_with_fault("ignore-arguments", &one).code(1).targets("failed=1");
+    ran.says("refused by the audit: ").says("does it heed its arguments?");
+    assert!(!project.exists(&name), "a refused plot was put in place");
+    project.build(&one).success().targets("built=1");
+    // Where nothing compares it with what was asked for, and the log is not read, it goes through.
+    let project = named_as_told();
+    let text = project.read("Jheemfile.toml");
+    let log = text.find("[runner.model.log]").unwrap()..text.find("[plot.rw]").unwrap();
+    let equals = text.lines().find(|line| line.starts_with("equals = ")).unwrap();
+    let text = [&text[..log.start], &text[log.end..]].concat();
+    project.write("Jheemfile.toml", text.replace(equals, "required = [\"/city/0\"]"));
+    project.build_with_fault("ignore-arguments", &one).success().targets("built=1");
+    let drawn: serde_json::Value = serde_json::from_str(&project.read(&name)).unwrap();
+    let meta = &drawn["layout"]["meta"];
+    assert_eq!((&meta["outcome"], &meta["facet"]), (&"testing".into(), &"sex".into()), "{meta}");
 }
 
 #[test]
@@ -314,6 +442,12 @@ fn two_plots_with_the_same_content_are_refused_where_that_cannot_be() {
         ]
     );
     project.build(CITY).success().targets("fresh=1 built=5");
+    // A pair beside plots that are good takes none of them with it.
+    let project = only_the_first_two();
+    unique(&project);
+    known(&project);
+    let ran = build_with_first_two(&project, "same-content");
+    the_first_two_are_refused(&project, ran, "has the same content as");
     let project =
         goes_through("same-content", "as = \"plotly\"\n", "as = \"plotly\"\nunique = false\n");
     assert_eq!(
@@ -378,6 +512,29 @@ fn files_that_nobody_asked_for_fail_the_build_but_no_plot() {
     assert!(!project.exists(&plot("stray")));
 }
 
+/// The example with every rule off that a Jheemfile can do without: no audit, no form, nothing that is a stray.
+fn without_any_rule() -> Project {
+    let project = ryan_white();
+    let text = project.read("Jheemfile.toml");
+    let text = &text[..text.find("[[plot.rw.audit]]").unwrap()];
+    let text = text
+        .replace("as = \"plotly\"", "as = \"bytes\"")
+        .replace("as = \"json\"", "as = \"bytes\"");
+    let volatile = text.lines().find(|line| line.starts_with("volatile = ")).unwrap().to_owned();
+    let text = text.replace(&volatile, "").replace("batch = {", "ignore = [\"**\"]\nbatch = {");
+    project.write("Jheemfile.toml", text);
+    known(&project);
+    project
+}
+
+/// Fails the test unless this is refused whatever the Jheemfile says: no rule turns it off.
+#[track_caller]
+fn no_rule_lets_it_pass(fault: &str, arguments: &str, counts: &str, words: &str) {
+    let ran = without_any_rule().build_with_fault(fault, arguments);
+    assert_eq!(ran.code, Some(1), "a Jheemfile could turn off that `{fault}` is refused\n{ran}");
+    ran.targets(counts).says(words);
+}
+
 #[test]
 fn a_link_in_place_of_a_plot_is_not_followed() {
     let project = with_a_known_runner();
@@ -386,6 +543,7 @@ fn a_link_in_place_of_a_plot_is_not_followed() {
     assert!(ran.ended("failed")[0].contains("outcome=testing"), "{ran}");
     assert!(!project.exists(&plot("testing_mean.and.interval_facet_sex")));
     project.build(CITY).success().targets("fresh=5 built=1");
+    no_rule_lets_it_pass("symlink:3", CITY, "fresh=1 built=4 failed=1", "is a link, not a file");
 }
 
 #[test]
@@ -395,6 +553,7 @@ fn a_pipe_in_place_of_a_plot_is_not_opened() {
     let ran = ran.code(1).targets("fresh=1 built=4 failed=1").says("is a device or pipe");
     assert!(ran.ended("failed")[0].contains("facet=sex"), "{ran}");
     project.build(CITY).success().targets("fresh=5 built=1");
+    no_rule_lets_it_pass("device:3", CITY, "fresh=1 built=4 failed=1", "is a device or pipe");
 }
 
 #[test]
@@ -404,4 +563,6 @@ fn a_folder_that_leads_out_of_the_output_folder_is_not_followed() {
     let ran = ran.code(1).targets("fresh=1 built=6 failed=5").says("reached through a link");
     assert!(ran.ended("failed").iter().all(|label| label.contains("scenario=cessation")), "{ran}");
     assert!(ran.ended("built").iter().all(|label| label.contains("brief_interruption")), "{ran}");
+    let city = "--where city=C.12580";
+    no_rule_lets_it_pass("escape", city, "fresh=1 built=6 failed=5", "reached through a link");
 }

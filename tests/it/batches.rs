@@ -108,6 +108,71 @@ fn plots_lost_too_often_have_failed_and_the_others_are_kept() {
     assert_eq!(runs(&ran), [5, 1, 1, 1, 1, 1], "{ran}");
 }
 
+/// The cities with five plots of A to make, by a runner that `CRASH` ends before it says anything of them.
+///
+/// `CRASH` is what its shell does; it does that only where more than `MANY` plots are asked for.
+fn ended_before_it_began(log: bool, many: u32, crash: &str) -> Project {
+    let project = cities();
+    let model = project.read("model.sh");
+    let start =
+        "#!/bin/sh\n[ $(echo \"$4\" | tr , '\\n' | wc -l) -le ${MANY:-9} ] || eval \"$CRASH\"\n";
+    project.write("model.sh", model.replace("#!/bin/sh\n", start));
+    project.change("\"COUNTER\"]", "\"COUNTER\", \"MANY\", \"CRASH\"]\nretries = 2");
+    project.change("[\"x\", \"y\", \"z\"]", "[\"u\", \"v\", \"w\", \"x\", \"y\", \"z\"]");
+    if !log {
+        let text = project.read("Jheemfile.toml");
+        let lines = text.find("[runner.model.log]").unwrap()..text.find("[plot.p]").unwrap();
+        project.write("Jheemfile.toml", [&text[..lines.start], &text[lines.end..]].concat());
+    }
+    project.build("--where city=A --where outcome=u").success().targets("built=1");
+    project.made();
+    project.env("MANY", &many.to_string()).env("CRASH", crash)
+}
+
+const CRASHES: [(&str, &str); 2] =
+    [("kill -SEGV $$", "killed by signal 11"), ("exit 139", "the run ended with code 139")];
+
+#[test]
+fn plots_lost_by_a_crash_before_the_first_of_them_are_tried_again_in_smaller_batches_then_alone() {
+    for log in [true, false] {
+        for (crash, words) in CRASHES {
+            let project = ended_before_it_began(log, 1, crash);
+            let ran = project.build("--where city=A --jobs 1").success();
+            let ran = ran.targets("fresh=1 built=5").says(words);
+            let runs = runs(&ran);
+            assert_eq!(runs[0], 5, "{ran}");
+            let smaller: Vec<u64> = runs[1..].iter().copied().filter(|&run| run > 1).collect();
+            assert!(!smaller.is_empty() && smaller.iter().all(|&run| run <= 3), "{runs:?}\n{ran}");
+            assert_eq!(runs.iter().filter(|&&run| run == 1).count(), 5, "{runs:?}\n{ran}");
+            assert_eq!(project.made(), ["A/v", "A/w", "A/x", "A/y", "A/z"]);
+        }
+    }
+}
+
+#[test]
+fn a_crash_before_the_first_plot_is_tried_again_a_set_number_of_times() {
+    for log in [true, false] {
+        for (crash, words) in CRASHES {
+            let project = ended_before_it_began(log, 0, crash);
+            let ran = project.build("--where city=A --jobs 1 --keep-going").code(1);
+            let ran = ran.targets("fresh=1 failed=5").says(words);
+            let mut runs = runs(&ran);
+            runs.sort_unstable();
+            assert_eq!(runs, [1, 1, 1, 1, 1, 2, 3, 5], "{ran}");
+        }
+    }
+}
+
+#[test]
+fn a_runner_that_refuses_what_it_is_asked_is_not_asked_again() {
+    for log in [true, false] {
+        let project = ended_before_it_began(log, 0, "exit 2");
+        let ran = project.build("--where city=A --jobs 1 --keep-going").code(1);
+        let ran = ran.targets("fresh=1 failed=5").says("the run ended with code 2");
+        assert_eq!(runs(&ran), [5], "{ran}");
+    }
+}
+
 #[test]
 fn without_retries_a_crash_fails_what_it_lost() {
     let project = with_retries(0);

@@ -6,8 +6,10 @@ mod project;
 
 mod audits;
 mod batches;
+mod commands;
 mod containers;
 mod examples;
+mod json;
 mod kills;
 mod mistakes;
 mod publishing;

@@ -1,5 +1,6 @@
 //! A project in a folder of its own, and jheem run in it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -335,6 +336,29 @@ impl Project {
         files.sort();
         files
     }
+}
+
+/// What a folder holds: every path with its mode, and the digest of what a file says.
+pub fn tree(root: &Path) -> BTreeMap<String, (u32, String)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let says = if metadata.is_dir() {
+                folders.push(path.clone());
+                "a folder".to_owned()
+            } else if metadata.is_file() {
+                blake3::hash(&fs::read(&path).unwrap()).to_string()
+            } else {
+                format!("{:?}", metadata.file_type())
+            };
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            found.insert(name, (metadata.permissions().mode(), says));
+        }
+    }
+    found
 }
 
 /// The cities and scenarios for which `ryan_white` has simulations.

@@ -213,7 +213,19 @@ fn a_program_that_is_replaced_during_the_run_records_nothing() {
     let model = project.path("model.sh").to_string_lossy().into_owned();
     let project = project.env("REPLACE", &model);
     project.build("").code(1).says("model.sh` changed while the run went on");
+    project.made();
     project.plan("").targets("stale=2 pending=6");
+    assert_eq!(
+        project.reasons(""),
+        [
+            "2 plots pending: plot.sum: waits for what it reads",
+            "2 steps stale: step.trim: never made",
+            "4 plots pending: plot.p: waits for what it reads",
+        ]
+    );
+    let (verdict, said) = project.why("trimmed/A.txt");
+    assert_eq!(verdict, "stale", "{said}");
+    assert!(said.contains("never made"), "{said}");
 }
 
 // What is asked of the model.
@@ -373,8 +385,19 @@ fn changed_volatile_patterns_judge_again_and_rekey_the_readers() {
     let model = project.read("model.sh");
     project.change("\"{list:outcome}\", \"-\"]", "\"{list:outcome}\", \"-\", \"\"]");
     let project = project.env("NOTE", "something else");
-    project.build("").success().targets("fresh=4 built=4");
-    assert_eq!(project.made(), ["A/x", "A/y", "B/x", "B/y"]);
+    follows(
+        &project,
+        Follows {
+            plan: "fresh=2 stale=4 pending=2",
+            reasons: &[
+                "2 plots pending: plot.sum: waits for what it reads",
+                "4 plots stale: plot.p: command changed",
+            ],
+            why: Some(("plots/A/x.json", "stale", r#""now":"","what":"argument""#)),
+            build: "fresh=4 built=4",
+            made: &["A/x", "A/y", "B/x", "B/y"],
+        },
+    );
     assert_eq!(project.read("model.sh"), model);
 }
 

@@ -1,0 +1,163 @@
+//! Commands beside building: the manual page, completions, dry runs, and the first Jheemfile.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::CommandFactory as _;
+
+use super::project::{Project, cities, tree};
+
+/// The names of all subcommands that people are told of.
+fn subcommands() -> Vec<String> {
+    let cli = jheem::cli::Cli::command();
+    let told = cli.get_subcommands().filter(|command| !command.is_hide_set());
+    told.map(|command| command.get_name().to_owned()).collect()
+}
+
+/// What a program makes of a text on its stdin; none if there is no such program.
+fn piped(program: &str, arguments: &[&str], text: &str) -> Option<(bool, String)> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = match command.spawn() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("skipped: no {program}");
+            return None;
+        }
+        child => child.unwrap(),
+    };
+    let mut stdin = child.stdin.take().unwrap();
+    let text = text.to_owned();
+    let writing =
+        std::thread::spawn(move || std::io::Write::write_all(&mut stdin, text.as_bytes()));
+    let done = child.wait_with_output().unwrap();
+    writing.join().unwrap().unwrap();
+    let said = [done.stdout, done.stderr].concat();
+    Some((done.status.success(), String::from_utf8_lossy(&said).into_owned()))
+}
+
+#[test]
+fn the_manual_page_is_found_renders_and_names_every_command() {
+    let page =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md"));
+    assert!(page.unwrap().contains("jheem man"), "the page of commands does not name `jheem man`");
+    assert!(subcommands().contains(&"man".to_owned()), "`jheem help` does not name `man`");
+    let manual = Project::new().jheem("man").success();
+    assert_eq!(manual.stderr, "");
+    let rendered = piped("groff", &["-man", "-Tutf8", "-P-c", "-ww", "-z"], &manual.stdout);
+    assert!(
+        rendered.is_none_or(|(well, said)| well && said.is_empty()),
+        "groff finds fault with the manual page"
+    );
+    let rendered = piped("groff", &["-man", "-Tascii", "-P-c", "-P-b", "-P-u"], &manual.stdout);
+    // Where nothing renders it, its source is looked at.
+    let text = rendered.map_or(manual.stdout.replace('\\', ""), |(_, text)| text);
+    for name in subcommands() {
+        assert!(text.contains(&format!("jheem-{name}(1)")), "no word on `{name}`:\n{text}");
+    }
+}
+
+#[test]
+fn completions_are_scripts_of_their_shells_that_name_every_command() {
+    let project = Project::new();
+    for (shell, check) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+        let script = project.jheem(&format!("completions {shell}")).success().stdout;
+        for name in subcommands() {
+            assert!(script.contains(&name), "the completions for {shell} lack `{name}`");
+        }
+        if let Some((well, said)) = piped(shell, &[check], &script) {
+            assert!(well, "{shell} cannot read its completions\n{said}");
+        }
+    }
+    project.jheem("completions tcsh").code(2).says("possible values: bash");
+}
+
+/// The cities, with a folder and a database that they are published to.
+fn published() -> Project {
+    let project = cities();
+    let text = project.read("Jheemfile.toml");
+    let publish = r#"
+[publish.site]
+of = "plot.p"
+[publish.site.object.plot]
+to = "file:site"
+key = "{city}/{file}"
+[publish.site.row.plot]
+to = "sqlite:site/plots.db#plots"
+hash = { city = "{city}" }
+range = { outcome = "{outcome}" }
+item = { key = "{object.key}" }
+"#;
+    project.write("Jheemfile.toml", format!("{text}{publish}"));
+    project
+}
+
+/// Fails the test if a dry run of `build` or `publish` changes anything, or does not say what would be done.
+#[track_caller]
+fn dry_runs_change_nothing(project: &Project, counts: &str) {
+    let whole = || {
+        let mut tree = tree(project.root().parent().unwrap());
+        // A note of jheem's own, which spares it comparing all names of a Jheemfile once more; and
+        // what SQLite lays beside the records when they are read.
+        for own in ["checked", "records.db-shm", "records.db-wal"] {
+            tree.remove(&format!("project/cache/{own}"));
+        }
+        tree
+    };
+    let before = whole();
+    for command in ["build --dry-run", "build -n", "publish --dry-run", "publish -n"] {
+        let ran = project.jheem(&format!("{command} --format json")).success();
+        assert_eq!(ran.last()["event"], "planned", "{ran}");
+        drop(ran.targets(counts));
+        project.jheem(command).success();
+        assert_eq!(whole(), before, "`jheem {command}` changed something");
+    }
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_changes_no_file() {
+    let project = published();
+    // With nothing made, not even the folder of the cache.
+    dry_runs_change_nothing(&project, "stale=6");
+    project.build("").success().targets("built=6");
+    dry_runs_change_nothing(&project, "fresh=6");
+    // With something to make, to put back, and to publish.
+    project.write("data/A.txt", "5\n");
+    fs::remove_file(project.path("plots/B/x.json")).unwrap();
+    fs::remove_file(project.path("site/B/y.json")).unwrap();
+    dry_runs_change_nothing(&project, "fresh=2 restorable=1 stale=3");
+    project.build("").success().targets("fresh=2 restored=1 built=3");
+}
+
+#[test]
+fn a_folder_of_plots_gets_a_jheemfile_that_can_be_planned_and_is_not_overwritten() {
+    let project = Project::new();
+    for city in ["C.12580", "C.12940", "C.14460"] {
+        for scenario in ["brief", "cessation"] {
+            for outcome in ["incidence", "testing"] {
+                for facet in ["none", "sex"] {
+                    let path = format!("plots/{city}/{scenario}/{outcome}_{facet}.json");
+                    project.write(&path, "{\"data\": [], \"layout\": {}}\n");
+                }
+            }
+        }
+    }
+    let before = project.files("plots");
+    project.jheem("init").success().says("Jheemfile.toml");
+    let written = project.read("Jheemfile.toml");
+    assert!(written.contains("values = [\"C.12580\", \"C.12940\", \"C.14460\"]"), "{written}");
+    // Someone works on it; it is theirs now.
+    let edited = format!("# mine\n{written}");
+    project.write("Jheemfile.toml", &edited);
+    let again = project.jheem("init").code(2);
+    drop(again.says("Jheemfile.toml` exists already").says("edit it, or choose another folder"));
+    assert_eq!(project.read("Jheemfile.toml"), edited);
+    // The plan is of the very plots that are there.
+    let planned = project.plan("").success();
+    let targets = planned.last()["targets"].as_object().unwrap().clone();
+    assert_eq!(targets.values().filter_map(|count| count.as_u64()).sum::<u64>(), 24, "{planned}");
+    let listed = project.jheem("list --paths").success().stdout;
+    let mut listed: Vec<String> = listed.lines().map(str::to_owned).collect();
+    listed.sort();
+    assert_eq!(listed, before, "the Jheemfile is of other plots than those of the folder");
+}
