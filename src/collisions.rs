@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::error::{Error, Span};
 use crate::graph::{Attribute, Graph, Publish, Slot, Space, Text};
 use crate::manifest::Broken;
-use crate::publish::{Destination, parse_destination};
+use crate::publish::{Destination, parse_destination, parse_place};
 
 /// A family of names: one template over one space, and where it was written.
 struct Family<'a> {
@@ -168,11 +168,7 @@ pub fn check(graph: &Graph, broken: &Broken) -> Vec<Error> {
 
 /// A destination however it is written; for rows, with the table that they go to.
 fn place(url: &str, table: Option<&str>) -> String {
-    match (parse_destination(url), table) {
-        (Ok(destination), Some(table)) => destination.with_table(table).to_string(),
-        (Ok(destination), None) => destination.to_string(),
-        (Err(_), _) => url.to_owned(),
-    }
+    parse_place(url, table).map_or_else(|_| url.to_owned(), |place| place.to_string())
 }
 
 /// The databases that rows go to, each once: their paths, also as texts, and where they are named.

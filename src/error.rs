@@ -125,6 +125,12 @@ impl Error {
         self
     }
 
+    /// What lay below and what to do, as lines below the message.
+    pub fn details(&self) -> Vec<String> {
+        let hints = self.hints.iter().map(|hint| format!("hint: {hint}"));
+        self.causes.iter().cloned().chain(hints).collect()
+    }
+
     /// Adds what lay below.
     pub fn because(mut self, cause: impl fmt::Display) -> Error {
         self.causes.push(cause.to_string());

@@ -78,10 +78,6 @@ impl<'a> Source<'a> {
         Source { graph, selection, board, last, objects, root, now, declared, states }
     }
 
-    pub fn graph(&self) -> &'a Graph {
-        self.graph
-    }
-
     /// The publishes that were asked for.
     pub fn publishes(&self) -> impl Iterator<Item = &'a Publish> + use<'a> {
         let selected = &self.selection.publishes;
@@ -299,6 +295,7 @@ impl<'a> Source<'a> {
         }
     }
 }
+
 /// What is wanted of an object of one cell.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Standing {
@@ -326,11 +323,7 @@ fn wanted_row(
 
 /// A destination however it is written; for rows, with the table that they go to.
 fn destination(url: &str, table: Option<&str>) -> Result<Destination> {
-    let destination = publish::parse_destination(url).map_err(Error::user)?;
-    Ok(match table {
-        Some(table) => destination.with_table(table),
-        None => destination,
-    })
+    publish::parse_place(url, table).map_err(Error::user)
 }
 
 enum Known<'a> {

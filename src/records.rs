@@ -146,7 +146,7 @@ impl Records {
     pub fn open(cache: &Path) -> Result<(Records, Option<String>)> {
         let path = cache.join("records.db");
         if suspicion(&path).exists() {
-            let (records, told) = Records::anew(&path, "it turned out damaged when it was read")?;
+            let (records, told) = Records::anew(&path, FOUND_DAMAGED)?;
             return Ok((records, Some(told)));
         }
         match Records::try_open(&path) {
@@ -187,8 +187,7 @@ impl Records {
 
     /// Sets these records aside if they are damaged; returns new ones and what to say of it.
     pub fn replaced(self) -> Result<std::result::Result<(Records, String), Records>> {
-        let suspected = || "it turned out damaged when it was read".to_owned();
-        let suspected = suspicion(&self.path).exists().then(suspected);
+        let suspected = suspicion(&self.path).exists().then(|| FOUND_DAMAGED.to_owned());
         let Some(problem) = suspected.or_else(|| self.damage()) else { return Ok(Err(self)) };
         let path = self.path.clone();
         drop(self);
@@ -203,9 +202,8 @@ impl Records {
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if version == 0 {
             // At once with the tables: a kill in between would leave them without a version.
-            let whole =
-                SCHEMA.replace("COMMIT;", &format!("PRAGMA user_version = {VERSION};\nCOMMIT;"));
-            connection.execute_batch(&whole)?;
+            let version = format!("PRAGMA user_version = {VERSION};");
+            connection.execute_batch(&format!("BEGIN;{SCHEMA}{version}COMMIT;"))?;
         } else if version != VERSION {
             return Err(rusqlite::Error::SqliteFailure(
                 rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB),
@@ -661,7 +659,6 @@ impl Writer<'_> {
 }
 
 const SCHEMA: &str = "
-BEGIN;
 CREATE TABLE target (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE made (fingerprint BLOB UNIQUE NOT NULL, by_bytes BLOB NOT NULL, made BLOB NOT NULL, at INTEGER NOT NULL);
 CREATE INDEX made_by_bytes ON made (by_bytes);
@@ -673,7 +670,6 @@ CREATE TABLE input (path TEXT PRIMARY KEY, memo BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE cost (identity TEXT PRIMARY KEY, startup REAL NOT NULL, each REAL NOT NULL, runs INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE publish (name TEXT PRIMARY KEY, settled BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE run (id TEXT PRIMARY KEY, rule TEXT NOT NULL, command TEXT NOT NULL, targets INTEGER NOT NULL, started INTEGER NOT NULL, milliseconds INTEGER NOT NULL, exit TEXT NOT NULL);
-COMMIT;
 ";
 
 fn packed<T: Serialize>(value: &T) -> rusqlite::Result<Vec<u8>> {
@@ -686,6 +682,8 @@ fn packed<T: Serialize>(value: &T) -> rusqlite::Result<Vec<u8>> {
 fn suspicion(path: &Path) -> PathBuf {
     path.with_extension("db-damaged")
 }
+
+const FOUND_DAMAGED: &str = "it turned out damaged when it was read";
 
 fn failed(path: &Path, problem: &rusqlite::Error) -> Error {
     if is_damage(problem) {

@@ -5,6 +5,7 @@
 use super::restore::{Placement, Write, place};
 use super::{End, Loop};
 use crate::collect::{Collected, Expected};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::{Ending, Event};
 use crate::facts::{self};
@@ -73,12 +74,9 @@ impl<'a> Loop<'a, '_> {
             match collected {
                 Collected::Made(made) if findings.is_empty() => {
                     let made = self.first_made(target, &expected, made)?;
-                    same &= self.content_before(target, group).is_some_and(|before| {
-                        before.len() == made.outputs.len()
-                            && before.iter().zip(&made.outputs).all(|(b, m)| {
-                                b.as_ref().map(|o| o.content) == m.as_ref().map(|o| o.content)
-                            })
-                    });
+                    same &= self
+                        .content_before(target, group)
+                        .is_some_and(|before| contents(before).eq(contents(&made.outputs)));
                     let judgement = plan::Judgement {
                         verdict: Verdict::Fresh,
                         fingerprint: Some(expected.fingerprint),
@@ -163,9 +161,8 @@ impl<'a> Loop<'a, '_> {
 
     /// Tells that what was made of a target, or was kept of it, could not be put in place.
     pub(super) fn not_placed(&mut self, target: Target, error: &Error) {
-        let mut lines = error.causes.clone();
-        lines.extend(error.hints.iter().map(|hint| format!("hint: {hint}")));
-        self.tell_target(target, Ending::Failed, Some(error.message.clone()), lines);
+        let message = error.message.clone();
+        self.tell_target(target, Ending::Failed, Some(message), error.details());
     }
 
     fn tell_moved(&mut self, target: Target, moved: &str) {
@@ -204,13 +201,8 @@ impl<'a> Loop<'a, '_> {
     /// first is kept, if the cache has all of it still: readers and destinations know that one.
     fn first_made(&mut self, target: Target, expected: &Expected, made: Made) -> Result<Made> {
         let Some(before) = self.records.made(&expected.fingerprint)? else { return Ok(made) };
-        let differs = before.judged == made.judged
-            && before
-                .outputs
-                .iter()
-                .zip(&made.outputs)
-                .any(|(b, m)| b.as_ref().map(|o| o.content) != m.as_ref().map(|o| o.content));
-        if !differs {
+        let same = contents(&before.outputs).eq(contents(&made.outputs));
+        if same || before.judged != made.judged {
             return Ok(made);
         }
         let mut whole = true;
@@ -364,4 +356,11 @@ impl<'a> Loop<'a, '_> {
         let path = graph.output_path(target, graph.rule(target.rule).primary());
         self.tell(Event::Target { target: graph.label(target), path, ending, message, lines });
     }
+}
+
+/// The contents of outputs, in their order; none for one that was not made.
+fn contents(
+    outputs: &[Option<records::MadeOutput>],
+) -> impl Iterator<Item = Option<Digest>> + use<'_> {
+    outputs.iter().map(|output| output.as_ref().map(|output| output.content))
 }

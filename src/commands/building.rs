@@ -250,8 +250,7 @@ fn publish_all(
             Err(_) if stop.is_raised() => return None,
             Err(error) => {
                 failed += 1;
-                let mut lines = error.causes.clone();
-                lines.extend(error.hints.iter().map(|hint| format!("hint: {hint}")));
+                let lines = error.details();
                 let message = format!("publish `{}` failed: {}", publish.name, error.message);
                 report.event(&Event::Problem { message, lines });
             }

@@ -147,6 +147,15 @@ impl Destination {
     }
 }
 
+/// Reads a destination's URL; for rows, with the table that they go to if it names none.
+pub fn parse_place(url: &str, table: Option<&str>) -> Result<Destination, String> {
+    let destination = parse_destination(url)?;
+    Ok(match table {
+        Some(table) => destination.with_table(table),
+        None => destination,
+    })
+}
+
 /// A table's name that SQLite takes and that is not one of jheem's own.
 pub fn check_table(name: &str) -> Result<(), String> {
     let lower = name.to_ascii_lowercase();

@@ -21,7 +21,7 @@ pub mod wanted;
 
 pub use apply::{Done, Event, apply, look};
 pub use attribute::{Attribute, Item};
-pub use destination::{Destination, parse_destination};
+pub use destination::{Destination, parse_destination, parse_place};
 pub use place::{DriftKind, Place, open};
 pub use plan::{Action, PublishPlan, There, Why, plan};
 pub use verify::{Drift, verify};
