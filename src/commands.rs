@@ -6,7 +6,7 @@ use crate::job::Stop;
 use crate::objects::Objects;
 use crate::project::{self, Project};
 use crate::records::Records;
-use crate::selection::{self};
+use crate::selection::{self, Selection};
 use crate::session::{self, Look, Session, World};
 
 pub mod asking;
@@ -42,8 +42,11 @@ impl Reading {
         Ok(Reading { project, records, objects })
     }
 
-    fn look(&self, select: &Select, world: &World) -> Result<Session<'_>, Vec<Error>> {
-        let selection = selection::select(&self.project.graph, &select.request())?;
+    fn select(&self, select: &Select) -> Result<Selection, Vec<Error>> {
+        selection::select(&self.project.graph, &select.request())
+    }
+
+    fn look(&self, selection: Selection, world: &World) -> Result<Session<'_>, Vec<Error>> {
         let (records, objects) = (self.records.as_ref(), self.objects.as_ref());
         // Nothing is done here that Ctrl-C must not cut off as it is.
         let stop = Stop::default();

@@ -40,6 +40,25 @@ impl Selection {
         self.wanted[target.rule.0][target.cell]
     }
 
+    /// The same for a command that is about publishing: if no goal is a publish, rules and paths mean what publishes them.
+    pub fn publishing(mut self, graph: &Graph) -> Result<Selection, Error> {
+        if !self.publishes.contains(&true) {
+            for (publish, asked) in graph.publishes.iter().zip(&mut self.publishes) {
+                *asked = self.goals[publish.of.0].contains(&true);
+            }
+        }
+        if self.publishes.contains(&true) {
+            return Ok(self);
+        }
+        let names: Vec<String> =
+            graph.publishes.iter().map(|p| format!("`publish.{}`", p.name)).collect();
+        let error = Error::user("nothing publishes what was asked for");
+        Err(error.hint(match names.is_empty() {
+            true => "declare a `[publish.NAME]` in the Jheemfile".to_owned(),
+            false => format!("the Jheemfile declares {}", names.join(", ")),
+        }))
+    }
+
     /// All wanted targets in topological order.
     pub fn targets(&self) -> impl Iterator<Item = Target> + '_ {
         self.wanted.iter().enumerate().flat_map(|(rule, cells)| {

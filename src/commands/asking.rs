@@ -41,11 +41,13 @@ impl Default for PlanAs<'_> {
 pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let session = reading.look(select, &world)?;
     let graph = &reading.project.graph;
+    let mut selection = reading.select(select)?;
     if asked.reach == Reach::All {
-        refuse_remote(graph, &session.selection).map_err(one)?;
+        selection = selection.publishing(graph).map_err(one)?;
+        refuse_remote(graph, &selection).map_err(one)?;
     }
+    let session = reading.look(selection, &world)?;
     let shelf = Stored { objects: reading.objects.as_ref() };
     let judge = session.judge(&shelf);
     for message in notes(&session) {
@@ -234,7 +236,7 @@ fn write_batches_with(
 pub fn why(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let session = reading.look(select, &world)?;
+    let session = reading.look(reading.select(select)?, &world)?;
     let graph = &reading.project.graph;
     let shelf = Stored { objects: reading.objects.as_ref() };
     let judge = session.judge(&shelf);
@@ -338,9 +340,10 @@ pub fn graph(global: &Global, report: &mut Report) -> Outcomes {
 pub fn verify(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let session = reading.look(select, &world)?;
     let graph = &reading.project.graph;
-    refuse_remote(graph, &session.selection).map_err(one)?;
+    let selection = reading.select(select)?.publishing(graph).map_err(one)?;
+    refuse_remote(graph, &selection).map_err(one)?;
+    let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
     let found = publish_source(&reading, &session, &nothing).verify().map_err(one)?;
     for drift in &found {

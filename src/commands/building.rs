@@ -41,8 +41,9 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     }
     let begun = Instant::now();
     let project = open(global)?;
-    let selection = selection::select(&project.graph, &args.select.request())?;
+    let mut selection = selection::select(&project.graph, &args.select.request())?;
     if reach == Reach::All {
+        selection = selection.publishing(&project.graph).map_err(one)?;
         refuse_remote(&project.graph, &selection).map_err(one)?;
     }
     let patience = if args.no_wait { Patience::GiveUp } else { Patience::Wait };

@@ -105,6 +105,8 @@ pub enum DriftKind {
     Foreign,
     /// In the manifest, published by no target.
     Orphaned,
+    /// Nothing is in the manifest, or there is none: told of the destination, not of a key.
+    Unpublished,
 }
 
 /// A place of objects.

@@ -21,6 +21,16 @@ pub enum There {
     Rows(RowsThere),
 }
 
+impl There {
+    /// Whether nothing is published, and nothing was begun.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            There::Objects(there) => there.entries.is_empty() && there.recovered.is_empty(),
+            There::Rows(there) => there.entries.is_empty(),
+        }
+    }
+}
+
 /// Why something that is published is written again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Why {

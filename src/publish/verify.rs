@@ -41,6 +41,9 @@ pub fn verify(
     let mut all: Vec<Drift> = found.into_iter().map(|(key, kind)| drift(key, kind)).collect();
     let orphans = orphans(destination, &there, declared);
     all.extend(orphans.into_iter().map(|orphan| drift(orphan.key, DriftKind::Orphaned)));
+    if there.is_empty() && (declared.any)(destination) {
+        all.push(drift(String::new(), DriftKind::Unpublished));
+    }
     all.sort();
     Ok(all)
 }

@@ -122,4 +122,6 @@ pub struct Declared<'a> {
     pub object: &'a (dyn Fn(&Destination, &str) -> bool + Sync),
     /// Whether a target that is not absent publishes a row under this key there.
     pub row: &'a (dyn Fn(&Destination, &RowKey) -> bool + Sync),
+    /// Whether anything is published there.
+    pub any: &'a (dyn Fn(&Destination) -> bool + Sync),
 }

@@ -41,7 +41,8 @@ impl DeclaredKeys {
         let object =
             |d: &Destination, key: &str| at(d).is_some_and(|keys| keys.objects.contains(key));
         let row = |d: &Destination, key: &RowKey| at(d).is_some_and(|keys| keys.rows.contains(key));
-        ask(&Declared { object: &object, row: &row })
+        let any = |d: &Destination| at(d).is_some();
+        ask(&Declared { object: &object, row: &row, any: &any })
     }
 }
 

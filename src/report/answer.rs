@@ -109,7 +109,7 @@ impl<'a> Answer<'a> {
     pub fn drift(drift: &'a Drift) -> Answer<'a> {
         let (published, found) = match &drift.kind {
             DriftKind::Changed { published, found } => (Some(published), Some(found)),
-            DriftKind::Missing | DriftKind::Foreign | DriftKind::Orphaned => (None, None),
+            _ => (None, None),
         };
         Answer::Drift {
             destination: drift.destination.to_string(),
@@ -169,5 +169,6 @@ pub fn drift_word(kind: &DriftKind) -> &'static str {
         DriftKind::Changed { .. } => "changed",
         DriftKind::Foreign => "foreign",
         DriftKind::Orphaned => "orphaned",
+        DriftKind::Unpublished => "unpublished",
     }
 }

@@ -424,6 +424,48 @@ fn verify_finds_what_differs_at_a_destination() {
 }
 
 #[test]
+fn verify_misses_a_destination_that_is_gone_whole() {
+    let project = published();
+    let unpublished = |of: &str| {
+        let ran = project.jheem(&format!("verify --format json {of}")).code(1);
+        let found = ran.events().into_iter().filter(|e| e["event"] == "drift");
+        let mut found: Vec<String> =
+            found.map(|e| format!("{} {}", e["kind"], e["destination"])).collect();
+        found.sort();
+        found
+    };
+    let site = r#""unpublished" "file:site""#;
+    let rows = ["old_plots", "plots"]
+        .map(|table| format!(r#""unpublished" "sqlite:site/plots.db#{table}""#));
+    assert_eq!(unpublished(""), [site, &rows[0], &rows[1]], "nothing was published yet");
+    project.build("").success();
+    project.jheem("verify").success();
+    std::fs::remove_file(project.path("site/plots.db")).unwrap();
+    assert_eq!(unpublished(""), rows);
+    std::fs::remove_dir_all(project.path("site")).unwrap();
+    assert_eq!(unpublished(""), [site, &rows[0], &rows[1]]);
+    assert_eq!(unpublished("publish.old"), [&*rows[0]]);
+    counts(project.build("").success(), 6, 12);
+    project.jheem("verify").success();
+}
+
+#[test]
+fn publish_and_verify_take_rules_and_paths_as_goals() {
+    let project = published();
+    let ran = project.jheem("publish --format json plots/A/x.json").success();
+    counts(ran, 1, 2);
+    project.write("site/github_actions_integration/A/x.json", "edited");
+    project.jheem("verify plot.p").code(1).says("changed");
+    project.jheem("verify plots/A/x.json").code(1).says("changed");
+    let text = project.read("Jheemfile.toml");
+    project.write("Jheemfile.toml", &text[..text.find("[publish.site]").unwrap()]);
+    for command in ["verify", "publish plot.p", "publish --dry-run"] {
+        let ran = project.jheem(command).code(2).says("nothing publishes what was asked for");
+        ran.says("hint: declare a `[publish.NAME]`");
+    }
+}
+
+#[test]
 fn remote_destinations_are_asked_for_by_publish_alone_and_are_not_there_yet() {
     let project = published();
     project.change("to = \"file:site\"", "to = \"s3://jheem-test-tiny-bucket/prefix\"");

@@ -194,8 +194,11 @@ fn what_no_target_publishes_any_more_is_reported_and_left_where_it_is() {
     project.publish(&two());
     let only = &two()[..1];
     let (key, row_key) = (only[0].key(), only[0].row_key());
-    let declared =
-        Declared { object: &|_, wanted| wanted == key, row: &|_, wanted| *wanted == row_key };
+    let declared = Declared {
+        object: &|_, wanted| wanted == key,
+        row: &|_, wanted| *wanted == row_key,
+        any: &|_| true,
+    };
     let wanted = project.wanted(only);
     let there = look(&wanted, &open(&project.root, &wanted.destinations).unwrap()).unwrap();
     let plan = plan(&wanted, &there, &declared);
