@@ -446,6 +446,8 @@ impl Rule {
 pub struct Publish {
     pub name: String,
     pub of: RuleId,
+    /// Where the manifest of remote destinations is kept, if not with the objects.
+    pub manifest: Option<String>,
     pub objects: Vec<PublishObject>,
     pub rows: Vec<PublishRow>,
     pub span: Span,
@@ -468,6 +470,8 @@ pub struct PublishObject {
 pub struct PublishRow {
     pub output: usize,
     pub to: String,
+    /// Whether rows of a remote table are written one by one.
+    pub one_by_one: bool,
     /// Index into `Publish::objects` of the object of the same output.
     pub object: Option<usize>,
     pub hash: (String, Attribute),

@@ -28,6 +28,9 @@ pub mod moments;
 pub mod places;
 pub mod template;
 
+// Who is asked over the network.
+pub mod aws;
+
 // Contents, runs and stats; the Jheemfile as it is written.
 pub mod content;
 pub mod job;

@@ -1,4 +1,4 @@
-//! What this machine has: how much memory runs may declare in all.
+//! What this machine has and is: how much memory runs may declare in all, and who publishes from here.
 
 /// Bytes of memory of this machine.
 #[cfg(target_os = "linux")]
@@ -13,4 +13,14 @@ pub fn memory() -> u64 {
 #[cfg(not(target_os = "linux"))]
 pub fn memory() -> u64 {
     u64::MAX
+}
+
+/// Whoever publishes from a project on this machine, by the name of its cache: one jheem at a time, for the project is locked.
+///
+/// Another boot is another one, so that machines which look alike are told apart.
+pub fn publisher(project: &str) -> String {
+    let names = rustix::system::uname();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot = boot.get(..8).unwrap_or("unknown");
+    format!("{} (boot {boot}, project {project})", names.nodename().to_string_lossy())
 }

@@ -388,6 +388,8 @@ pub struct Publish {
     pub name: At<String>,
     /// The rule whose outputs are published.
     pub of: At<RuleName>,
+    /// Where the manifest of remote destinations is kept.
+    pub manifest: Option<At<String>>,
     /// By the name of the output.
     pub objects: BTreeMap<String, PublishObject>,
     /// By the name of the output whose object they register.
@@ -415,6 +417,8 @@ pub struct PublishRow {
     pub output: At<String>,
     /// A destination URL: `sqlite:FILE#TABLE` or `dynamodb://TABLE`.
     pub to: At<String>,
+    /// Whether rows of a remote table are written one by one.
+    pub one_by_one: bool,
     /// `hash = { NAME = "…" }`
     pub hash: (String, At<Attribute>),
     /// `range = { NAME = "…" }`

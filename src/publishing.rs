@@ -6,15 +6,18 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::aws::Aws;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::PlannedPublish;
 use crate::graph::{Graph, Publish, PublishObject, PublishRow, Target};
+use crate::machine;
 use crate::memo::{Disk as _, RealDisk};
 use crate::objects::Objects;
 use crate::plan::{self, Board, Verdict};
+use crate::project::Project;
 use crate::publish::{
-    self, Destination, Drift, Headers, Place, PublishPlan, There, Wanted, WantedObject, WantedRow,
+    self, Destination, Drift, Headers, Keeping, Place, PublishPlan, There, Wanted, WantedObject, WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
@@ -35,6 +38,9 @@ pub struct Source<'a> {
     last: &'a HashMap<Key, Record>,
     objects: &'a Objects,
     root: &'a Path,
+    aws: &'a Aws,
+    /// Who publishes.
+    holder: String,
     /// What `{now}` stands for.
     now: String,
     /// Worked out when first needed: both go over every cell of every publish.
@@ -66,16 +72,24 @@ pub enum Reach {
 impl<'a> Source<'a> {
     /// `now` is what `{now}` stands for.
     pub fn new(
-        graph: &'a Graph,
+        project: &'a Project,
         selection: &'a Selection,
         board: &'a Board,
         last: &'a HashMap<Key, Record>,
         objects: &'a Objects,
-        root: &'a Path,
+        aws: &'a Aws,
         now: String,
     ) -> Source<'a> {
         let (declared, states) = (OnceCell::new(), OnceCell::new());
-        Source { graph, selection, board, last, objects, root, now, declared, states }
+        let (graph, root) = (&project.graph, project.places.root.as_path());
+        let holder = machine::publisher(&project.places.owner);
+        Source { graph, selection, board, last, objects, root, aws, holder, now, declared, states }
+    }
+
+    /// What it takes to open a destination.
+    fn world(&self) -> publish::World<'_> {
+        let (root, aws) = (self.root, self.aws);
+        publish::World { root, aws, owner: &self.graph.project, holder: &self.holder }
     }
 
     /// The publishes that were asked for.
@@ -87,13 +101,27 @@ impl<'a> Source<'a> {
 
     /// Prepares a publish: looks at its destinations and plans; writes nothing.
     ///
-    /// None if all of its destinations are out of reach.
-    pub fn prepare(&self, publish: &Publish, reach: Reach) -> Result<Option<Prepared>> {
+    /// None if all of its destinations are out of reach. With `wait`, others that publish there are
+    /// waited for, and it tells of them.
+    pub fn prepare(
+        &self,
+        publish: &Publish,
+        reach: Reach,
+        wait: Option<&mut dyn FnMut(String)>,
+    ) -> Result<Option<Prepared>> {
         let (wanted, undecided) = self.wanted(publish, reach)?;
         if wanted.destinations.is_empty() {
             return Ok(None);
         }
-        let places = publish::open(self.root, &wanted.destinations)?;
+        let places = publish::open(&self.world(), &wanted.destinations)?;
+        if let Some(say) = wait {
+            for place in &places {
+                match place {
+                    Place::Objects(place) => place.wait(say)?,
+                    Place::Rows(place) => place.wait(say)?,
+                }
+            }
+        }
         let seen = RealDisk.now();
         let watched = settled::watch(self.root, &wanted, &places)?;
         let there = publish::look(&wanted, &places)?;
@@ -137,17 +165,18 @@ impl<'a> Source<'a> {
         let mut destinations: Vec<Destination> = Vec::new();
         for publish in self.publishes() {
             let outputs = &self.graph.rule(publish.of).outputs;
+            let keeping = keeping(publish)?;
             let objects = publish.objects.iter().map(|o| destination(&o.to, None));
             let rows =
                 publish.rows.iter().map(|r| destination(&r.to, Some(&outputs[r.output].name)));
             for found in objects.chain(rows) {
-                let found = found?;
+                let found = kept(found?, keeping.as_ref());
                 if !destinations.contains(&found) {
                     destinations.push(found);
                 }
             }
         }
-        let places = publish::open(self.root, &destinations)?;
+        let places = publish::open(&self.world(), &destinations)?;
         let mut drift = Vec::new();
         for (destination, place) in destinations.iter().zip(&places) {
             let found = self.declared().asked(|declared| {
@@ -174,16 +203,19 @@ impl<'a> Source<'a> {
             rows: Vec::new(),
             refused: Vec::new(),
         };
-        let mut places = Places { wanted: &mut wanted, reach };
+        let mut places = Places { wanted: &mut wanted, reach, keeping: keeping(publish)? };
         let object_places: Vec<Option<usize>> =
-            publish.objects.iter().map(|o| places.index(&o.to, None)).collect::<Result<_>>()?;
+            publish.objects.iter().map(|o| places.index(destination(&o.to, None)?)).collect::<Result<_>>()?;
         let row_places: Vec<Option<usize>> = publish
             .rows
             .iter()
             .map(|row| match row.object {
                 // A row never stands without its object: if that is out of reach, so is the row.
                 Some(object) if object_places[object].is_none() => Ok(None),
-                _ => places.index(&row.to, Some(&rule.outputs[row.output].name)),
+                _ => {
+                    let to = destination(&row.to, Some(&rule.outputs[row.output].name))?;
+                    places.index(to.one_by_one(row.one_by_one))
+                }
             })
             .collect::<Result<_>>()?;
         let mut undecided = 0;
@@ -326,6 +358,24 @@ fn destination(url: &str, table: Option<&str>) -> Result<Destination> {
     publish::parse_place(url, table).map_err(Error::user)
 }
 
+/// Where a publish keeps its manifest: where it says, or else with its objects, or nowhere remote.
+fn keeping(publish: &Publish) -> Result<Option<Keeping>> {
+    let said = publish.manifest.iter();
+    for url in said.chain(publish.objects.iter().map(|object| &object.to)) {
+        if let Destination::S3 { keeping, .. } = destination(url, None)? {
+            return Ok(Some(keeping));
+        }
+    }
+    Ok(None)
+}
+
+fn kept(destination: Destination, keeping: Option<&Keeping>) -> Destination {
+    match keeping {
+        Some(keeping) => destination.kept_at(keeping),
+        None => destination,
+    }
+}
+
 enum Known<'a> {
     Made(&'a Made),
     Nothing,
@@ -336,11 +386,12 @@ enum Known<'a> {
 struct Places<'a> {
     wanted: &'a mut Wanted,
     reach: Reach,
+    keeping: Option<Keeping>,
 }
 
 impl Places<'_> {
-    fn index(&mut self, url: &str, table: Option<&str>) -> Result<Option<usize>> {
-        let destination = destination(url, table)?;
+    fn index(&mut self, destination: Destination) -> Result<Option<usize>> {
+        let destination = kept(destination, self.keeping.as_ref());
         if self.reach == Reach::Local && !destination.is_local() {
             return Ok(None);
         }

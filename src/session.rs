@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use crate::aws::Aws;
 use crate::error::{Error, Result};
 use crate::execute::container::Containers;
 use crate::execute::daemon;
@@ -24,12 +25,13 @@ use crate::shelf::Stored;
 #[derive(Default)]
 pub struct World {
     pub programs: Processes,
+    pub aws: Aws,
     containers: OnceLock<std::result::Result<Containers, Error>>,
 }
 
 impl World {
     pub fn new() -> World {
-        World { programs: Processes, containers: OnceLock::new() }
+        World { programs: Processes, aws: Aws::new(), containers: OnceLock::new() }
     }
 
     /// The daemon, or why there is none.

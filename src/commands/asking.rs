@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::building::{notes, options, refuse_remote, remote};
+use super::building::{notes, options, remotes};
 use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::build;
+use crate::aws::Aws;
 use crate::cli::{BuildArgs, Global, Select};
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish};
@@ -45,7 +46,6 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     let mut selection = reading.select(select)?;
     if asked.reach == Reach::All {
         selection = selection.publishing(graph).map_err(one)?;
-        refuse_remote(graph, &selection).map_err(one)?;
     }
     let session = reading.look(selection, &world)?;
     let shelf = Stored { objects: reading.objects.as_ref() };
@@ -67,7 +67,7 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     if let Some(folder) = asked.write_batches {
         write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
     }
-    let publish = planned_publish(&reading, &session, asked.reach, report).map_err(one)?;
+    let publish = planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(WELL)
 }
@@ -77,14 +77,15 @@ fn planned_publish(
     reading: &Reading,
     session: &Session<'_>,
     reach: Reach,
+    aws: &Aws,
     report: &mut Report,
 ) -> Result<PlannedPublish> {
     let mut sum = PlannedPublish::default();
     let nothing = Objects::read_only(&reading.project.places.cache);
-    let source = publish_source(reading, session, &nothing);
+    let source = publish_source(reading, session, &nothing, aws);
     for publish in source.publishes() {
         if reach == Reach::Local
-            && let Some(url) = remote(publish)
+            && let Some(url) = remotes(publish).next()
         {
             let message = format!(
                 "`publish.{}` goes to `{url}`, where only `jheem publish` looks and writes",
@@ -103,7 +104,7 @@ fn planned_publish(
             sum.orphaned += known.orphaned;
             continue;
         }
-        if let Some(prepared) = source.prepare(publish, reach)? {
+        if let Some(prepared) = source.prepare(publish, reach, None)? {
             let counts = prepared.counts();
             if !prepared.plan.refused.is_empty() {
                 let message = format!("`publish.{}` would be refused", publish.name);
@@ -342,10 +343,9 @@ pub fn verify(global: &Global, select: &Select, report: &mut Report) -> Outcomes
     let world = World::new();
     let graph = &reading.project.graph;
     let selection = reading.select(select)?.publishing(graph).map_err(one)?;
-    refuse_remote(graph, &selection).map_err(one)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
-    let found = publish_source(&reading, &session, &nothing).verify().map_err(one)?;
+    let found = publish_source(&reading, &session, &nothing, &world.aws).verify().map_err(one)?;
     for drift in &found {
         report.drift(drift);
     }
@@ -358,14 +358,15 @@ fn publish_source<'a>(
     reading: &'a Reading,
     session: &'a Session<'_>,
     nothing: &'a Objects,
+    aws: &'a Aws,
 ) -> Source<'a> {
     Source::new(
-        &reading.project.graph,
+        &reading.project,
         &session.selection,
         &session.board,
         &session.last,
         reading.objects.as_ref().unwrap_or(nothing),
-        &reading.project.places.root,
+        aws,
         clock::rfc3339(clock::now()),
     )
 }

@@ -1,5 +1,6 @@
 //! `build` and `publish`: the one way through, from the lock to the last event.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -44,13 +45,17 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let mut selection = selection::select(&project.graph, &args.select.request())?;
     if reach == Reach::All {
         selection = selection.publishing(&project.graph).map_err(one)?;
-        refuse_remote(&project.graph, &selection).map_err(one)?;
     }
     let patience = if args.no_wait { Patience::GiveUp } else { Patience::Wait };
     let _lock =
         project::lock(&project.places, patience, &mut |line| report.say(&line)).map_err(one)?;
     let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
+    if reach == Reach::All
+        && let Some(message) = publishing_as(&project.graph, &selection, &world).map_err(one)?
+    {
+        report.event(&Event::Note { message });
+    }
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
     if let Some(message) = told {
@@ -114,8 +119,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let published = |target: Target| {
         let look = || {
             let board = Board::new(graph);
-            let root = &project.places.root;
-            Source::new(graph, &selection, &board, &last, &objects, root, String::new())
+            Source::new(&project, &selection, &board, &last, &objects, &world.aws, String::new())
                 .known_at_destinations()
         };
         known.get_or_init(look).contains(&target)
@@ -157,8 +161,8 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let mut stopped = done.stopped;
     if !stopped {
         let now = clock::rfc3339(clock::now());
-        let root = &project.places.root;
-        let source = Source::new(graph, &selection, &done.board, &last, &objects, root, now);
+        let aws = &world.aws;
+        let source = Source::new(&project, &selection, &done.board, &last, &objects, aws, now);
         match publish_all(&source, reach, &mut records, &stop, &mut published, report) {
             Some(failed) => problems += failed,
             None => stopped = true,
@@ -225,7 +229,7 @@ fn publish_all(
         if stop.is_raised() {
             return None;
         }
-        match publish_one(source, publish, reach, records, stop, published) {
+        match publish_one(source, publish, reach, records, stop, published, report) {
             Ok(None) => {}
             Ok(Some((done, orphaned))) => {
                 if orphaned > 0 {
@@ -270,13 +274,14 @@ fn publish_one(
     records: &mut Records,
     stop: &Arc<Stop>,
     published: &mut PublishedCounts,
+    report: &mut Report,
 ) -> Result<Option<(Done, usize)>> {
     if let Some(known) = records.settled(&publish.name)?
         && source.still_settled(publish, reach, &known)
     {
         return Ok(Some((Done::default(), known.orphaned)));
     }
-    let Some(mut prepared) = source.prepare(publish, reach)? else { return Ok(None) };
+    let Some(mut prepared) = source.prepare(publish, reach, Some(&mut |message| report.event(&Event::Note { message })))? else { return Ok(None) };
     prepared.places = stoppable(prepared.places, stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {
@@ -292,30 +297,30 @@ fn publish_one(
     Ok(Some((done, prepared.plan.orphans.len())))
 }
 
-/// The first of a publish's destinations that is not on this machine.
-pub(super) fn remote(publish: &Publish) -> Option<&str> {
+/// Those of a publish's destinations that are not on this machine.
+pub(super) fn remotes(publish: &Publish) -> impl Iterator<Item = &str> {
     let urls = publish.objects.iter().map(|o| &o.to).chain(publish.rows.iter().map(|r| &r.to));
     urls.map(String::as_str)
-        .find(|url| crate::publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
+        .filter(|url| crate::publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
-/// Remote destinations are not built yet; better said before anything runs.
-pub(super) fn refuse_remote(graph: &Graph, selection: &Selection) -> Result<()> {
-    for (index, publish) in graph.publishes.iter().enumerate() {
-        if !selection.publishes[index] {
-            continue;
-        }
-        let urls = publish.objects.iter().map(|o| (&o.to, &o.span));
-        for (url, span) in urls.chain(publish.rows.iter().map(|r| (&r.to, &r.span))) {
-            let destination = crate::publish::parse_destination(url).map_err(Error::user)?;
-            if !destination.is_local() {
-                return Err(Error::unsupported(format!("publishing to `{url}` is not built yet"))
-                    .at(&graph.source, span.clone())
-                    .hint("choose a profile whose destinations are `file:` and `sqlite:`"));
-            }
-        }
+/// Who publishes to which remote destinations, asked before anything runs; none if all are on this machine.
+fn publishing_as(graph: &Graph, selection: &Selection, world: &World) -> Result<Option<String>> {
+    let asked = graph.publishes.iter().zip(&selection.publishes).filter(|(_, asked)| **asked);
+    let urls: BTreeSet<&str> = asked.flat_map(|(publish, _)| remotes(publish)).collect();
+    if urls.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let aws = world.aws.connect()?;
+    let identity = aws.identity()?;
+    let urls: Vec<String> = urls.into_iter().map(|url| format!("`{url}`")).collect();
+    Ok(Some(format!(
+        "publishing to {} as {} (account {}, region {})",
+        urls.join(", "),
+        identity.arn,
+        identity.account,
+        aws.region()
+    )))
 }
 
 pub(super) fn options(args: &BuildArgs) -> Options {

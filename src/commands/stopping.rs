@@ -62,8 +62,12 @@ struct StoppablePlace {
 }
 
 impl ObjectPlace for StoppablePlace {
-    fn read(&self, owner: &str, keys: &[&str]) -> Result<ObjectsThere> {
-        self.inner.read(owner, keys)
+    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
+        self.inner.read(owner, wanted)
+    }
+
+    fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {
+        self.inner.wait(say)
     }
 
     fn watched(&self, owner: &str, keys: &[&str]) -> Option<BTreeSet<PathBuf>> {

@@ -78,6 +78,13 @@ impl Expansion<'_> {
             }
             let fields = [&hash.1].into_iter().chain(item.values()).chain(uncompared.values());
             let speaks = fields.into_iter().any(Attribute::speaks_of_object);
+            let kept = written.manifest.iter().chain(written.objects.values().map(|o| &o.to));
+            let is_remote = row.to.value.starts_with("dynamodb:");
+            if is_remote && !kept.into_iter().any(|to| to.value.starts_with("s3:")) {
+                let error = Error::user("nothing says where the manifest of these rows is kept")
+                    .hint("give the publish a `manifest = \"s3://BUCKET/PREFIX\"`: the table holds rows alone");
+                self.error(&row.to.span, error);
+            }
             // An object that is missing here may be one that has a mistake.
             let all = objects.len() == written.objects.len();
             if object.is_none() && speaks && all && !self.manifest.broken.has(&header) {
@@ -94,6 +101,7 @@ impl Expansion<'_> {
             rows.push(PublishRow {
                 output,
                 to: row.to.value.clone(),
+                one_by_one: row.one_by_one,
                 object,
                 hash,
                 range,
@@ -113,7 +121,8 @@ impl Expansion<'_> {
             self.broken.add(header);
         }
         let span = written.name.span.clone();
-        Some(Publish { name: written.name.value.clone(), of, objects, rows, span })
+        let manifest = written.manifest.as_ref().map(|manifest| manifest.value.clone());
+        Some(Publish { name: written.name.value.clone(), of, manifest, objects, rows, span })
     }
 
     pub(super) fn published_output(&mut self, name: &At<String>, rule: &Rule) -> Option<usize> {

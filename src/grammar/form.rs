@@ -77,6 +77,8 @@ pub enum Form {
     ObjectUrl,
     /// Where rows go.
     RowUrl,
+    /// A place in a bucket.
+    BucketUrl,
     /// Where an input comes from, with holes.
     SourceUrl,
     /// The value of an HTTP header.
@@ -261,6 +263,12 @@ impl Form {
                 Some("^(file:[^\\x00-\\x1f\\x7f]+|s3://[a-z0-9.-]{3,63}(/[^\\x00-\\x1f\\x7f]*)?)$"),
                 "file:site` or `s3://bucket/prefix",
             ),
+            Form::BucketUrl => words(
+                "a place in a bucket",
+                "places in buckets",
+                Some("^s3://[a-z0-9.-]{3,63}(/[^\\x00-\\x1f\\x7f]*)?$"),
+                "s3://bucket/prefix",
+            ),
             Form::RowUrl => words(
                 "a destination of rows",
                 "destinations of rows",
@@ -362,7 +370,7 @@ impl Form {
             Form::ValuesPointer => Form::Pointer.check(text).and_then(|()| values_pointer(text)),
             Form::Size => size(text).map(drop),
             Form::Time | Form::Wait => duration(text).map(drop),
-            Form::ObjectUrl | Form::RowUrl => destination(text),
+            Form::ObjectUrl | Form::RowUrl | Form::BucketUrl => destination(text),
             _ => Ok(()),
         }
     }

@@ -16,6 +16,13 @@ pub(super) static PUBLISH: Table = Table {
         )
         .required(),
         key(
+            "manifest",
+            Shape::Text(Form::BucketUrl),
+            "Where the manifest of remote destinations is kept, `s3://BUCKET/PREFIX`: without it, below the objects' own prefix, in `.jheem`. \
+             Rows of a DynamoDB table without objects in a bucket need it.",
+            r#"manifest = "s3://jheem-private/manifests""#,
+        ),
+        key(
             "object",
             Shape::Names(&Names { laid: Laid::OntoExisting, ..named(Shape::Table(&OBJECT)) }),
             "An object for every cell, by the name of the output that it holds.",
@@ -100,6 +107,12 @@ static ROW: Table = Table {
             r#"to = "dynamodb://jheem-test-tiny""#,
         )
         .required(),
+        key(
+            "write",
+            Shape::Word(&["batch", "put"]),
+            "How rows of a DynamoDB table are written: 25 in a request, or one by one with `PutItem` alone, where the account allows no more.",
+            r#"write = "put""#,
+        ),
         key(
             "hash",
             Shape::Names(&KEY_ATTRIBUTE),

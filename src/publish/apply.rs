@@ -16,8 +16,8 @@ use crate::moments::{self, Moment};
 use super::destination::Destination;
 use super::manifest::ObjectEntry;
 use super::place::{ObjectPut, ObjectWrite, ObjectsThere, Place, RowPut, RowWrite};
-use super::plan::{Action, Planned, PublishPlan, There, Why};
-use super::wanted::{RowKey, Wanted, WantedObject};
+use super::plan::{self, Action, Planned, PublishPlan, There, Why};
+use super::wanted::{Wanted, WantedObject, WantedRow};
 
 /// What happened, in the order in which it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,21 +53,29 @@ pub type Source<'a> = dyn Fn(&WantedObject) -> Result<PathBuf> + 'a;
 
 /// Reads what is published at each destination, as far as this publish wants to know. Writes nothing.
 pub fn look(wanted: &Wanted, places: &[Place]) -> Result<Vec<There>> {
+    let fresh: Vec<ObjectEntry> =
+        wanted.objects.iter().map(|object| plan::fresh(wanted, object)).collect();
     let mut there = Vec::new();
     for (index, place) in places.iter().enumerate() {
         there.push(match place {
             Place::Objects(place) => {
-                let mine = wanted.objects.iter().filter(|object| object.destination == index);
+                let all = wanted.objects.iter().zip(&fresh);
+                let mine = all.filter(|(object, _)| object.destination == index);
                 let destination = &wanted.destinations[index];
                 // A key that cannot stand there is refused by the plan, and not looked for.
-                let sound = mine.filter(|object| destination.check_key(&object.key).is_ok());
-                let keys: Vec<&str> = sound.map(|object| object.key.as_str()).collect();
-                There::Objects(place.read(&wanted.owner, &keys)?)
+                let sound = mine.filter(|(object, _)| destination.check_key(&object.key).is_ok());
+                let mine = sound.map(|(object, entry)| (object.key.clone(), entry.clone()));
+                There::Objects(place.read(&wanted.owner, &mine.collect())?)
             }
             Place::Rows(place) => {
                 let mine = wanted.rows.iter().filter(|row| row.destination == index);
-                let keys: Vec<&RowKey> = mine.map(|row| &row.key).collect();
-                There::Rows(place.read(&wanted.owner, &keys)?)
+                let entry = |row: &WantedRow| {
+                    let object = row.object.map(|at| (&wanted.objects[at], &fresh[at]));
+                    plan::fresh_row(wanted, row, object)
+                };
+                // One that cannot be filled in is refused by the plan.
+                let mine = mine.filter_map(|row| Some((row.key.clone(), entry(row).ok()?)));
+                There::Rows(place.read(&wanted.owner, &mine.collect())?)
             }
         });
     }
@@ -159,7 +167,7 @@ pub fn apply(
                 RowPut { key: &row.key, entry: &planned.entry, write }
             })
             .collect();
-        if puts.is_empty() {
+        if puts.is_empty() && !there.unfinished {
             continue;
         }
         place.publish(&wanted.owner, there, &puts, &mut |rows| {

@@ -17,7 +17,7 @@ use crate::moments::{self, Moment};
 
 use super::attribute::{Attribute, Item};
 use super::destination::Destination;
-use super::manifest::FORMAT;
+use super::manifest::{FORMAT, RowEntry};
 use super::place::{Claim, DriftKind, RowPlace, RowPut, RowWrite, RowsThere, key_part};
 use super::wanted::RowKey;
 
@@ -408,8 +408,9 @@ impl Database {
 type Drift = Vec<(RowKey, DriftKind)>;
 
 impl RowPlace for Database {
-    fn read(&self, owner: &str, keys: &[&RowKey]) -> Result<RowsThere> {
-        let there = self.reading(&|database| self.read_from(database, owner, keys))?;
+    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere> {
+        let keys: Vec<&RowKey> = wanted.keys().collect();
+        let there = self.reading(&|database| self.read_from(database, owner, &keys))?;
         Ok(there.unwrap_or_default())
     }
 

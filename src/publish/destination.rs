@@ -18,9 +18,31 @@ pub enum Destination {
     /// `sqlite:site/plots.db#table`: rows in a table of a database.
     Sqlite { path: String, table: Option<String> },
     /// `s3://bucket/prefix`: objects in a bucket.
-    S3 { bucket: String, prefix: String },
+    S3 { bucket: String, prefix: String, keeping: Keeping },
     /// `dynamodb://table`: rows in a table.
-    Dynamodb { table: String },
+    Dynamodb { table: String, keeping: Option<Keeping>, one_by_one: bool },
+}
+
+/// Where the manifest of a remote destination is kept: below a prefix of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Keeping {
+    pub bucket: String,
+    pub prefix: String,
+}
+
+impl Keeping {
+    /// Where an owner's texts are, without a slash at the end.
+    pub fn prefix(&self, owner: &str) -> String {
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        format!("{}{slash}{OWN_FOLDER}/{owner}", self.prefix)
+    }
+}
+
+impl fmt::Display for Keeping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let slash = if self.prefix.is_empty() { "" } else { "/" };
+        write!(f, "s3://{}{slash}{}", self.bucket, self.prefix)
+    }
 }
 
 /// Reads a destination's URL. The error is a fragment that names the URL.
@@ -54,14 +76,15 @@ pub fn parse_destination(url: &str) -> Result<Destination, String> {
         if !prefix.is_empty() && prefix.split('/').any(str::is_empty) {
             return Err(wrong("the prefix has an empty part"));
         }
-        return Ok(Destination::S3 { bucket: bucket.into(), prefix: prefix.into() });
+        let keeping = Keeping { bucket: bucket.into(), prefix: prefix.into() };
+        return Ok(Destination::S3 { bucket: bucket.into(), prefix: prefix.into(), keeping });
     }
     if let Some(table) = url.strip_prefix("dynamodb://") {
         let named = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         if table.len() < 3 || table.len() > 255 || !table.chars().all(named) {
             return Err(wrong("a table's name has 3 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`"));
         }
-        return Ok(Destination::Dynamodb { table: table.into() });
+        return Ok(Destination::Dynamodb { table: table.into(), keeping: None, one_by_one: false });
     }
     Err(wrong("it begins with none of `file:`, `sqlite:`, `s3://` and `dynamodb://`"))
 }
@@ -72,9 +95,11 @@ impl fmt::Display for Destination {
             Destination::File { folder } => write!(f, "file:{folder}"),
             Destination::Sqlite { path, table: None } => write!(f, "sqlite:{path}"),
             Destination::Sqlite { path, table: Some(table) } => write!(f, "sqlite:{path}#{table}"),
-            Destination::S3 { bucket, prefix } if prefix.is_empty() => write!(f, "s3://{bucket}"),
-            Destination::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
-            Destination::Dynamodb { table } => write!(f, "dynamodb://{table}"),
+            Destination::S3 { bucket, prefix, .. } if prefix.is_empty() => {
+                write!(f, "s3://{bucket}")
+            }
+            Destination::S3 { bucket, prefix, .. } => write!(f, "s3://{bucket}/{prefix}"),
+            Destination::Dynamodb { table, .. } => write!(f, "dynamodb://{table}"),
         }
     }
 }
@@ -85,6 +110,29 @@ impl Destination {
         match self {
             Destination::Sqlite { path, table: None } => {
                 Destination::Sqlite { path, table: Some(name.to_owned()) }
+            }
+            other => other,
+        }
+    }
+
+    /// The same destination with its manifest kept there, if it is remote.
+    pub fn kept_at(self, keeping: &Keeping) -> Destination {
+        match self {
+            Destination::S3 { bucket, prefix, .. } => {
+                Destination::S3 { bucket, prefix, keeping: keeping.clone() }
+            }
+            Destination::Dynamodb { table, one_by_one, .. } => {
+                Destination::Dynamodb { table, keeping: Some(keeping.clone()), one_by_one }
+            }
+            local => local,
+        }
+    }
+
+    /// The same destination written one row at a time, if it is a remote table.
+    pub fn one_by_one(self, one_by_one: bool) -> Destination {
+        match self {
+            Destination::Dynamodb { table, keeping, .. } => {
+                Destination::Dynamodb { table, keeping, one_by_one }
             }
             other => other,
         }
@@ -133,14 +181,11 @@ impl Destination {
             if part == "." || part == ".." {
                 return Err(format!("it has the part `{part}`"));
             }
-            if !matches!(self, Destination::File { .. }) {
-                continue;
-            }
-            if part.len() > 255 {
-                return Err("it has a part of more than 255 bytes".into());
-            }
             if index == 0 && part.eq_ignore_ascii_case(OWN_FOLDER) {
                 return Err(format!("`{OWN_FOLDER}` is jheem's own"));
+            }
+            if matches!(self, Destination::File { .. }) && part.len() > 255 {
+                return Err("it has a part of more than 255 bytes".into());
             }
         }
         Ok(())

@@ -240,7 +240,8 @@ impl Folder {
 }
 
 impl ObjectPlace for Folder {
-    fn read(&self, owner: &str, keys: &[&str]) -> Result<ObjectsThere> {
+    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
+        let keys: Vec<&str> = wanted.keys().map(String::as_str).collect();
         let (head, entries) = self.read_manifest(owner)?;
         let (intent, recovered) = match self.read_intent(owner)? {
             Some((digest, intent)) => (Some(digest), self.recover(&entries, &intent)?),

@@ -32,6 +32,9 @@ pub struct ObjectEntry {
     /// Metadata that is written with the headers but never compared.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub uncompared: BTreeMap<String, String>,
+    /// The version that the destination gave it, where it gives any (an ETag).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
 }
 
 impl ObjectEntry {

@@ -6,23 +6,26 @@
 //!
 //! `Wanted` says what should be there, `look` reads what is, `plan` compares them without looking by itself, `apply` writes.
 //! The manifest at each destination is the one memory of what is published: who owns a key, which content, bytes, headers and items.
-//! A place (`place`) is a small port; `folder` and `database` are the local ones. Knows nothing of rules, cells or runs.
+//! A place (`place`) is a small port; `folder` and `database` are the local ones, `bucket` and `table` the remote ones, whose manifests are in a `ledger`. Knows nothing of rules, cells or runs.
 
 pub mod apply;
 pub mod attribute;
+mod bucket;
 pub mod database;
 pub mod destination;
 pub mod folder;
+mod ledger;
 pub mod manifest;
 pub mod place;
 pub mod plan;
+mod table;
 pub mod verify;
 pub mod wanted;
 
 pub use apply::{Done, Event, apply, look};
 pub use attribute::{Attribute, Item};
-pub use destination::{Destination, parse_destination, parse_place};
-pub use place::{DriftKind, Place, open};
+pub use destination::{Destination, Keeping, parse_destination, parse_place};
+pub use place::{DriftKind, Place, World, open};
 pub use plan::{Action, PublishPlan, There, Why, plan};
 pub use verify::{Drift, verify};
 pub use wanted::{Declared, Headers, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};

@@ -1,19 +1,24 @@
 //! The ports to destinations: what a place of objects and a place of rows can do.
 //!
-//! A folder and a database stand behind them now; a bucket and a remote table fit the same operations.
+//! A folder and a database, a bucket and a remote table stand behind them.
 //! Nothing here knows what should be published or in which order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::aws::{Aws, dynamodb, s3};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 
 use super::attribute::Attribute;
+use super::bucket::{BucketPlace, BucketStore};
 use super::database::Database;
-use super::destination::{Destination, inside};
+use super::destination::{Destination, Keeping, inside};
 use super::folder::Folder;
+use super::ledger::Ledger;
 use super::manifest::{Head, ObjectEntry, RowEntry};
+use super::table::TablePlace;
 use super::wanted::RowKey;
 
 /// Who has a key that is not in the manifest of the owner who wants it.
@@ -50,6 +55,10 @@ pub struct RowsThere {
     /// The names and types (`S` or `N`) of the key, if the table exists.
     pub key: Option<Vec<(String, char)>>,
     pub entries: BTreeMap<RowKey, RowEntry>,
+    /// What a publish that did not end has put there, and the manifest does not know yet.
+    pub recovered: BTreeMap<RowKey, RowEntry>,
+    /// Whether a publish did not end.
+    pub unfinished: bool,
     /// Keys that are in the manifest but not there.
     pub missing: BTreeSet<RowKey>,
     /// Of the keys asked for and not in the manifest, those that someone else has.
@@ -111,8 +120,15 @@ pub enum DriftKind {
 
 /// A place of objects.
 pub trait ObjectPlace {
-    /// Reads what is published under this owner, and what is known of these keys. Writes nothing.
-    fn read(&self, owner: &str, keys: &[&str]) -> Result<ObjectsThere>;
+    /// Reads what is published under this owner, and what is known of the keys that are wanted. Writes nothing.
+    ///
+    /// What is there just as it is wanted need not be read, only known to be so.
+    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere>;
+
+    /// Waits until nobody else publishes here, where somebody could for long; says so.
+    fn wait(&self, _say: &mut dyn FnMut(String)) -> Result<()> {
+        Ok(())
+    }
 
     /// Files and folders of which one looks different when one of these keys appears or goes, or the manifest changes.
     ///
@@ -146,8 +162,15 @@ pub trait ObjectPublish {
 
 /// A place of rows.
 pub trait RowPlace {
-    /// Reads what is published under this owner, and what is known of these keys. Writes nothing.
-    fn read(&self, owner: &str, keys: &[&RowKey]) -> Result<RowsThere>;
+    /// Reads what is published under this owner, and what is known of the keys that are wanted. Writes nothing.
+    ///
+    /// What is there just as it is wanted need not be read, only known to be so.
+    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere>;
+
+    /// Waits until nobody else publishes here, where somebody could for long; says so.
+    fn wait(&self, _say: &mut dyn FnMut(String)) -> Result<()> {
+        Ok(())
+    }
 
     /// Files of which one looks different when the rows or their manifest change; none where only `read` tells.
     fn watched(&self) -> Option<BTreeSet<PathBuf>>;
@@ -173,15 +196,27 @@ pub enum Place {
     Rows(Box<dyn RowPlace>),
 }
 
-/// Opens destinations; paths are relative to the project's root. Nothing is read or written yet.
+/// What it takes to open a destination.
+pub struct World<'a> {
+    /// Where relative paths start.
+    pub root: &'a Path,
+    pub aws: &'a Aws,
+    /// Whose manifest is read.
+    pub owner: &'a str,
+    /// Who publishes: one jheem at a time can be this.
+    pub holder: &'a str,
+}
+
+/// Opens destinations. Nothing is read or written yet.
 ///
 /// Each place may be there only once, since a publish takes it for itself.
-pub fn open(root: &Path, destinations: &[Destination]) -> Result<Vec<Place>> {
+pub fn open(world: &World<'_>, destinations: &[Destination]) -> Result<Vec<Place>> {
     for (index, destination) in destinations.iter().enumerate() {
         if destinations[..index].contains(destination) {
             return Err(Error::bug(format!("`{destination}` is opened twice by one publish")));
         }
     }
+    let root = world.root;
     let databases: Vec<_> = destinations
         .iter()
         .filter_map(|destination| match destination {
@@ -189,6 +224,8 @@ pub fn open(root: &Path, destinations: &[Destination]) -> Result<Vec<Place>> {
             _ => None,
         })
         .collect::<Result<_>>()?;
+    // Destinations that keep their manifests at one place share its ledger, and so its lease.
+    let mut ledgers: BTreeMap<Keeping, Arc<Ledger>> = BTreeMap::new();
     destinations
         .iter()
         .map(|destination| match destination {
@@ -204,12 +241,41 @@ pub fn open(root: &Path, destinations: &[Destination]) -> Result<Vec<Place>> {
                 let database = Database::new(destination.clone(), inside(root, path)?, table);
                 Ok(Place::Rows(Box::new(database)))
             }
-            Destination::S3 { .. } | Destination::Dynamodb { .. } => {
-                Err(Error::unsupported(format!("publishing to `{destination}` is not built yet"))
-                    .hint("publish to a `file:` or `sqlite:` destination, such as with a profile"))
+            Destination::S3 { bucket, keeping, .. } => {
+                let ledger = ledger(world, keeping, &mut ledgers)?;
+                let bucket = s3::Bucket::new(world.aws.connect()?, bucket);
+                let place = BucketPlace::new(destination.clone(), bucket, ledger);
+                Ok(Place::Objects(Box::new(place)))
+            }
+            Destination::Dynamodb { table: name, keeping, one_by_one } => {
+                let keeping = keeping.as_ref().ok_or_else(|| {
+                    Error::user(format!("nothing says where the manifest of `{destination}` is kept"))
+                        .hint("give the publish a `manifest = \"s3://BUCKET/PREFIX\"`, or objects in a bucket")
+                })?;
+                let ledger = ledger(world, keeping, &mut ledgers)?;
+                let table = dynamodb::Table::new(world.aws.connect()?, name);
+                let place = TablePlace::new(destination.clone(), table, ledger, *one_by_one);
+                Ok(Place::Rows(Box::new(place)))
             }
         })
         .collect()
+}
+
+/// The ledger at a place, one for all who keep theirs there.
+fn ledger(
+    world: &World<'_>,
+    keeping: &Keeping,
+    ledgers: &mut BTreeMap<Keeping, Arc<Ledger>>,
+) -> Result<Arc<Ledger>> {
+    if let Some(ledger) = ledgers.get(keeping) {
+        return Ok(Arc::clone(ledger));
+    }
+    let prefix = keeping.prefix(world.owner);
+    let store = BucketStore::new(world.aws.connect()?, &keeping.bucket, prefix);
+    let ledger = Ledger::new(Box::new(store), keeping.to_string(), world.owner, world.holder);
+    let ledger = Arc::new(ledger);
+    ledgers.insert(keeping.clone(), Arc::clone(&ledger));
+    Ok(ledger)
 }
 
 /// What two digests look like beside each other in a message.

@@ -26,7 +26,7 @@ impl There {
     pub fn is_empty(&self) -> bool {
         match self {
             There::Objects(there) => there.entries.is_empty() && there.recovered.is_empty(),
-            There::Rows(there) => there.entries.is_empty(),
+            There::Rows(there) => there.entries.is_empty() && there.recovered.is_empty(),
         }
     }
 }
@@ -196,9 +196,10 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
     }
     for (destination, there) in wanted.destinations.iter().zip(there) {
         plan.orphans.extend(orphans(destination, there, declared));
-        if let There::Objects(there) = there {
-            plan.unfinished |= there.intent.is_some();
-        }
+        plan.unfinished |= match there {
+            There::Objects(there) => there.intent.is_some(),
+            There::Rows(there) => there.unfinished,
+        };
     }
     plan
 }
@@ -218,14 +219,17 @@ pub fn orphans(destination: &Destination, there: &There, declared: &Declared<'_>
                 .collect()
         }
         There::Rows(there) => {
-            let all = there.entries.iter().filter(|(key, _)| !(declared.row)(destination, key));
-            all.map(|(key, entry)| orphan(key.to_string(), &entry.publish)).collect()
+            let new = there.recovered.iter().filter(|(key, _)| !there.entries.contains_key(*key));
+            let all = there.entries.iter().chain(new);
+            all.filter(|(key, _)| !(declared.row)(destination, key))
+                .map(|(key, entry)| orphan(key.to_string(), &entry.publish))
+                .collect()
         }
     }
 }
 
 /// The entry of an object that is written now, its uncompared metadata made anew.
-fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
+pub(super) fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
     let mut entry = ObjectEntry {
         publish: wanted.publish.clone(),
         content: object.content,
@@ -234,6 +238,7 @@ fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
         size: object.size,
         headers: object.headers.clone(),
         uncompared: BTreeMap::new(),
+        version: None,
     };
     let metadata = |text: &Text| write(text, wanted, Some((object, &entry)));
     entry.uncompared =
@@ -293,7 +298,8 @@ fn plan_object(
             false => carried(&old.uncompared, new.uncompared),
         };
         // The bytes that stand there are the ones described; how they are judged may be new.
-        ObjectEntry { bytes: old.bytes, size: old.size, uncompared, ..new }
+        let version = old.version.clone();
+        ObjectEntry { bytes: old.bytes, size: old.size, uncompared, version, ..new }
     };
     let action = match why.is_empty() {
         false => Action::Update(why),
@@ -313,21 +319,9 @@ fn plan_row(
     let There::Rows(there) = there else {
         return Err(not_for(destination, "rows", &row.target));
     };
-    let render = |item: &Item<Text>| {
-        render_item(item, &|text| write(text, wanted, object)).map_err(|what| {
-            Error::user(format!("an attribute of the row of `{}` is no number: {what}", row.target))
-                .hint("give it as `S`, or mend the template")
-        })
-    };
-    let publish = wanted.publish.clone();
-    let registers = object.map(|(_, entry)| entry.bytes);
-    let new = RowEntry {
-        publish,
-        item: render(&row.item)?,
-        uncompared: render(&row.uncompared)?,
-        object: registers,
-    };
-    let Some(old) = there.entries.get(&row.key) else {
+    let new = fresh_row(wanted, row, object)?;
+    let recovered = there.recovered.get(&row.key);
+    let Some(old) = recovered.or_else(|| there.entries.get(&row.key)) else {
         return match there.claims.get(&row.key) {
             Some(claim) => Err(claimed(destination, &row.key.to_string(), &row.target, claim)),
             None => Ok(Planned { action: Action::Create, entry: new }),
@@ -359,10 +353,28 @@ fn plan_row(
     let entry = RowEntry { uncompared, ..new };
     let action = match why.is_empty() {
         false => Action::Update(why),
-        true if entry == *old => Action::Unchanged,
+        true if recovered.is_none() && entry == *old => Action::Unchanged,
         true => Action::Note,
     };
     Ok(Planned { action, entry })
+}
+
+/// The entry of a row that is written now, registering this object, its uncompared attributes made anew.
+pub(super) fn fresh_row(
+    wanted: &Wanted,
+    row: &WantedRow,
+    object: Option<(&WantedObject, &ObjectEntry)>,
+) -> Result<RowEntry, Error> {
+    let render = |item: &Item<Text>| {
+        render_item(item, &|text| write(text, wanted, object)).map_err(|what| {
+            Error::user(format!("an attribute of the row of `{}` is no number: {what}", row.target))
+                .hint("give it as `S`, or mend the template")
+        })
+    };
+    let publish = wanted.publish.clone();
+    let registers = object.map(|(_, entry)| entry.bytes);
+    let (item, uncompared) = (render(&row.item)?, render(&row.uncompared)?);
+    Ok(RowEntry { publish, item, uncompared, object: registers })
 }
 
 /// The old values of what is still declared, and the new ones of what is declared anew.

@@ -2,6 +2,8 @@
 //!
 //! Only tells what differs: what to do about it is for a person, or for the next publish.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
 
 use super::destination::Destination;
@@ -27,12 +29,12 @@ pub fn verify(
     let drift = |key: String, kind| Drift { destination: destination.clone(), key, kind };
     let (there, found): (There, Vec<_>) = match place {
         Place::Objects(place) => {
-            let there = place.read(owner, &[])?;
+            let there = place.read(owner, &BTreeMap::new())?;
             let found = place.drift(&there)?;
             (There::Objects(there), found)
         }
         Place::Rows(place) => {
-            let there = place.read(owner, &[])?;
+            let there = place.read(owner, &BTreeMap::new())?;
             let found = place.drift(&there)?;
             let found = found.into_iter().map(|(key, kind)| (key.to_string(), kind)).collect();
             (There::Rows(there), found)

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::values::Values;
-use super::{Source, destination};
+use super::{Source, destination, kept, keeping};
 use crate::error::Result;
 use crate::graph::{Publish, Target};
 use crate::plan::{self, Verdict};
@@ -66,17 +66,19 @@ impl Source<'_> {
     fn keys_of(&self, publish: &Publish, target: Target, keys: &mut BTreeMap<Destination, Keys>) {
         let outputs = &self.graph.rule(target.rule).outputs;
         let mut values = Values::new(self, target);
+        // One that is wrong is told where it is published.
+        let keeping = keeping(publish).unwrap_or_default();
         for object in &publish.objects {
             if let (Ok(at), Ok(key)) =
                 (destination(&object.to, None), values.plain(&object.key, object.output))
             {
-                keys.entry(at).or_default().objects.insert(key);
+                keys.entry(kept(at, keeping.as_ref())).or_default().objects.insert(key);
             }
         }
         for row in &publish.rows {
             let table = outputs[row.output].name.as_str();
             if let (Ok(at), Ok(key)) = (destination(&row.to, Some(table)), values.row_key(row)) {
-                keys.entry(at).or_default().rows.insert(key);
+                keys.entry(kept(at, keeping.as_ref())).or_default().rows.insert(key);
             }
         }
     }
@@ -112,13 +114,13 @@ impl Source<'_> {
         if !destination.is_local() {
             return Ok(keys);
         }
-        for place in publish::open(self.root, std::slice::from_ref(destination))? {
+        for place in publish::open(&self.world(), std::slice::from_ref(destination))? {
             match place {
                 Place::Objects(place) => {
-                    keys.objects.extend(place.read(&self.graph.project, &[])?.entries.into_keys());
+                    keys.objects.extend(place.read(&self.graph.project, &BTreeMap::new())?.entries.into_keys());
                 }
                 Place::Rows(place) => {
-                    keys.rows.extend(place.read(&self.graph.project, &[])?.entries.into_keys());
+                    keys.rows.extend(place.read(&self.graph.project, &BTreeMap::new())?.entries.into_keys());
                 }
             }
         }

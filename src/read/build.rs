@@ -378,6 +378,7 @@ impl Build {
         Some(Publish {
             name: name(entry),
             of: at(of, rule_name(of.text()?)?),
+            manifest: self.optional(node, "manifest", text),
             objects: self.map(node, "object", |object| self.object(object)),
             rows: self.map(node, "row", |row| self.row(row)),
         })

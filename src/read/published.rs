@@ -31,6 +31,7 @@ impl Build {
         Some(PublishRow {
             output: name(entry),
             to: text(node.get("to")?)?,
+            one_by_one: node.get("write").and_then(Node::text) == Some("put"),
             hash: only(node.get("hash")?)?,
             range: self.optional(node, "range", only),
             item: self.aside(|| attributes("item")),

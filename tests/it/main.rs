@@ -13,6 +13,7 @@ mod json;
 mod kills;
 mod mistakes;
 mod publishing;
+mod remote;
 mod sharing;
 mod staleness;
 mod tidy;

@@ -143,7 +143,7 @@ fn a_publish_killed_twice_with_other_content_in_between_still_knows_its_own() {
     assert_eq!(plan.objects[4].action, Action::Update(vec![Why::Content]));
     // Killed again right after its intent was written: what stands is that of the intent before.
     let wanted = project.wanted(&plots);
-    let places = open(&project.root, &wanted.destinations).unwrap();
+    let places = project.open(&wanted.destinations).unwrap();
     let source = |object: &WantedObject| Ok(project.built(&object.bytes));
     let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         apply(&wanted, &places, &there, &plan, &source, &mut |event| {

@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::digest::Digest;
+use crate::aws::Aws;
 use crate::error::Result;
 
 use super::*;
 
 mod killed;
+mod ledger;
 mod objects;
 mod refused;
 mod rows;
@@ -110,6 +112,11 @@ impl Project {
         let destinations = urls.map(|url| parse_destination(url).unwrap()).to_vec();
         let (owner, now) = ("ryan-white".into(), "2026-01-01T00:00:00Z".into());
         Project { folder: None, root, owner, now, destinations }
+    }
+
+    pub fn open(&self, destinations: &[Destination]) -> Result<Vec<Place>> {
+        let (root, aws) = (self.root.as_path(), &Aws::new());
+        open(&World { root, aws, owner: &self.owner, holder: "test" }, destinations)
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
@@ -208,7 +215,7 @@ impl Project {
     }
 
     pub fn plan_of(&self, wanted: &Wanted) -> Result<(Vec<There>, PublishPlan)> {
-        let there = look(wanted, &open(&self.root, &wanted.destinations)?)?;
+        let there = look(wanted, &self.open(&wanted.destinations)?)?;
         let plan = plan(wanted, &there, &EVERYTHING);
         Ok((there, plan))
     }
@@ -227,14 +234,14 @@ impl Project {
         wanted: &Wanted,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Done> {
-        let places = open(&self.root, &wanted.destinations)?;
+        let places = self.open(&wanted.destinations)?;
         let (there, plan) = self.plan_of(wanted)?;
         let source = |object: &WantedObject| Ok(self.built(&object.bytes));
         apply(wanted, &places, &there, &plan, &source, on_event)
     }
 
     pub fn verify(&self, declared: &Declared<'_>) -> Vec<String> {
-        let places = open(&self.root, &self.destinations).unwrap();
+        let places = self.open(&self.destinations).unwrap();
         let mut lines = Vec::new();
         for (destination, place) in self.destinations.iter().zip(&places) {
             for drift in verify(&self.owner, destination, place, declared).unwrap() {

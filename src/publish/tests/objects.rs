@@ -200,7 +200,7 @@ fn what_no_target_publishes_any_more_is_reported_and_left_where_it_is() {
         any: &|_| true,
     };
     let wanted = project.wanted(only);
-    let there = look(&wanted, &open(&project.root, &wanted.destinations).unwrap()).unwrap();
+    let there = look(&wanted, &project.open(&wanted.destinations).unwrap()).unwrap();
     let plan = plan(&wanted, &there, &declared);
     let orphans: Vec<&str> = plan.orphans.iter().map(|orphan| orphan.key.as_str()).collect();
     assert_eq!(

@@ -215,7 +215,7 @@ fn a_plan_is_not_carried_out_if_the_destination_moved_on_meanwhile() {
     let project = Project::new();
     project.build(&one());
     let wanted = project.wanted(&one());
-    let places = open(&project.root, &wanted.destinations).unwrap();
+    let places = project.open(&wanted.destinations).unwrap();
     let (there, plan) = project.plan_of(&wanted).unwrap();
     project.publish(&[plot("C.12940", "testing")]);
     let before = project.files();
@@ -261,7 +261,7 @@ fn a_database_held_by_another_program_fails_the_publish_and_the_next_one_goes_on
     let database = Database::new(destination.clone(), project.path("site/plots.db"), "plots");
     let place = Place::Rows(Box::new(database.patient(Duration::ZERO)));
     project.build(&one());
-    let mut places = open(&project.root, &wanted.destinations).unwrap();
+    let mut places = project.open(&wanted.destinations).unwrap();
     places[1] = place;
     let there = look(&wanted, &places).unwrap();
     let plan = plan(&wanted, &there, &EVERYTHING);
@@ -288,7 +288,7 @@ fn a_destination_that_cannot_be_written_says_so() {
 fn remote_destinations_are_not_built_yet_and_say_so() {
     for url in ["s3://bucket/prefix", "dynamodb://table"] {
         let destination = parse_destination(url).unwrap();
-        let error = open(Path::new("."), &[destination]).err().expect("it is refused");
+        let error = Project::new().open(&[destination]).err().expect("it is refused");
         assert_eq!(error.kind, Kind::Unsupported);
         assert!(error.message.contains(&format!("`{url}`")));
     }
@@ -297,7 +297,7 @@ fn remote_destinations_are_not_built_yet_and_say_so() {
 #[test]
 fn one_place_is_opened_once() {
     let again = ["file:site", "file:./site/"].map(|url| parse_destination(url).unwrap());
-    assert_eq!(open(Path::new("."), &again).err().unwrap().kind, Kind::Bug);
+    assert_eq!(Project::new().open(&again).err().unwrap().kind, Kind::Bug);
 }
 
 #[test]
@@ -317,6 +317,6 @@ fn reading_a_database_that_is_not_there_makes_none() {
     let project = Project::new();
     let destination = project.destinations[1].clone();
     let database = Database::new(destination, project.path("site/plots.db"), "plots");
-    assert_eq!(database.read("ryan-white", &[]).unwrap(), Default::default());
+    assert_eq!(database.read("ryan-white", &BTreeMap::new()).unwrap(), Default::default());
     assert!(!project.path("site").exists());
 }

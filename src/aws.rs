@@ -1,0 +1,98 @@
+//! Amazon's services, as its own tools see them: credentials, region and endpoints from its configuration alone.
+//!
+//! Connects when first asked and never before, so that who has no account needs none. Async stays in here: callers block.
+//! Knows nothing of plots, manifests or keys.
+
+use std::sync::{Arc, OnceLock};
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use tokio::runtime::Runtime;
+
+use crate::error::{Error, Result};
+
+pub mod dynamodb;
+pub mod failure;
+pub mod s3;
+
+use failure::Request;
+
+/// How often a request is tried in all; what throttles is waited for longer each time.
+const ATTEMPTS: u32 = 8;
+const CONNECT: std::time::Duration = std::time::Duration::from_secs(10);
+const READ: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// A way to Amazon's services, not taken until it is needed.
+#[derive(Clone, Default)]
+pub struct Aws {
+    connected: Arc<OnceLock<Result<Arc<Connected>>>>,
+}
+
+/// Configuration that was read, and the runtime on which requests are made.
+pub struct Connected {
+    runtime: Runtime,
+    config: SdkConfig,
+    identity: OnceLock<Result<Identity>>,
+}
+
+/// Who asks, as the service itself says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub account: String,
+    pub arn: String,
+}
+
+impl Aws {
+    pub fn new() -> Aws {
+        Aws::default()
+    }
+
+    /// The configuration as it was found; nothing is asked of any service yet.
+    pub fn connect(&self) -> Result<Arc<Connected>> {
+        self.connected.get_or_init(|| Connected::new().map(Arc::new)).clone()
+    }
+}
+
+impl Connected {
+    fn new() -> Result<Connected> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("aws")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::environment("cannot start a runtime for requests").because(e))?;
+        let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).read_timeout(READ).build();
+        let loader = aws_config::defaults(BehaviorVersion::latest())
+            .http_client(http)
+            .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
+            .timeout_config(timeouts);
+        let config = runtime.block_on(loader.load());
+        if config.region().is_none() {
+            return Err(Error::environment("no AWS region is configured")
+                .hint("set `AWS_REGION`, or `region` of the profile in `~/.aws/config`"));
+        }
+        Ok(Connected { runtime, config, identity: OnceLock::new() })
+    }
+
+    /// The region that requests go to.
+    pub fn region(&self) -> &str {
+        self.config.region().map_or("", |region| region.as_ref())
+    }
+
+    /// Asks the service who asks: one request, made once.
+    pub fn identity(&self) -> Result<Identity> {
+        let ask = || {
+            let request = Request::new("sts:GetCallerIdentity", "the account");
+            let client = aws_sdk_sts::Client::new(&self.config);
+            let said = self.runtime.block_on(client.get_caller_identity().send());
+            let said = said.map_err(|error| request.failed(&error))?;
+            let text = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
+            Ok(Identity { account: text(said.account()), arn: text(said.arn()) })
+        };
+        self.identity.get_or_init(ask).clone()
+    }
+}

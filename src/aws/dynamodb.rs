@@ -1,0 +1,194 @@
+//! One table: rows written and queried, many requests at once.
+//!
+//! Blocks until all is answered. Knows what DynamoDB calls things, and nothing of what rows are for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+pub use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::Connected;
+use super::failure::Request;
+use crate::error::{Error, Result};
+
+/// How many requests are in flight at once.
+const IN_FLIGHT: usize = 32;
+/// How many rows one request can write.
+const TOGETHER: usize = 25;
+/// How often rows that a table did not take are offered again.
+const OFFERS: u32 = 10;
+/// How long is waited after the first refusal; twice as long after each further one.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub type Row = HashMap<String, AttributeValue>;
+
+/// A table, through one client.
+pub struct Table {
+    aws: Arc<Connected>,
+    client: Client,
+    name: String,
+}
+
+/// A row to be written alone, and whether one may stand there.
+pub struct RowPut {
+    pub row: Row,
+    /// The hash attribute's name, if no row may stand under this key.
+    pub only_new: Option<String>,
+}
+
+impl Table {
+    pub fn new(aws: Arc<Connected>, name: &str) -> Table {
+        let client = Client::new(&aws.config);
+        Table { aws, client, name: name.to_owned() }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn about(&self) -> String {
+        format!("the table `{}`", self.name)
+    }
+
+    /// Writes rows, 25 in a request, over whatever stands there; tells how many more stand.
+    pub fn write_all(&self, rows: Vec<Row>, done: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+        let mut batches: Vec<Vec<Row>> = Vec::new();
+        for row in rows {
+            match batches.last_mut().filter(|batch| batch.len() < TOGETHER) {
+                Some(batch) => batch.push(row),
+                None => batches.push(vec![row]),
+            }
+        }
+        self.all(batches, |batch| self.write_batch(batch), done)
+    }
+
+    async fn write_batch(&self, rows: Vec<Row>) -> Result<usize> {
+        let request = Request::new("dynamodb:BatchWriteItem", self.about());
+        let count = rows.len();
+        let mut left: Vec<WriteRequest> = Vec::new();
+        for row in rows {
+            let put = PutRequest::builder().set_item(Some(row)).build();
+            let put = put.map_err(|error| Error::bug("a row without attributes").because(error))?;
+            left.push(WriteRequest::builder().put_request(put).build());
+        }
+        let mut pause = PAUSE;
+        for _ in 0..OFFERS {
+            let write = self.client.batch_write_item().request_items(&self.name, left);
+            let answer = write.send().await.map_err(|error| self.explained(request.failed(&error)))?;
+            left = answer.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
+            if left.is_empty() {
+                return Ok(count);
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Err(Error::environment(format!("{} keeps on leaving rows undone", self.about()))
+            .because(format!("{} of {count} rows of a request were left after {OFFERS} offers", left.len()))
+            .hint("raise its capacity, or wait a while and run it again: it goes on where it stopped"))
+    }
+
+    /// Writes rows, a request for each; tells how many more stand. The first that may not stand is an error.
+    pub fn put_all(&self, rows: Vec<RowPut>, done: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+        self.all(rows, |row| self.put_one(row), done)
+    }
+
+    async fn put_one(&self, put: RowPut) -> Result<usize> {
+        let request = Request::new("dynamodb:PutItem", self.about());
+        let mut write = self.client.put_item().table_name(&self.name).set_item(Some(put.row));
+        if let Some(hash) = put.only_new {
+            write = write
+                .condition_expression("attribute_not_exists(#hash)")
+                .expression_attribute_names("#hash", hash);
+        }
+        match write.send().await {
+            Ok(_) => Ok(1),
+            Err(SdkError::ServiceError(e))
+                if matches!(e.err(), PutItemError::ConditionalCheckFailedException(_)) =>
+            {
+                Err(Error::user(format!(
+                    "a row that jheem did not publish stands in {} under a key that it would publish",
+                    self.about()
+                ))
+                .hint("remove that row, or publish to another table"))
+            }
+            Err(error) => Err(self.explained(request.failed(&error))),
+        }
+    }
+
+    /// Every row of these partitions, page after page, in their order.
+    pub fn query_all(&self, name: &str, hashes: &[AttributeValue]) -> Result<Vec<Vec<Row>>> {
+        let asked = stream::iter(hashes).map(|hash| self.query_one(name, hash));
+        let answers: Vec<_> = self.aws.runtime.block_on(asked.buffered(IN_FLIGHT).collect());
+        answers.into_iter().collect()
+    }
+
+    async fn query_one(&self, name: &str, hash: &AttributeValue) -> Result<Vec<Row>> {
+        let request = Request::new("dynamodb:Query", self.about());
+        let query = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            // The name may be a word that DynamoDB keeps for itself.
+            .key_condition_expression("#hash = :hash")
+            .expression_attribute_names("#hash", name)
+            .expression_attribute_values(":hash", hash.clone());
+        let mut pages = query.into_paginator().send();
+        let mut rows = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| self.explained(request.failed(&error)))?;
+            rows.extend(page.items.unwrap_or_default());
+        }
+        Ok(rows)
+    }
+
+    /// Makes requests, many at once, and tells of each; after a failure those in flight are waited for.
+    fn all<T, F>(
+        &self,
+        work: Vec<T>,
+        ask: impl Fn(T) -> F,
+        done: &mut dyn FnMut(usize) -> Result<()>,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<usize>>,
+    {
+        let failed = std::cell::Cell::new(false);
+        let begun = work.into_iter().take_while(|_| !failed.get());
+        let asked = stream::iter(begun).map(ask);
+        self.aws.runtime.block_on(async {
+            let mut answers = std::pin::pin!(asked.buffer_unordered(IN_FLIGHT));
+            let mut first = Ok(());
+            while let Some(answer) = answers.next().await {
+                let came = answer.and_then(&mut *done);
+                if came.is_err() && first.is_ok() {
+                    failed.set(true);
+                    first = came;
+                }
+            }
+            first
+        })
+    }
+
+    /// A table that has another key says so in its own words only.
+    fn explained(&self, error: Error) -> Error {
+        let about_key = |cause: &String| {
+            let lower = cause.to_lowercase();
+            lower.contains("validationexception") && (lower.contains("key") || lower.contains("schema"))
+        };
+        match error.causes.iter().any(about_key) {
+            true => error.hint(format!(
+                "{} has another key than the Jheemfile says: compare `hash` and `range` with `aws dynamodb describe-table --table-name {}`",
+                self.about(),
+                self.name
+            )),
+            false => error,
+        }
+    }
+}

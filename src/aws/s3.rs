@@ -1,0 +1,318 @@
+//! One bucket: objects read, written, listed and looked at, many requests at once.
+//!
+//! Blocks until all is answered. Knows what S3 calls things, and nothing of what they are for.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use sha2::{Digest as _, Sha256};
+
+use super::Connected;
+use super::failure::Request;
+use crate::error::{Error, Result};
+
+/// How many requests are in flight at once.
+const IN_FLIGHT: usize = 64;
+/// How long nothing may come to its end before the caller is told that time goes by.
+const TICK: Duration = Duration::from_secs(5);
+
+/// A bucket, through one client.
+pub struct Bucket {
+    aws: Arc<Connected>,
+    client: Client,
+    name: String,
+}
+
+/// What readers are told of an object beside its bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    pub content_type: Option<String>,
+    pub content_encoding: Option<String>,
+    pub cache_control: Option<String>,
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// Under which condition an object is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expect {
+    Anything,
+    /// That nothing stands there.
+    Nothing,
+    /// That this version stands there.
+    Version(String),
+}
+
+/// An object to be written.
+pub struct Upload {
+    pub key: String,
+    pub body: Body,
+    pub headers: Headers,
+    pub expect: Expect,
+}
+
+pub enum Body {
+    Bytes(Vec<u8>),
+    File(PathBuf),
+    /// The bytes that stand there stay; its headers are replaced.
+    Standing,
+}
+
+/// What came of a write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Put {
+    /// It stands, with this version (an ETag).
+    Done(String),
+    /// What was expected there is not there.
+    Unexpected,
+}
+
+/// An object that was read.
+pub struct Got {
+    pub bytes: Vec<u8>,
+    pub version: String,
+}
+
+/// What is known of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub version: String,
+    pub size: u64,
+    pub headers: Headers,
+    /// The digest of its bytes, where it was written with one.
+    pub sha256: Option<String>,
+}
+
+/// One line of a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub key: String,
+    pub version: String,
+    pub size: u64,
+}
+
+impl Bucket {
+    pub fn new(aws: Arc<Connected>, name: &str) -> Bucket {
+        let mut config = aws_sdk_s3::config::Builder::from(&aws.config);
+        // Emulators and stores of one's own are reached by an address that no bucket's name can lead.
+        let own = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        if aws.config.endpoint_url().is_some() || own.iter().any(|n| std::env::var_os(n).is_some()) {
+            config = config.force_path_style(true);
+        }
+        let client = Client::from_conf(config.build());
+        Bucket { aws, client, name: name.to_owned() }
+    }
+
+    fn about(&self, key: &str) -> String {
+        format!("`s3://{}/{key}`", self.name)
+    }
+
+    /// Reads a small object whole; none if it is not there.
+    pub fn get(&self, key: &str) -> Result<Option<Got>> {
+        self.aws.runtime.block_on(self.get_one(key))
+    }
+
+    /// Reads small objects whole, in the order of the keys.
+    pub fn get_all(&self, keys: &[String]) -> Result<Vec<Option<Got>>> {
+        self.each(keys, |key| self.get_one(key))
+    }
+
+    async fn get_one(&self, key: &str) -> Result<Option<Got>> {
+        let request = Request::new("s3:GetObject", self.about(key));
+        let sent = self.client.get_object().bucket(&self.name).key(key).send().await;
+        let got = match sent {
+            Err(SdkError::ServiceError(e)) if e.err().is_no_such_key() => return Ok(None),
+            sent => sent.map_err(|error| request.failed(&error))?,
+        };
+        let version = got.e_tag().unwrap_or_default().to_owned();
+        let bytes = got.body.collect().await.map_err(|error| {
+            Error::environment(format!("{} was cut off while it was read", request.about))
+                .because(error)
+                .hint("run it again")
+        })?;
+        Ok(Some(Got { bytes: bytes.to_vec(), version }))
+    }
+
+    /// Looks at objects without reading them, in the order of the keys.
+    pub fn look(&self, keys: &[String]) -> Result<Vec<Option<Standing>>> {
+        self.each(keys, |key| self.look_at(key))
+    }
+
+    async fn look_at(&self, key: &str) -> Result<Option<Standing>> {
+        let request = Request::new("s3:GetObject", self.about(key));
+        let head = self.client.head_object().bucket(&self.name).key(key);
+        let found = match head.checksum_mode(ChecksumMode::Enabled).send().await {
+            Err(SdkError::ServiceError(e)) if e.err().is_not_found() => return Ok(None),
+            sent => sent.map_err(|error| request.failed(&error))?,
+        };
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Some(Standing {
+            version: found.e_tag().unwrap_or_default().to_owned(),
+            size: u64::try_from(found.content_length().unwrap_or_default()).unwrap_or_default(),
+            headers: Headers {
+                content_type: text(found.content_type()),
+                content_encoding: text(found.content_encoding()),
+                cache_control: text(found.cache_control()),
+                metadata: found.metadata().into_iter().flatten().map(|(n, v)| (n.clone(), v.clone())).collect(),
+            },
+            sha256: text(found.checksum_sha256()),
+        }))
+    }
+
+    /// Makes one request for each key, many at once; the answers come in the order of the keys.
+    fn each<'a, T, F>(&'a self, keys: &'a [String], ask: impl Fn(&'a str) -> F) -> Result<Vec<T>>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let asked = stream::iter(keys).map(|key| ask(key)).buffered(IN_FLIGHT);
+        let answers: Vec<Result<T>> = self.aws.runtime.block_on(asked.collect());
+        answers.into_iter().collect()
+    }
+
+    /// Writes one object.
+    pub fn put(&self, upload: Upload) -> Result<Put> {
+        self.aws.runtime.block_on(self.put_one(upload))
+    }
+
+    /// Writes objects, many at once, and tells of each one by its index as it is answered.
+    ///
+    /// `tick` is called every few seconds meanwhile; if it or a write fails, no more are begun, and
+    /// those in flight are waited for.
+    pub fn put_all(
+        &self,
+        uploads: impl Iterator<Item = Upload>,
+        done: &mut dyn FnMut(usize, Put) -> Result<()>,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let failed = std::cell::Cell::new(false);
+        let begun = uploads.enumerate().take_while(|_| !failed.get());
+        let puts = stream::iter(begun).map(async |(index, upload)| (index, self.put_one(upload).await));
+        self.aws.runtime.block_on(async {
+            let mut puts = std::pin::pin!(puts.buffer_unordered(IN_FLIGHT));
+            let mut first = Ok(());
+            let mut clock = tokio::time::interval(TICK);
+            clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            clock.tick().await;
+            loop {
+                let came = tokio::select! {
+                    biased;
+                    _ = clock.tick() => tick(),
+                    next = puts.next() => match next {
+                        None => return first,
+                        Some((index, Ok(put))) => done(index, put),
+                        Some((_, Err(error))) => Err(error),
+                    },
+                };
+                if came.is_err() && first.is_ok() {
+                    failed.set(true);
+                    first = came;
+                }
+            }
+        })
+    }
+
+    async fn put_one(&self, upload: Upload) -> Result<Put> {
+        let Upload { key, body, headers, expect } = upload;
+        let bytes = match body {
+            Body::Bytes(bytes) => bytes,
+            Body::File(path) => read(&path)?,
+            Body::Standing => return self.replace_headers(&key, headers).await,
+        };
+        let request = Request::new("s3:PutObject", self.about(&key));
+        let put = self.client.put_object().bucket(&self.name).key(&key);
+        let put = put
+            .checksum_sha256(BASE64.encode(Sha256::digest(&bytes)))
+            .set_content_type(headers.content_type)
+            .set_content_encoding(headers.content_encoding)
+            .set_cache_control(headers.cache_control)
+            .set_metadata(Some(headers.metadata.into_iter().collect()));
+        let put = match &expect {
+            Expect::Anything => put,
+            Expect::Nothing => put.if_none_match("*"),
+            Expect::Version(version) => put.if_match(version),
+        };
+        match put.body(ByteStream::from(bytes)).send().await {
+            Ok(done) => Ok(Put::Done(done.e_tag().unwrap_or_default().to_owned())),
+            Err(SdkError::ServiceError(refused))
+                // 404: a version was expected where nothing is.
+                if matches!((refused.raw().status().as_u16(), &expect),
+                    (409 | 412, _) | (404, Expect::Version(_))) =>
+            {
+                Ok(Put::Unexpected)
+            }
+            Err(error) => Err(request.failed(&error)),
+        }
+    }
+
+    /// An object is copied onto itself, which is how headers are replaced.
+    async fn replace_headers(&self, key: &str, headers: Headers) -> Result<Put> {
+        let request = Request::new("s3:PutObject", self.about(key));
+        let source = format!("{}/{}", self.name, encoded(key));
+        let copy = self.client.copy_object().bucket(&self.name).key(key).copy_source(source);
+        let copied = copy
+            .metadata_directive(MetadataDirective::Replace)
+            .set_content_type(headers.content_type)
+            .set_content_encoding(headers.content_encoding)
+            .set_cache_control(headers.cache_control)
+            .set_metadata(Some(headers.metadata.into_iter().collect()))
+            .send()
+            .await
+            .map_err(|error| request.failed(&error))?;
+        let result = copied.copy_object_result().and_then(|result| result.e_tag());
+        Ok(Put::Done(result.unwrap_or_default().to_owned()))
+    }
+
+    /// Everything whose key begins so, in order: a request for each thousand.
+    pub fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let request = Request::new("s3:ListBucket", self.about(prefix));
+        let list = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
+        self.aws.runtime.block_on(async {
+            let mut pages = list.into_paginator().send();
+            let mut all = Vec::new();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(|error| request.failed(&error))?;
+                all.extend(page.contents().iter().map(|object| Listed {
+                    key: object.key().unwrap_or_default().to_owned(),
+                    version: object.e_tag().unwrap_or_default().to_owned(),
+                    size: u64::try_from(object.size().unwrap_or_default()).unwrap_or_default(),
+                }));
+            }
+            Ok(all)
+        })
+    }
+
+    /// Removes an object; one that is not there is no error.
+    pub fn remove(&self, key: &str) -> Result<()> {
+        let request = Request::new("s3:DeleteObject", self.about(key));
+        let removed = self.client.delete_object().bucket(&self.name).key(key).send();
+        self.aws.runtime.block_on(removed).map_err(|error| request.failed(&error))?;
+        Ok(())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|error| Error::io("read", path, &error))
+}
+
+/// A key as a path of a URL.
+fn encoded(key: &str) -> String {
+    let mut url = String::with_capacity(key.len());
+    for byte in key.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
+                url.push(char::from(byte));
+            }
+            byte => url.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    url
+}

@@ -1,0 +1,244 @@
+//! `s3:` destinations: objects in a bucket below a prefix, with their manifest in a ledger.
+//!
+//! Nothing is listed or looked at to publish: the manifest says what stands, and what is new is written only where nothing is.
+//! Each object carries the digest of its bytes in its metadata, by which a killed publish knows its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::destination::{Destination, OWN_FOLDER};
+use super::ledger::{Ledger, Store};
+use super::manifest::{Head, ObjectEntry};
+use super::place::{
+    DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere, changed,
+};
+use super::wanted;
+use crate::aws::Connected;
+use crate::aws::s3::{self, Body, Expect, Got, Put, Standing, Upload};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::moments::{self, Moment};
+
+/// The section of the ledger that is a bucket's own.
+const SECTION: &str = "objects";
+/// The metadata in which an object carries the digest of its bytes.
+const BYTES: &str = "jheem-bytes";
+
+/// Keeps a ledger's texts as objects below a prefix.
+pub struct BucketStore {
+    bucket: s3::Bucket,
+    prefix: String,
+}
+
+impl BucketStore {
+    pub fn new(aws: Arc<Connected>, bucket: &str, prefix: String) -> BucketStore {
+        BucketStore { bucket: s3::Bucket::new(aws, bucket), prefix }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix)
+    }
+}
+
+impl Store for BucketStore {
+    fn get(&self, names: &[String]) -> Result<Vec<Option<Got>>> {
+        let keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
+        self.bucket.get_all(&keys)
+    }
+
+    fn put(&self, name: &str, bytes: Vec<u8>, expect: Expect) -> Result<Put> {
+        let content_type = Some("application/json".to_owned());
+        let headers = s3::Headers { content_type, ..s3::Headers::default() };
+        self.bucket.put(Upload { key: self.key(name), body: Body::Bytes(bytes), headers, expect })
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.bucket.remove(&self.key(name))
+    }
+}
+
+/// Objects below a prefix of a bucket.
+pub struct BucketPlace {
+    destination: Destination,
+    bucket: s3::Bucket,
+    ledger: Arc<Ledger>,
+}
+
+impl BucketPlace {
+    pub fn new(destination: Destination, bucket: s3::Bucket, ledger: Arc<Ledger>) -> BucketPlace {
+        BucketPlace { destination, bucket, ledger }
+    }
+
+    /// What a publish that did not end has put: where an object carries the digest of an intended one.
+    fn recover(
+        &self,
+        entries: &BTreeMap<String, ObjectEntry>,
+        intended: Vec<(String, ObjectEntry)>,
+    ) -> Result<BTreeMap<String, ObjectEntry>> {
+        let mut meant: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
+        for (key, entry) in intended {
+            meant.entry(key).or_default().push(entry);
+        }
+        let keys: Vec<String> =
+            meant.keys().map(|key| self.destination.full_key(key)).collect();
+        let found = self.bucket.look(&keys)?;
+        let mut recovered = BTreeMap::new();
+        for ((key, meant), found) in meant.into_iter().zip(found) {
+            let Some(found) = found else { continue };
+            // The latest of the intended ones is what was written last.
+            let is = |entry: &&ObjectEntry| stands_as(&found, entry);
+            if let Some(entry) = meant.iter().rev().find(is) {
+                let entry = ObjectEntry { version: Some(found.version.clone()), ..entry.clone() };
+                if entries.get(&key) != Some(&entry) {
+                    recovered.insert(key, entry);
+                }
+            }
+        }
+        Ok(recovered)
+    }
+}
+
+/// Whether what was found is what the entry says, bytes and headers.
+fn stands_as(found: &Standing, entry: &ObjectEntry) -> bool {
+    found.size == entry.size && found.headers == headers(entry)
+}
+
+/// All headers of an object, jheem's own among them.
+fn headers(entry: &ObjectEntry) -> s3::Headers {
+    let wanted::Headers { content_type, content_encoding, cache_control, mut metadata } =
+        entry.all_headers();
+    metadata.insert(BYTES.to_owned(), entry.bytes.to_string());
+    s3::Headers { content_type, content_encoding, cache_control, metadata }
+}
+
+impl ObjectPlace for BucketPlace {
+    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
+        let section = self.ledger.section(SECTION, wanted)?;
+        let recovered = self.recover(&section.entries, section.intended)?;
+        Ok(ObjectsThere {
+            // The ledger remembers which head it read.
+            head: Head::empty(owner),
+            entries: section.entries,
+            recovered,
+            intent: section.unfinished.then(|| Digest::of(SECTION.as_bytes())),
+            missing: BTreeSet::new(),
+            claims: BTreeMap::new(),
+        })
+    }
+
+    fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {
+        self.ledger.wait(say)
+    }
+
+    fn watched(&self, _: &str, _: &[&str]) -> Option<BTreeSet<PathBuf>> {
+        None
+    }
+
+    fn begin<'a>(
+        &'a self,
+        _: &'a ObjectsThere,
+        intent: &[(String, ObjectEntry)],
+    ) -> Result<Box<dyn ObjectPublish + 'a>> {
+        self.ledger.begin(SECTION, intent.iter().map(|(key, entry)| (key.as_str(), entry)))?;
+        Ok(Box::new(BucketPublish { place: self, versions: BTreeMap::new() }))
+    }
+
+    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>> {
+        let mut published = there.entries.clone();
+        published.extend(there.recovered.clone());
+        let prefix = self.destination.full_key("");
+        let mut drift = Vec::new();
+        let mut standing = BTreeSet::new();
+        for found in self.bucket.list(&prefix)? {
+            let Some(key) = found.key.strip_prefix(&prefix) else { continue };
+            if key.split('/').any(|part| part == OWN_FOLDER) {
+                continue;
+            }
+            standing.insert(key.to_owned());
+            let Some(entry) = published.get(key) else {
+                drift.push((key.to_owned(), DriftKind::Foreign));
+                continue;
+            };
+            let same = found.size == entry.size
+                && entry.version.as_ref().is_none_or(|version| *version == found.version);
+            if !same {
+                drift.push((key.to_owned(), self.changed(key, entry)?));
+            }
+        }
+        let missing = published.keys().filter(|key| !standing.contains(*key));
+        drift.extend(missing.map(|key| (key.clone(), DriftKind::Missing)));
+        Ok(drift)
+    }
+}
+
+impl BucketPlace {
+    /// What stands there now, beside what was published.
+    fn changed(&self, key: &str, entry: &ObjectEntry) -> Result<DriftKind> {
+        let found = self.bucket.look(&[self.destination.full_key(key)])?.pop().flatten();
+        let carried = found.as_ref().and_then(|f| f.headers.metadata.get(BYTES)?.parse().ok());
+        Ok(match (found, carried) {
+            (_, Some(carried)) if carried != entry.bytes => changed(&entry.bytes, &carried),
+            (None, _) => DriftKind::Missing,
+            (Some(found), _) => DriftKind::Changed {
+                published: format!("{}, {} bytes", entry.bytes.short(), entry.size),
+                found: format!("version {}, {} bytes", found.version, found.size),
+            },
+        })
+    }
+}
+
+/// A publish that holds the lease.
+struct BucketPublish<'a> {
+    place: &'a BucketPlace,
+    /// What the bucket gave to the objects that were put.
+    versions: BTreeMap<String, String>,
+}
+
+impl ObjectPublish for BucketPublish<'_> {
+    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+        let place = self.place;
+        let uploads = puts.iter().map(|put| {
+            let (body, expect) = match put.write {
+                ObjectWrite::Create(path) => (Body::File(path.to_owned()), Expect::Nothing),
+                ObjectWrite::Replace(path) => (Body::File(path.to_owned()), Expect::Anything),
+                ObjectWrite::Headers => (Body::Standing, Expect::Anything),
+            };
+            let key = place.destination.full_key(put.key);
+            Upload { key, body, headers: headers(put.entry), expect }
+        });
+        let versions = &mut self.versions;
+        place.bucket.put_all(
+            uploads,
+            &mut |index, put| match put {
+                Put::Done(version) => {
+                    versions.insert(puts[index].key.to_owned(), version);
+                    moments::pass(Moment::Published);
+                    placed(index);
+                    Ok(())
+                }
+                Put::Unexpected => Err(Error::user(format!(
+                    "`{}` cannot be put into `{}`: something that jheem did not publish stands there",
+                    puts[index].key, place.destination
+                ))
+                .hint("remove it, or publish under another prefix, and run it again")),
+            },
+            &mut || place.ledger.renew(),
+        )?;
+        place.ledger.renew()
+    }
+
+    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()> {
+        let mut changed = changed.clone();
+        for (key, version) in &self.versions {
+            if let Some(entry) = changed.get_mut(key) {
+                entry.version = Some(version.clone());
+            }
+        }
+        self.place.ledger.commit(SECTION, &changed, &BTreeSet::new())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.place.ledger.end(SECTION)
+    }
+}

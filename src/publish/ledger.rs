@@ -1,0 +1,506 @@
+//! The ledger of a remote place: its manifest in chunks under one head, the intent, and the lease of whoever publishes.
+//!
+//! All are small texts in a store that can write under a condition. The rules are here, once; a store only keeps texts:
+//!
+//! 1. Reading takes the head and the lease; a chunk whose entries are the wanted ones is known by its digest and not read.
+//! 2. Whoever publishes writes an intent, then the lease that names it, if nobody has one; and looks at the head again.
+//! 3. Chunks are written under names of their own content, and the head is replaced last, if it is still the one that was read.
+//! 4. The lease goes last. One that is no longer renewed is of the dead: its intents say what they may have put.
+//!
+//! No clock is compared with another: a lease is of the dead if its version stays the same while this machine waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::manifest::{FORMAT, ObjectEntry, RowEntry};
+use crate::aws::s3::{Expect, Got, Put};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::moments::{self, Moment};
+
+/// Whoever publishes renews the lease this often.
+const RENEWED_EVERY: Duration = Duration::from_secs(15);
+/// A lease that was not renewed for so long is of the dead.
+const DEAD_AFTER: Duration = Duration::from_secs(60);
+/// How often a lease that another holds is looked at.
+const LOOKED_AT_EVERY: Duration = Duration::from_secs(3);
+
+const HEAD: &str = "head.json";
+const LEASE: &str = "lease.json";
+
+/// Keeps small texts by name, each with a version that its writing changes.
+pub trait Store: Send + Sync {
+    /// The texts of these names, in their order; none for one that is not there.
+    fn get(&self, names: &[String]) -> Result<Vec<Option<Got>>>;
+    fn put(&self, name: &str, bytes: Vec<u8>, expect: Expect) -> Result<Put>;
+    /// Removes a text; one that is not there is no error.
+    fn remove(&self, name: &str) -> Result<()>;
+}
+
+/// What a section of a ledger has one of for each key.
+pub trait Entry: Clone + PartialEq + Serialize + DeserializeOwned {
+    /// The same without what never is a reason to write it again.
+    fn compared(&self) -> Self;
+    /// What keys have in common that change together.
+    fn group(key: &str) -> String;
+}
+
+impl Entry for ObjectEntry {
+    fn compared(&self) -> Self {
+        ObjectEntry { uncompared: BTreeMap::new(), version: None, ..self.clone() }
+    }
+
+    /// Its folder.
+    fn group(key: &str) -> String {
+        key.rsplit_once('/').map_or(key, |(folder, _)| folder).to_owned()
+    }
+}
+
+impl Entry for RowEntry {
+    fn compared(&self) -> Self {
+        RowEntry { uncompared: BTreeMap::new(), ..self.clone() }
+    }
+
+    /// Its partition: a row's key is the JSON of its names and values, the hash first.
+    fn group(key: &str) -> String {
+        let values: Vec<serde_json::Value> = serde_json::from_str(key).unwrap_or_default();
+        values.first().map_or_else(|| key.to_owned(), ToString::to_string)
+    }
+}
+
+/// The one text that is replaced at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    format: u32,
+    owner: String,
+    /// The chunks of each section, by name.
+    sections: BTreeMap<String, BTreeMap<String, Chunk>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chunk {
+    /// Of its bytes.
+    digest: Digest,
+    /// Of what is compared of its entries: who wants just these need not read it.
+    compared: Digest,
+    entries: usize,
+}
+
+/// Who publishes, and where it is written what he is about to put.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Lease {
+    format: u32,
+    holder: String,
+    /// Counts the renewals, so that each is another version.
+    renewed: u64,
+    /// The name of each section's intent.
+    intents: BTreeMap<String, String>,
+}
+
+/// The ledger of one owner at one place.
+pub struct Ledger {
+    store: Box<dyn Store>,
+    /// The place, as messages name it.
+    place: String,
+    owner: String,
+    /// Who this is: the same for every jheem of this project on this machine, of which one can publish at a time.
+    holder: String,
+    dead_after: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    read: Option<Read>,
+    held: Option<Held>,
+}
+
+/// What was there when it was looked at.
+#[derive(Clone)]
+struct Read {
+    head: Head,
+    version: Option<String>,
+    lease: Option<(Lease, String)>,
+}
+
+/// The lease that is held.
+struct Held {
+    lease: Lease,
+    version: String,
+    /// The sections that are being published to.
+    open: BTreeSet<String>,
+    renewed: Instant,
+}
+
+/// What one section holds.
+pub struct Section<E> {
+    pub entries: BTreeMap<String, E>,
+    /// What a publish that did not end was about to put; the latest for a key comes last.
+    pub intended: Vec<(String, E)>,
+    /// Whether there was such a publish.
+    pub unfinished: bool,
+}
+
+impl Ledger {
+    pub fn new(store: Box<dyn Store>, place: String, owner: &str, holder: &str) -> Ledger {
+        Ledger {
+            store,
+            place,
+            owner: owner.to_owned(),
+            holder: holder.to_owned(),
+            dead_after: DEAD_AFTER,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The same ledger, with another time after which a lease is of the dead.
+    #[cfg(test)]
+    pub fn dead_after(self, dead_after: Duration) -> Ledger {
+        Ledger { dead_after, ..self }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn damaged(&self, name: &str, what: impl std::fmt::Display) -> Error {
+        Error::environment(format!("the manifest at `{}` is damaged: `{name}` {what}", self.place))
+            .hint("put it back from an earlier version, or publish to another place: jheem does not guess what is published")
+    }
+
+    fn look(&self) -> Result<Read> {
+        let [head, lease] = &mut self.store.get(&[HEAD.into(), LEASE.into()])?[..] else {
+            return Err(Error::bug("a store gave too few answers"));
+        };
+        let (head, version) = match head.take() {
+            Some(got) => (self.decoded(HEAD, &got.bytes)?, Some(got.version)),
+            None => {
+                (Head { format: FORMAT, owner: self.owner.clone(), sections: BTreeMap::new() }, None)
+            }
+        };
+        if head.owner != self.owner {
+            return Err(self.damaged(HEAD, format!("is of the project `{}`", head.owner)));
+        }
+        let lease = match lease.take() {
+            Some(got) => Some((self.decoded(LEASE, &got.bytes)?, got.version)),
+            None => None,
+        };
+        Ok(Read { head, version, lease })
+    }
+
+    fn decoded<T: DeserializeOwned>(&self, name: &str, bytes: &[u8]) -> Result<T> {
+        // Only the version is looked at first: a later one may have any other shape.
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let wrong = |error: serde_json::Error| self.damaged(name, format!("cannot be read: {error}"));
+        let version: Version = serde_json::from_slice(bytes).map_err(wrong)?;
+        if version.format != FORMAT {
+            return Err(self.damaged(name, format!("has the format {}, of a later jheem", version.format)));
+        }
+        serde_json::from_slice(bytes).map_err(wrong)
+    }
+
+    fn read(&self) -> Result<Read> {
+        let mut state = self.state();
+        if state.read.is_none() {
+            state.read = Some(self.look()?);
+        }
+        state.read.clone().ok_or_else(|| Error::bug("nothing was read"))
+    }
+
+    /// Waits for another publisher to end, or takes his lease if he is dead; `say` is told once whom it waits for.
+    pub fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {
+        let mut read = self.read()?;
+        let Some((lease, _)) = &read.lease else { return Ok(()) };
+        if lease.holder == self.holder {
+            return Ok(());
+        }
+        say(format!("`{}` is being published to by {}; waiting for it", self.place, lease.holder));
+        let mut since = Instant::now();
+        while let Some((lease, version)) = &read.lease {
+            if since.elapsed() >= self.dead_after {
+                let mine = Lease { holder: self.holder.clone(), ..lease.clone() };
+                if let Put::Done(_) = self.put(LEASE, &mine, Expect::Version(version.clone()))? {
+                    say(format!("{} is gone: going on from where it stopped", lease.holder));
+                    break;
+                }
+            }
+            std::thread::sleep(LOOKED_AT_EVERY.min(self.dead_after));
+            let now = self.look()?;
+            if now.lease != read.lease {
+                since = Instant::now();
+            }
+            read = now;
+        }
+        self.state().read = None;
+        Ok(())
+    }
+
+    /// What one section holds; of `wanted`, what is there just so need not be read.
+    pub fn section<E: Entry>(&self, name: &str, wanted: &BTreeMap<String, E>) -> Result<Section<E>> {
+        let read = self.read()?;
+        let mut mine: BTreeMap<String, BTreeMap<&str, &E>> = BTreeMap::new();
+        for (key, entry) in wanted {
+            mine.entry(chunk_of::<E>(key)).or_default().insert(key, entry);
+        }
+        let none = BTreeMap::new();
+        let chunks = read.head.sections.get(name).unwrap_or(&none);
+        let mut entries = BTreeMap::new();
+        let mut others = Vec::new();
+        for (chunk, there) in chunks {
+            match mine.get(chunk).filter(|mine| compared(mine) == there.compared) {
+                Some(mine) => entries.extend(mine.iter().map(|(k, e)| ((*k).to_owned(), (*e).clone()))),
+                None => others.push((chunk, there)),
+            }
+        }
+        for lines in self.chunks(name, &others)? {
+            entries.extend(lines);
+        }
+        let left = read.lease.as_ref().filter(|(lease, _)| lease.holder == self.holder);
+        let intended = match left.and_then(|(lease, _)| lease.intents.get(name)) {
+            Some(intent) => self.intent(intent)?,
+            None => Vec::new(),
+        };
+        Ok(Section { entries, intended, unfinished: left.is_some() })
+    }
+
+    /// The entries of chunks, all read at once.
+    fn chunks<E: Entry>(&self, section: &str, chunks: &[(&String, &Chunk)]) -> Result<Vec<Vec<(String, E)>>> {
+        let names: Vec<String> = chunks.iter().map(|(name, chunk)| chunk.file(section, name)).collect();
+        let got = self.store.get(&names)?;
+        let read = names.iter().zip(chunks).zip(got).map(|((name, (_, chunk)), got)| {
+            let got = got.ok_or_else(|| self.damaged(name, "is missing"))?;
+            if Digest::of(&got.bytes) != chunk.digest {
+                return Err(self.damaged(name, "is not what the head names"));
+            }
+            self.lines(name, &got.bytes)
+        });
+        read.collect()
+    }
+
+    fn intent<E: Entry>(&self, name: &str) -> Result<Vec<(String, E)>> {
+        match self.store.get(&[name.to_owned()])?.pop().flatten() {
+            Some(got) => self.lines(name, &got.bytes),
+            None => Err(self.damaged(name, "is missing, and the lease names it")),
+        }
+    }
+
+    fn lines<E: Entry>(&self, name: &str, bytes: &[u8]) -> Result<Vec<(String, E)>> {
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate();
+        lines
+            .map(|(index, line)| {
+                serde_json::from_slice(line).map_err(|error| {
+                    self.damaged(name, format!("has a line {} that cannot be read: {error}", index + 1))
+                })
+            })
+            .collect()
+    }
+
+    fn put(&self, name: &str, value: &impl Serialize, expect: Expect) -> Result<Put> {
+        let mut bytes = serde_json::to_vec_pretty(value).expect("plain data is written as JSON");
+        bytes.push(b'\n');
+        self.store.put(name, bytes, expect)
+    }
+
+    /// Takes the lease, or has it already, and writes down what is about to be put in a section.
+    pub fn begin<'e, E: Entry + 'e>(
+        &self,
+        section: &str,
+        intent: impl IntoIterator<Item = (&'e str, &'e E)>,
+    ) -> Result<()> {
+        let read = self.read()?;
+        let lines = encode(intent);
+        let name = format!("intents/{section}-{}.jsonl", &Digest::of(&lines).hex()[..16]);
+        self.store.put(&name, lines, Expect::Anything)?;
+        let mut state = self.state();
+        if let Some(held) = &mut state.held {
+            held.lease.intents.insert(section.to_owned(), name);
+            held.open.insert(section.to_owned());
+            return self.renew_now(held);
+        }
+        let (mut intents, expect) = match &read.lease {
+            None => (BTreeMap::new(), Expect::Nothing),
+            Some((lease, version)) if lease.holder == self.holder => {
+                (lease.intents.clone(), Expect::Version(version.clone()))
+            }
+            Some((lease, _)) => return Err(self.taken(&lease.holder)),
+        };
+        intents.insert(section.to_owned(), name);
+        let lease = Lease { format: FORMAT, holder: self.holder.clone(), renewed: 0, intents };
+        let version = match self.put(LEASE, &lease, expect)? {
+            Put::Done(version) => version,
+            Put::Unexpected => return Err(self.taken("another jheem")),
+        };
+        let open = BTreeSet::from([section.to_owned()]);
+        state.held = Some(Held { lease, version, open, renewed: Instant::now() });
+        // Between reading and taking the lease somebody may have come and gone.
+        if self.look()?.version != read.version {
+            drop(state);
+            match read.lease {
+                // What a dead publisher left stays known: its lease stays, under this name.
+                Some(_) => self.state().held = None,
+                None => self.end(section)?,
+            }
+            return Err(Error::environment(format!(
+                "`{}` was published to while this publish was planned",
+                self.place
+            ))
+            .hint("run it again"));
+        }
+        Ok(())
+    }
+
+    fn taken(&self, holder: &str) -> Error {
+        Error::locked(format!("`{}` is being published to by {holder}", self.place))
+            .hint("wait for it to end and run it again")
+    }
+
+    /// Renews the lease if it is time to; fails if somebody took it, who must have thought this one dead.
+    pub fn renew(&self) -> Result<()> {
+        match &mut self.state().held {
+            Some(held) if held.renewed.elapsed() >= RENEWED_EVERY => self.renew_now(held),
+            _ => Ok(()),
+        }
+    }
+
+    fn renew_now(&self, held: &mut Held) -> Result<()> {
+        held.lease.renewed += 1;
+        match self.put(LEASE, &held.lease, Expect::Version(held.version.clone()))? {
+            Put::Done(version) => {
+                held.version = version;
+                held.renewed = Instant::now();
+                Ok(())
+            }
+            Put::Unexpected => Err(Error::locked(format!(
+                "another jheem took over publishing to `{}`: this one was silent for too long",
+                self.place
+            ))
+            .hint("run it again when the other has ended")),
+        }
+    }
+
+    /// Makes a section of the manifest hold these entries, beside those that it holds, and not those that are gone.
+    pub fn commit<E: Entry>(
+        &self,
+        section: &str,
+        changed: &BTreeMap<String, E>,
+        gone: &BTreeSet<String>,
+    ) -> Result<()> {
+        self.renew()?;
+        let read = self.read()?;
+        let mut head = read.head.clone();
+        let touched: BTreeSet<String> =
+            changed.keys().chain(gone).map(|key| chunk_of::<E>(key)).collect();
+        let none = BTreeMap::new();
+        let there = read.head.sections.get(section).unwrap_or(&none);
+        let old: Vec<_> = there.iter().filter(|(name, _)| touched.contains(*name)).collect();
+        let mut members: BTreeMap<String, BTreeMap<String, E>> = BTreeMap::new();
+        for (key, entry) in self.chunks::<E>(section, &old)?.into_iter().flatten() {
+            members.entry(chunk_of::<E>(&key)).or_default().insert(key, entry);
+        }
+        for (key, entry) in changed {
+            members.entry(chunk_of::<E>(key)).or_default().insert(key.clone(), entry.clone());
+        }
+        let chunks = head.sections.entry(section.to_owned()).or_default();
+        for (name, mut entries) in members {
+            entries.retain(|key, _| !gone.contains(key));
+            if entries.is_empty() {
+                chunks.remove(&name);
+                continue;
+            }
+            let lines = encode(entries.iter().map(|(key, entry)| (key.as_str(), entry)));
+            let refs = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
+            let (digest, compared) = (Digest::of(&lines), compared(&refs));
+            let chunk = Chunk { digest, compared, entries: entries.len() };
+            if chunks.get(&name) != Some(&chunk) {
+                self.store.put(&chunk.file(section, &name), lines, Expect::Anything)?;
+                chunks.insert(name, chunk);
+            }
+        }
+        if head == read.head {
+            return Ok(());
+        }
+        moments::pass(Moment::Chunk);
+        let expect = match &read.version {
+            Some(version) => Expect::Version(version.clone()),
+            None => Expect::Nothing,
+        };
+        match self.put(HEAD, &head, expect)? {
+            Put::Done(version) => {
+                let read = Read { head, version: Some(version), ..read };
+                self.state().read = Some(read);
+            }
+            Put::Unexpected => {
+                return Err(Error::environment(format!(
+                    "the manifest at `{}` was replaced by another jheem meanwhile",
+                    self.place
+                ))
+                .hint("run it again: it goes on from what stands there"));
+            }
+        }
+        moments::pass(Moment::Head);
+        Ok(())
+    }
+
+    /// A section is done; with the last one the lease goes.
+    pub fn end(&self, section: &str) -> Result<()> {
+        let mut state = self.state();
+        let Some(held) = &mut state.held else { return Ok(()) };
+        held.open.remove(section);
+        let intent = held.lease.intents.remove(section);
+        if held.open.is_empty() {
+            // What a dead publisher left in other sections stays known.
+            match held.lease.intents.is_empty() {
+                true => self.store.remove(LEASE)?,
+                false => self.renew_now(held)?,
+            }
+            state.held = None;
+            if let Some(read) = &mut state.read {
+                read.lease = None;
+            }
+        } else {
+            self.renew_now(held)?;
+        }
+        match intent {
+            Some(intent) => self.store.remove(&intent),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Chunk {
+    /// The name of the text that holds the chunk; another content has another name.
+    fn file(&self, section: &str, name: &str) -> String {
+        format!("chunks/{section}-{name}-{}.jsonl", &self.digest.hex()[..16])
+    }
+}
+
+/// The chunk that a key belongs to.
+fn chunk_of<E: Entry>(key: &str) -> String {
+    Digest::of(E::group(key).as_bytes()).hex()[..2].to_owned()
+}
+
+/// One line for each entry.
+fn encode<'e, E: Entry + 'e>(entries: impl IntoIterator<Item = (&'e str, &'e E)>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for entry in entries {
+        serde_json::to_writer(&mut bytes, &entry).expect("an entry is plain data");
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+/// The digest of what is compared of these entries.
+fn compared<E: Entry>(entries: &BTreeMap<&str, &E>) -> Digest {
+    let plain: Vec<(&str, E)> = entries.iter().map(|(k, e)| (*k, e.compared())).collect();
+    Digest::of(&encode(plain.iter().map(|(key, entry)| (*key, entry))))
+}

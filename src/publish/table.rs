@@ -1,0 +1,201 @@
+//! `dynamodb:` destinations: rows in a table, with their manifest in a ledger beside the objects.
+//!
+//! The table holds rows and nothing else. Rows are written 25 in a request, or one by one under a condition where no more is allowed.
+//! Before rows are written where none are known, their partitions are looked at: what stands there is somebody's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::attribute::{Attribute, Item};
+use super::destination::Destination;
+use super::ledger::Ledger;
+use super::manifest::RowEntry;
+use super::place::{Claim, DriftKind, RowPlace, RowPut, RowWrite, RowsThere};
+use super::wanted::RowKey;
+use crate::aws::dynamodb::{self, AttributeValue, Row};
+use crate::error::{Error, Result};
+use crate::moments::{self, Moment};
+
+/// A table, and where its manifest is.
+pub struct TablePlace {
+    destination: Destination,
+    table: dynamodb::Table,
+    ledger: Arc<Ledger>,
+    section: String,
+    /// Whether each row is a request of its own, under a condition.
+    one_by_one: bool,
+}
+
+impl TablePlace {
+    pub fn new(
+        destination: Destination,
+        table: dynamodb::Table,
+        ledger: Arc<Ledger>,
+        one_by_one: bool,
+    ) -> TablePlace {
+        let section = format!("rows-{}", table.name());
+        TablePlace { destination, table, ledger, section, one_by_one }
+    }
+
+    /// What stands in the partitions of these keys.
+    fn standing<'k>(&self, keys: impl Iterator<Item = &'k RowKey>) -> Result<BTreeMap<RowKey, Item>> {
+        let mut names: Vec<&str> = Vec::new();
+        let mut hashes: BTreeSet<&Attribute> = BTreeSet::new();
+        for key in keys {
+            let Some((_, hash)) = key.0.first() else { continue };
+            names = key.0.iter().map(|(name, _)| name.as_str()).collect();
+            hashes.insert(hash);
+        }
+        let Some(hash) = names.first() else { return Ok(BTreeMap::new()) };
+        let hashes: Vec<AttributeValue> = hashes.into_iter().map(value).collect();
+        let mut found = BTreeMap::new();
+        for mut row in self.table.query_all(hash, &hashes)?.into_iter().flatten() {
+            let key = names.iter().map(|name| Some(((*name).to_owned(), attribute(&row.remove(*name)?))));
+            let Some(key) = key.collect::<Option<Vec<_>>>() else { continue };
+            let item = row.iter().map(|(name, value)| (name.clone(), attribute(value)));
+            found.insert(RowKey(key), item.collect());
+        }
+        Ok(found)
+    }
+
+    /// A row's key, as the ledger has it.
+    fn row_key(&self, text: &str) -> Result<RowKey> {
+        serde_json::from_str(text).map(RowKey).map_err(|error| {
+            Error::environment(format!("the manifest of `{}` is damaged: the key `{text}`", self.destination))
+                .because(error)
+        })
+    }
+}
+
+impl RowPlace for TablePlace {
+    fn read(&self, _: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere> {
+        let texts = wanted.iter().map(|(key, entry)| (text(key), entry.clone())).collect();
+        let section = self.ledger.section::<RowEntry>(&self.section, &texts)?;
+        let read = |(key, entry): (String, RowEntry)| Ok((self.row_key(&key)?, entry));
+        let entries: BTreeMap<RowKey, RowEntry> =
+            section.entries.into_iter().map(read).collect::<Result<_>>()?;
+        let intended: BTreeMap<RowKey, RowEntry> =
+            section.intended.into_iter().map(read).collect::<Result<_>>()?;
+        let new: Vec<&RowKey> = wanted.keys().filter(|key| !entries.contains_key(*key)).collect();
+        let standing = self.standing(new.iter().copied().chain(intended.keys()))?;
+        let foreign =
+            new.iter().filter(|key| standing.contains_key(**key) && !intended.contains_key(**key));
+        let claims = foreign.map(|key| ((*key).clone(), Claim::Foreign)).collect();
+        // What a killed publish wrote is known by its item.
+        let recovered = intended.into_iter().filter(|(key, entry)| {
+            standing.get(key).is_some_and(|item| *item == entry.whole_item())
+                && entries.get(key) != Some(entry)
+        });
+        let (recovered, unfinished) = (recovered.collect(), section.unfinished);
+        Ok(RowsThere { entries, recovered, unfinished, claims, ..RowsThere::default() })
+    }
+
+    fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {
+        self.ledger.wait(say)
+    }
+
+    fn watched(&self) -> Option<BTreeSet<PathBuf>> {
+        None
+    }
+
+    fn publish(
+        &self,
+        _: &str,
+        there: &RowsThere,
+        puts: &[RowPut<'_>],
+        placed: &mut dyn FnMut(usize),
+    ) -> Result<()> {
+        let mut entries: BTreeMap<String, RowEntry> =
+            there.recovered.iter().map(|(key, entry)| (text(key), entry.clone())).collect();
+        entries.extend(puts.iter().map(|put| (text(put.key), put.entry.clone())));
+        self.ledger.begin(&self.section, entries.iter().map(|(key, entry)| (key.as_str(), entry)))?;
+        moments::pass(Moment::Intended);
+        let writes = puts.iter().filter(|put| put.write != RowWrite::Note);
+        let mut stands = |count| {
+            moments::pass(Moment::Rows);
+            placed(count);
+            self.ledger.renew()
+        };
+        let row = |put: &RowPut<'_>| row(put.key, &put.entry.whole_item());
+        if self.one_by_one {
+            let rows = writes.map(|put| dynamodb::RowPut {
+                row: row(put),
+                only_new: match (put.write, put.key.0.first()) {
+                    (RowWrite::Create, Some((hash, _))) => Some(hash.clone()),
+                    _ => None,
+                },
+            });
+            self.table.put_all(rows.collect(), &mut stands)?;
+        } else {
+            self.table.write_all(writes.map(row).collect(), &mut stands)?;
+        }
+        self.ledger.commit(&self.section, &entries, &BTreeSet::new())?;
+        self.ledger.end(&self.section)
+    }
+
+    fn drift(&self, there: &RowsThere) -> Result<Vec<(RowKey, DriftKind)>> {
+        let mut known = there.entries.clone();
+        known.extend(there.recovered.clone());
+        let standing = self.standing(known.keys())?;
+        let mut drift = Vec::new();
+        for (key, entry) in &known {
+            let published = entry.whole_item();
+            match standing.get(key) {
+                None => drift.push((key.clone(), DriftKind::Missing)),
+                Some(found) if *found != published => {
+                    let (published, found) = (json(&published), json(found));
+                    drift.push((key.clone(), DriftKind::Changed { published, found }));
+                }
+                Some(_) => {}
+            }
+        }
+        let foreign = standing.into_keys().filter(|key| !known.contains_key(key));
+        drift.extend(foreign.map(|key| (key, DriftKind::Foreign)));
+        Ok(drift)
+    }
+}
+
+/// A row's key as the ledger has it: its names and values, the hash first.
+fn text(key: &RowKey) -> String {
+    json(&key.0)
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("plain data is written as JSON")
+}
+
+fn row(key: &RowKey, item: &Item) -> Row {
+    let key = key.0.iter().map(|(name, value)| (name, value));
+    key.chain(item).map(|(name, attribute)| (name.clone(), value(attribute))).collect()
+}
+
+fn value(attribute: &Attribute) -> AttributeValue {
+    match attribute {
+        Attribute::S(text) => AttributeValue::S(text.clone()),
+        Attribute::N(text) => AttributeValue::N(text.clone()),
+        Attribute::Bool(is) => AttributeValue::Bool(*is),
+        Attribute::Null => AttributeValue::Null(true),
+        Attribute::L(list) => AttributeValue::L(list.iter().map(value).collect()),
+        Attribute::M(map) => {
+            AttributeValue::M(map.iter().map(|(name, one)| (name.clone(), value(one))).collect())
+        }
+    }
+}
+
+/// What a table gave back; kinds that jheem never writes come out as a text that names them.
+fn attribute(value: &AttributeValue) -> Attribute {
+    match value {
+        AttributeValue::S(text) => Attribute::S(text.clone()),
+        AttributeValue::N(text) => {
+            Attribute::N(super::attribute::canonical_number(text).unwrap_or_else(|_| text.clone()))
+        }
+        AttributeValue::Bool(is) => Attribute::Bool(*is),
+        AttributeValue::Null(_) => Attribute::Null,
+        AttributeValue::L(list) => Attribute::L(list.iter().map(attribute).collect()),
+        AttributeValue::M(map) => {
+            Attribute::M(map.iter().map(|(name, one)| (name.clone(), attribute(one))).collect())
+        }
+        other => Attribute::S(format!("{other:?}")),
+    }
+}

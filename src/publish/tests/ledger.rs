@@ -1,0 +1,269 @@
+//! The ledger of a remote place, over a store in memory that can be cut off after any request.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::aws::s3::{Expect, Got, Put};
+use crate::digest::Digest;
+use crate::error::{Error, Kind, Result};
+use crate::publish::ledger::{Ledger, Store};
+use crate::publish::manifest::ObjectEntry;
+
+/// Texts with versions; all clones are the same store.
+#[derive(Clone, Default)]
+struct Memory {
+    texts: Arc<Mutex<BTreeMap<String, (Vec<u8>, u64)>>>,
+    /// Names that were asked for or written, in order.
+    asked: Arc<Mutex<Vec<String>>>,
+    /// How many more requests are answered, if not all.
+    left: Arc<Mutex<Option<usize>>>,
+}
+
+impl Memory {
+    fn request(&self, what: String) -> Result<()> {
+        let mut left = self.left.lock().unwrap();
+        if let Some(left) = left.as_mut() {
+            if *left == 0 {
+                return Err(Error::environment("cut off"));
+            }
+            *left -= 1;
+        }
+        self.asked.lock().unwrap().push(what);
+        Ok(())
+    }
+
+    fn take_asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.texts.lock().unwrap().keys().cloned().collect()
+    }
+}
+
+impl Store for Memory {
+    fn get(&self, names: &[String]) -> Result<Vec<Option<Got>>> {
+        let one = |name: &String| {
+            self.request(format!("get {name}"))?;
+            let texts = self.texts.lock().unwrap();
+            Ok(texts.get(name).map(|(bytes, version)| Got { bytes: bytes.clone(), version: version.to_string() }))
+        };
+        names.iter().map(one).collect()
+    }
+
+    fn put(&self, name: &str, bytes: Vec<u8>, expect: Expect) -> Result<Put> {
+        self.request(format!("put {name}"))?;
+        let mut texts = self.texts.lock().unwrap();
+        let there = texts.get(name).map(|(_, version)| version.to_string());
+        let fits = match expect {
+            Expect::Anything => true,
+            Expect::Nothing => there.is_none(),
+            Expect::Version(version) => there == Some(version),
+        };
+        if !fits {
+            return Ok(Put::Unexpected);
+        }
+        let version = texts.values().map(|(_, version)| *version).max().unwrap_or_default() + 1;
+        texts.insert(name.to_owned(), (bytes, version));
+        Ok(Put::Done(version.to_string()))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        self.request(format!("remove {name}"))?;
+        self.texts.lock().unwrap().remove(name);
+        Ok(())
+    }
+}
+
+fn ledger(store: &Memory, holder: &str) -> Ledger {
+    let ledger = Ledger::new(Box::new(store.clone()), "s3://bucket".into(), "rw", holder);
+    ledger.dead_after(Duration::from_millis(30))
+}
+
+fn entry(content: &str) -> ObjectEntry {
+    let digest = Digest::of(content.as_bytes());
+    ObjectEntry {
+        publish: "plots".into(),
+        content: digest,
+        bytes: digest,
+        judged: Digest::of(b"json"),
+        size: 1,
+        headers: Default::default(),
+        uncompared: BTreeMap::from([("timestamp".into(), content.into())]),
+        version: None,
+    }
+}
+
+/// Three cities with two plots each, all of one content.
+fn plots(content: &str) -> BTreeMap<String, ObjectEntry> {
+    let keys = ["A", "B", "C"].iter().flat_map(|city| ["x", "y"].map(|plot| format!("{city}/{plot}")));
+    keys.map(|key| (key.clone(), entry(&format!("{key} {content}")))).collect()
+}
+
+/// Objects as they stand at the place, and how often each was written.
+#[derive(Default)]
+struct Standing {
+    objects: BTreeMap<String, Digest>,
+    writes: BTreeMap<(String, Digest), usize>,
+}
+
+/// One publish as a place of objects does it; each object put is one more request.
+fn publish(
+    store: &Memory,
+    holder: &str,
+    wanted: &BTreeMap<String, ObjectEntry>,
+    standing: &mut Standing,
+) -> Result<usize> {
+    let ledger = ledger(store, holder);
+    ledger.wait(&mut |_| {})?;
+    let section = ledger.section("objects", wanted)?;
+    let meant = section.intended.iter().filter(|(key, entry)| standing.objects.get(key) == Some(&entry.bytes));
+    let recovered: BTreeMap<String, ObjectEntry> = meant.cloned().collect();
+    let known = |key: &String| recovered.get(key).or_else(|| section.entries.get(key));
+    let changed: BTreeMap<String, ObjectEntry> = wanted
+        .iter()
+        .filter(|(key, entry)| known(key).is_none_or(|known| known.bytes != entry.bytes))
+        .map(|(key, entry)| (key.clone(), entry.clone()))
+        .collect();
+    if changed.is_empty() && !section.unfinished {
+        return Ok(0);
+    }
+    let intent: Vec<_> = recovered.iter().chain(&changed).collect();
+    ledger.begin("objects", intent.iter().map(|(key, entry)| (key.as_str(), *entry)))?;
+    for (key, entry) in &changed {
+        // The answer to a write that was cut off may be lost, and the write done.
+        standing.objects.insert(key.clone(), entry.bytes);
+        *standing.writes.entry((key.clone(), entry.bytes)).or_default() += 1;
+        store.request(format!("object {key}"))?;
+    }
+    let mut all = recovered.clone();
+    all.extend(changed.clone());
+    ledger.commit("objects", &all, &BTreeSet::new())?;
+    ledger.end("objects")?;
+    Ok(changed.len())
+}
+
+fn published(store: &Memory) -> BTreeMap<String, Digest> {
+    let section = ledger(store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    section.entries.into_iter().map(|(key, entry)| (key, entry.bytes)).collect()
+}
+
+#[test]
+fn what_is_there_as_it_is_wanted_costs_two_requests_and_no_write() {
+    let store = Memory::default();
+    let mut standing = Standing::default();
+    assert_eq!(publish(&store, "one", &plots("1"), &mut standing).unwrap(), 6);
+    store.take_asked();
+    assert_eq!(publish(&store, "another machine", &plots("1"), &mut standing).unwrap(), 0);
+    assert_eq!(store.take_asked(), ["get head.json", "get lease.json"]);
+}
+
+#[test]
+fn a_change_reads_and_rewrites_the_chunk_of_its_folder_alone() {
+    let store = Memory::default();
+    let mut standing = Standing::default();
+    publish(&store, "one", &plots("1"), &mut standing).unwrap();
+    let before = store.names();
+    store.take_asked();
+    let mut wanted = plots("1");
+    wanted.insert("B/x".into(), entry("B/x 2"));
+    assert_eq!(publish(&store, "one", &wanted, &mut standing).unwrap(), 1);
+    let chunks = |verb: &str, asked: &[String]| {
+        let chunks: BTreeSet<&String> = asked.iter().filter(|a| a.starts_with(&format!("{verb} chunks/"))).collect();
+        chunks.len()
+    };
+    let asked = store.take_asked();
+    assert_eq!((chunks("get", &asked), chunks("put", &asked)), (1, 1), "{asked:?}");
+    assert_eq!(published(&store)["B/x"], Digest::of(b"B/x 2"));
+    let kept = before.iter().filter(|name| !store.names().contains(name)).count();
+    assert_eq!(kept, 0, "what an earlier head named stays for who still reads it");
+}
+
+#[test]
+fn what_is_never_compared_stays_as_it_was_published() {
+    let store = Memory::default();
+    let mut standing = Standing::default();
+    publish(&store, "one", &plots("1"), &mut standing).unwrap();
+    let mut wanted = plots("1");
+    for entry in wanted.values_mut() {
+        entry.uncompared.insert("timestamp".into(), "later".into());
+    }
+    assert_eq!(publish(&store, "one", &wanted, &mut standing).unwrap(), 0);
+    wanted.insert("B/x".into(), entry("B/x 2"));
+    publish(&store, "one", &wanted, &mut standing).unwrap();
+    let section = ledger(&store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    assert_eq!(section.entries["B/y"].uncompared["timestamp"], "B/y 1");
+}
+
+#[test]
+fn cut_off_after_any_request_the_next_publish_goes_on_and_writes_nothing_twice_but_what_was_in_flight() {
+    for holder in ["one", "another machine"] {
+        for cut in 0.. {
+            let store = Memory::default();
+            let mut standing = Standing::default();
+            publish(&store, "one", &plots("1"), &mut standing).unwrap();
+            *store.left.lock().unwrap() = Some(cut);
+            let ended = publish(&store, "one", &plots("2"), &mut standing);
+            *store.left.lock().unwrap() = None;
+            for (key, bytes) in published(&store) {
+                let written = standing.writes.contains_key(&(key.clone(), bytes));
+                assert!(written, "cut at {cut}: the manifest says {key} is what was never written");
+            }
+            publish(&store, holder, &plots("2"), &mut standing).unwrap();
+            let wanted = plots("2").into_iter().map(|(key, entry)| (key, entry.bytes)).collect();
+            assert_eq!(published(&store), wanted, "cut at {cut}");
+            assert_eq!(standing.objects, wanted, "cut at {cut}");
+            let twice: Vec<_> = standing.writes.iter().filter(|(_, count)| **count > 1).collect();
+            assert!(twice.is_empty(), "cut at {cut}: {twice:?}");
+            assert!(!store.names().contains(&"lease.json".to_owned()), "cut at {cut}");
+            if ended.is_ok() {
+                assert!(cut > 10, "a publish takes more than {cut} requests");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn of_two_who_publish_at_once_one_goes_first() {
+    let store = Memory::default();
+    let (first, second) = (ledger(&store, "one"), ledger(&store, "two"));
+    let (one, two) = (plots("1"), plots("2"));
+    let lines = |wanted: &BTreeMap<String, ObjectEntry>| -> Vec<(String, ObjectEntry)> {
+        wanted.clone().into_iter().collect()
+    };
+    let (one, two) = (lines(&one), lines(&two));
+    first.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    second.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    first.begin("objects", one.iter().map(|(k, e)| (k.as_str(), e))).unwrap();
+    let error = second.begin("objects", two.iter().map(|(k, e)| (k.as_str(), e))).unwrap_err();
+    assert_eq!(error.kind, Kind::Locked, "{error}");
+    first.commit("objects", &one.iter().cloned().collect(), &BTreeSet::new()).unwrap();
+    first.end("objects").unwrap();
+    // What the second had read is no longer so.
+    let error = second.begin("objects", two.iter().map(|(k, e)| (k.as_str(), e))).unwrap_err();
+    assert!(error.message.contains("while this publish was planned"), "{error}");
+    assert!(!store.names().contains(&"lease.json".to_owned()));
+}
+
+#[test]
+fn whoever_was_thought_dead_writes_no_manifest() {
+    let store = Memory::default();
+    let slow = ledger(&store, "slow");
+    let wanted: Vec<_> = plots("1").into_iter().collect();
+    slow.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    slow.begin("objects", wanted.iter().map(|(k, e)| (k.as_str(), e))).unwrap();
+    let mut told = Vec::new();
+    let other = ledger(&store, "other");
+    other.wait(&mut |message| told.push(message)).unwrap();
+    assert!(told[0].contains("published to by slow") && told[1].contains("slow is gone"), "{told:?}");
+    let section = other.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    assert_eq!(section.intended.len(), 6, "what the dead was about to put is known");
+    let mut standing = Standing::default();
+    publish(&store, "other", &plots("2"), &mut standing).unwrap();
+    let error = slow.commit("objects", &wanted.into_iter().collect(), &BTreeSet::new()).unwrap_err();
+    assert!(error.message.contains("replaced by another jheem"), "{error}");
+    let bytes = plots("2").into_iter().map(|(key, entry)| (key, entry.bytes)).collect();
+    assert_eq!(published(&store), bytes);
+}

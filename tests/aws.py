@@ -1,0 +1,84 @@
+"""What the tests ask of AWS servers with a client that is not jheem's own.
+
+usage: aws.py COMMAND JSON: prints JSON. The endpoint and credentials come from the environment.
+"""
+
+import json
+import sys
+
+import boto3
+from botocore.config import Config
+
+s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+dynamodb = boto3.client("dynamodb")
+
+
+def make(bucket=None, table=None, hash=None, range=None):
+    if bucket:
+        s3.create_bucket(Bucket=bucket)
+    if table:
+        keys = [(hash, "HASH")] + ([(range, "RANGE")] if range else [])
+        dynamodb.create_table(
+            TableName=table,
+            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys],
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name, _ in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+
+def keys(bucket):
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [found["Key"] for page in pages for found in page.get("Contents", [])]
+
+
+def objects(bucket):
+    """Every object that is not jheem's own, as a reader gets it."""
+    found = {}
+    for key in keys(bucket):
+        if "/.jheem/" in f"/{key}":
+            continue
+        got = s3.get_object(Bucket=bucket, Key=key)
+        found[key] = {
+            "type": got.get("ContentType"),
+            "encoding": got.get("ContentEncoding"),
+            "cache": got.get("CacheControl"),
+            "metadata": got["Metadata"],
+            "written": str(got["LastModified"]) + got["ETag"],
+            "body": got["Body"].read().decode(),
+        }
+    return found
+
+
+def rows(table):
+    pages = dynamodb.get_paginator("scan").paginate(TableName=table)
+    return [item for page in pages for item in page["Items"]]
+
+
+def partition(table, name, value):
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="#h = :h",
+        ExpressionAttributeNames={"#h": name},
+        ExpressionAttributeValues={":h": {"S": value}},
+    )
+    return [item for page in pages for item in page["Items"]]
+
+
+def put(bucket, key, body):
+    s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+
+
+def remove(bucket, key):
+    s3.delete_object(Bucket=bucket, Key=key)
+
+
+def put_row(table, item):
+    dynamodb.put_item(TableName=table, Item=item)
+
+
+def remove_row(table, key):
+    dynamodb.delete_item(TableName=table, Key=key)
+
+
+command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, remove, put_row, remove_row)}[sys.argv[1]]
+print(json.dumps(command(**json.loads(sys.argv[2]))))

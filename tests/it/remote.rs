@@ -1,0 +1,290 @@
+//! Publishing to a bucket and a table, on real servers, read back with another client.
+//!
+//! `scripts/test` starts the servers; without `JHEEM_TEST_AWS` these tests are skipped, and say so.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+
+use super::project::{Project, Ran, cities};
+
+/// A bucket and a table of one test's own.
+struct Cloud {
+    endpoint: String,
+    python: String,
+    bucket: String,
+    table: String,
+}
+
+/// The servers that `scripts/test` started; none where there are none.
+fn cloud() -> Option<Cloud> {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let said = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(endpoint), Some(python)) = (said("JHEEM_TEST_AWS"), said("JHEEM_TEST_PYTHON")) else {
+        println!("skipped: no AWS servers");
+        return None;
+    };
+    let name = format!("jheem-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::SeqCst));
+    let cloud = Cloud { endpoint, python, bucket: name.clone(), table: name };
+    cloud.ask("make", json!({ "bucket": cloud.bucket, "table": cloud.table, "hash": "city_scenario", "range": "outcome_stat_facet" }));
+    Some(cloud)
+}
+
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+];
+
+impl Cloud {
+    /// Asks with the client of the tests.
+    fn ask(&self, command: &str, arguments: Value) -> Value {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws.py");
+        let said = Command::new(&self.python)
+            .args([script, command, &arguments.to_string()])
+            .envs(ENVIRONMENT)
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.status.success(), "{command}: {}", String::from_utf8_lossy(&said.stderr));
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{command}: {e}\n{text}"))
+    }
+
+    fn objects(&self) -> Value {
+        self.ask("objects", json!({ "bucket": self.bucket }))
+    }
+
+    /// Rows by both parts of their keys.
+    fn rows(&self) -> Value {
+        let rows = self.ask("rows", json!({ "table": self.table }));
+        let rows = rows.as_array().unwrap().iter().map(|row| {
+            let part = |name: &str| row[name]["S"].as_str().unwrap().to_owned();
+            (format!("{} {}", part("city_scenario"), part("outcome_stat_facet")), row.clone())
+        });
+        Value::Object(rows.collect())
+    }
+
+    /// Two cities with three outcomes each, published here.
+    fn project(&self) -> Project {
+        let project = ENVIRONMENT.iter().fold(cities(), |project, (n, v)| project.env(n, v));
+        let project = project.env("AWS_ENDPOINT_URL", &self.endpoint);
+        let text = project.read("Jheemfile.toml");
+        let publish = PUBLISH.replace("BUCKET", &self.bucket).replace("TABLE", &self.table);
+        project.write("Jheemfile.toml", format!("{text}{publish}"));
+        project
+    }
+
+    /// Every row's object is there; the truth that a reader relies on.
+    fn no_row_without_its_object(&self, when: &str) {
+        let (objects, rows) = (self.objects(), self.rows());
+        for (key, row) in rows.as_object().unwrap() {
+            let object = row["s3_key"]["S"].as_str().unwrap();
+            assert!(objects.get(object).is_some(), "{when}: the row {key} names {object}");
+        }
+    }
+}
+
+const PUBLISH: &str = r#"
+[publish.site]
+of = "plot.p"
+[publish.site.object.plot]
+to = "s3://BUCKET/github_actions_integration"
+key = "{city}/50% a+b/{outcome}.json"
+cache_control = "max-age=60"
+metadata = { city = "{city}" }
+uncompared = { timestamp = "{now}" }
+[publish.site.row.plot]
+to = "dynamodb://TABLE"
+hash = { city_scenario = "{city}#cessation" }
+range = { outcome_stat_facet = "{outcome}#mean.and.interval#none" }
+item = { outcome = "{outcome}", s3_key = "{object.key}", file_size = { N = "{object.size}" }, tags = { L = ["{city}", { BOOL = true }, { NULL = true }, { M = { a = { N = "1.50" } } }] } }
+uncompared = { created_at = "{now}" }
+"#;
+
+fn publish(project: &Project, arguments: &str) -> Ran {
+    project.jheem(&format!("publish --format json {arguments}"))
+}
+
+fn written(ran: Ran) -> (u64, u64) {
+    let ran = ran.success();
+    let published = &ran.last()["published"];
+    (published["objects"].as_u64().unwrap(), published["rows"].as_u64().unwrap())
+}
+
+#[test]
+fn plots_go_to_a_bucket_and_a_table_and_the_second_time_nothing_does() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    assert_eq!(written(publish(&project, "")), (6, 6));
+    let objects = cloud.objects();
+    assert_eq!(objects.as_object().unwrap().len(), 6);
+    let key = "github_actions_integration/A/50% a+b/x.json";
+    let object = &objects[key];
+    assert_eq!(object["type"], "application/json");
+    assert_eq!(object["cache"], "max-age=60");
+    assert_eq!(object["metadata"]["city"], "A");
+    assert_eq!(object["body"], project.read("plots/A/x.json"));
+    let rows = cloud.rows();
+    assert_eq!(rows.as_object().unwrap().len(), 6);
+    let row = &rows["A#cessation x#mean.and.interval#none"];
+    assert_eq!(row["s3_key"], json!({ "S": key }));
+    assert_eq!(row["tags"]["L"], json!([{ "S": "A" }, { "BOOL": true }, { "NULL": true }, { "M": { "a": { "N": "1.5" } } }]));
+    assert_eq!(written(publish(&project, "")), (0, 0));
+    assert_eq!(cloud.objects(), objects, "nothing is written again, not even with the same bytes");
+    assert_eq!(cloud.rows(), rows);
+    project.jheem("verify").success();
+}
+
+#[test]
+fn only_what_changed_is_written_also_from_a_machine_that_never_published() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    assert_eq!(written(publish(&project, "")), (6, 6));
+    let before = cloud.objects();
+    // Another machine: the same project, nothing built, nothing recorded.
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    std::fs::remove_dir_all(project.path("plots")).unwrap();
+    project.write("data/B.txt", "7");
+    assert_eq!(written(publish(&project, "")), (3, 3));
+    let after = cloud.objects();
+    for (key, object) in after.as_object().unwrap() {
+        let same = *object == before[key];
+        assert_eq!(same, key.contains("/A/"), "{key}");
+    }
+    let narrowed = publish(&project, "--where city=A");
+    assert_eq!(written(narrowed), (0, 0));
+}
+
+#[test]
+fn what_somebody_else_put_there_is_not_touched() {
+    let Some(cloud) = cloud() else { return };
+    let key = "github_actions_integration/A/50% a+b/x.json";
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key, "body": "theirs" }));
+    let project = cloud.project();
+    let ran = publish(&project, "").code(1).says("something that jheem did not publish stands there");
+    assert_eq!(cloud.objects()[key]["body"], "theirs", "{ran}");
+    assert_eq!(cloud.rows(), json!({}), "rows come after all objects");
+    cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key }));
+    let row = json!({ "city_scenario": { "S": "A#cessation" }, "outcome_stat_facet": { "S": "x#mean.and.interval#none" } });
+    cloud.ask("put_row", json!({ "table": cloud.table, "item": row }));
+    publish(&project, "").code(1).says("A#cessation");
+    assert_eq!(cloud.rows().as_object().unwrap().len(), 1);
+    // One by one, the condition is the table's to check.
+    project.change("hash = {", "write = \"put\"\nhash = {");
+    publish(&project, "").code(1);
+    cloud.ask("remove_row", json!({ "table": cloud.table, "key": row }));
+    written(publish(&project, ""));
+    assert_eq!(cloud.rows().as_object().unwrap().len(), 6);
+    assert_eq!(written(publish(&project, "")), (0, 0));
+}
+
+#[test]
+fn verify_compares_the_bucket_and_the_table_with_the_manifest() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    project.jheem("verify --format json").code(1).says("unpublished");
+    written(publish(&project, ""));
+    project.jheem("verify").success();
+    let key = |outcome: &str| format!("github_actions_integration/A/50% a+b/{outcome}.json");
+    cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key("x") }));
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key("y"), "body": "edited" }));
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key("new"), "body": "{}" }));
+    let row = |outcome: &str| json!({ "city_scenario": { "S": "B#cessation" }, "outcome_stat_facet": { "S": format!("{outcome}#mean.and.interval#none") } });
+    cloud.ask("remove_row", json!({ "table": cloud.table, "key": row("x") }));
+    cloud.ask("put_row", json!({ "table": cloud.table, "item": row("y") }));
+    cloud.ask("put_row", json!({ "table": cloud.table, "item": row("new") }));
+    let ran = project.jheem("verify --format json").code(1);
+    let drift = ran.events().into_iter().filter(|event| event["event"] == "drift");
+    let mut found: Vec<String> = drift
+        .map(|drift| {
+            let key = drift["key"].as_str().unwrap().replace("/50% a+b/", "/").replace("#mean.and.interval#none", "");
+            format!("{} {key}", drift["kind"].as_str().unwrap())
+        })
+        .collect();
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            "changed A/y.json",
+            "changed city_scenario=B#cessation, outcome_stat_facet=y",
+            "foreign A/new.json",
+            "foreign city_scenario=B#cessation, outcome_stat_facet=new",
+            "missing A/x.json",
+            "missing city_scenario=B#cessation, outcome_stat_facet=x",
+        ],
+        "{ran}"
+    );
+}
+
+#[test]
+fn a_publish_that_is_killed_is_brought_to_its_end_by_the_next() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    project.build("").success();
+    let moments = ["intended:1", "published:1", "published:4", "intended:2", "rows:1", "chunk:1", "head:1", "committed:1", "chunk:2", "head:2"];
+    for (round, moment) in moments.iter().enumerate() {
+        for city in ["A", "B"] {
+            project.write(&format!("data/{city}.txt"), (100 + round).to_string());
+        }
+        project.build("").success();
+        let killed = project
+            .command("publish --format json")
+            .env("JHEEM_KILL_AT", moment)
+            .output()
+            .unwrap();
+        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        cloud.no_row_without_its_object(moment);
+        let done = publish(&project, "").success();
+        assert_eq!(written(publish(&project, "")), (0, 0), "after {moment}: {done}");
+        let (objects, rows) = (cloud.objects(), cloud.rows());
+        for city in ["A", "B"] {
+            for outcome in ["x", "y", "z"] {
+                let plot = project.read(&format!("plots/{city}/{outcome}.json"));
+                let object = &objects[format!("github_actions_integration/{city}/50% a+b/{outcome}.json")];
+                assert_eq!(object["body"], plot, "after {moment}");
+                let row = &rows[format!("{city}#cessation {outcome}#mean.and.interval#none")];
+                assert_eq!(row["file_size"], json!({ "N": plot.len().to_string() }), "after {moment}");
+            }
+        }
+        project.jheem("verify").success();
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_account_or_a_destination_is_said_with_what_to_do() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    let without = |names: &[&str]| {
+        let mut command = project.command("publish");
+        names.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        command.env("AWS_EC2_METADATA_DISABLED", "true").env("HOME", project.root());
+        Ran::new("publish", command.output().unwrap())
+    };
+    without(&["AWS_ACCESS_KEY_ID"]).code(3).says("there are no AWS credentials").says("hint: ");
+    without(&["AWS_REGION", "AWS_DEFAULT_REGION"]).code(3).says("no AWS region").says("hint: ");
+    let mut nowhere = project.command("publish");
+    nowhere.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    let ran = Ran::new("publish", nowhere.output().unwrap());
+    ran.code(3).says("cannot be reached").says("hint: ");
+    assert!(!project.exists("plots"), "nothing runs for what cannot be published");
+    project.change(&format!("dynamodb://{}", cloud.table), "dynamodb://jheem-no-such-table");
+    let ran = publish(&project, "").code(1).says("`jheem-no-such-table` does not exist");
+    let ran = ran.says("hint: ");
+    assert!(!format!("{ran}").contains("secret-of-the-tests"), "{ran}");
+    project.change(&format!("s3://{}/", cloud.bucket), "s3://jheem-no-such-bucket/");
+    publish(&project, "").code(1).says("does not exist").says("hint: ");
+}
+
+#[test]
+fn a_build_asks_no_network_for_what_only_publish_writes() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project().env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
+    project.build("").success().targets("built=6");
+    project.plan("").success();
+    assert_eq!(cloud.objects(), json!({}));
+}
