@@ -228,6 +228,7 @@ mod tests {
             size: u64::try_from(bytes.len()).unwrap(),
             headers: Headers::default(),
             uncompared: BTreeMap::new(),
+            version: None,
         }
     }
 

@@ -285,13 +285,12 @@ fn a_destination_that_cannot_be_written_says_so() {
 }
 
 #[test]
-fn remote_destinations_are_not_built_yet_and_say_so() {
-    for url in ["s3://bucket/prefix", "dynamodb://table"] {
-        let destination = parse_destination(url).unwrap();
-        let error = Project::new().open(&[destination]).err().expect("it is refused");
-        assert_eq!(error.kind, Kind::Unsupported);
-        assert!(error.message.contains(&format!("`{url}`")));
-    }
+fn rows_of_a_remote_table_need_a_place_for_their_manifest() {
+    let destination = parse_destination("dynamodb://table").unwrap();
+    let error = Project::new().open(&[destination]).err().expect("it is refused");
+    assert_eq!(error.kind, Kind::User);
+    assert!(error.message.contains("`dynamodb://table`"), "{error}");
+    assert!(error.hints[0].contains("manifest = "), "{error:?}");
 }
 
 #[test]
