@@ -13,6 +13,7 @@ mod json;
 mod kills;
 mod mistakes;
 mod publishing;
+mod quick_start;
 mod sharing;
 mod staleness;
 mod tidy;
