@@ -8,6 +8,7 @@ mod audits;
 mod batches;
 mod commands;
 mod containers;
+mod damage;
 mod examples;
 mod json;
 mod kills;
