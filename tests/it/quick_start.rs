@@ -167,7 +167,7 @@ fn an_ordinary_user_changes_one_city_and_nothing_of_another_is_written() {
     fs::write(checkout.root().join(parameters), text.replace("rate: 0.167", "rate: 0.18")).unwrap();
     let plot = "plots/C.12580/cessation/incidence_mean.and.interval_unfaceted.json";
     let why = checkout.jheem(&format!("why {plot}")).success();
-    drop(why.says("pending: waits for step.base[city=C.12580]"));
+    drop(why.says("waits for step.base[city=C.12580]"));
     let why = checkout.jheem("why simulations/ryan-white/base/C.12580_base.Rdata").success();
     drop(
         why.says("stale: something that it depends on changed")
