@@ -257,7 +257,7 @@ fn every_block_of_code_in_the_docs_is_tested_or_says_why_not() {
             let Block { place, language, words, text } = &block;
             let known = |word: &String| {
                 word == "fragment" && language == "toml"
-                    || word == NEEDS_R && language == "console"
+                    || [NEEDS_R, NEEDS_DATA].contains(&word.as_str()) && language == "console"
                     || word.strip_prefix("not-tested=").is_some_and(|reason| reason.len() > 8)
             };
             if let Some(word) = words.iter().find(|word| !known(word)) {
@@ -318,16 +318,17 @@ fn every_command_in_the_docs_works_and_says_what_is_shown() {
     }
 }
 
-/// The mark of console blocks that need the image of R.
+/// The marks of console blocks that need the image of R, and real results.
 const NEEDS_R: &str = "needs=r";
+const NEEDS_DATA: &str = "needs=data";
 
 fn runs(block: &Block) -> bool {
-    let apart = |word: &String| word == NEEDS_R || word.starts_with("not-tested=");
+    let apart = |word: &String| word.starts_with("needs=") || word.starts_with("not-tested=");
     block.language == "console" && !block.words.iter().any(apart)
 }
 
-fn runs_with_r(block: &Block) -> bool {
-    block.language == "console" && block.words.iter().any(|word| word == NEEDS_R)
+fn needs(block: &Block, mark: &str) -> bool {
+    block.language == "console" && block.words.iter().any(|word| word == mark)
 }
 
 /// Runs the chosen console blocks of a document one after the other.
@@ -414,7 +415,8 @@ fn r_example() -> Project {
 #[test]
 fn the_commands_of_the_r_example_work_and_say_what_is_shown() {
     if r_image() {
-        run_blocks(&repository("examples/r/README.md"), r_example().root(), runs_with_r);
+        let with_r = |block: &Block| needs(block, NEEDS_R);
+        run_blocks(&repository("examples/r/README.md"), r_example().root(), with_r);
     }
 }
 
@@ -538,6 +540,19 @@ fn calibration(data: &Path) -> Project {
     project
 }
 
+/// The program that draws them.
+fn calibration_plots() -> Vec<u8> {
+    fs::read(rw_model().with_file_name("calibration-plots")).unwrap()
+}
+
+#[test]
+fn the_commands_of_the_calibration_example_work_and_say_what_is_shown() {
+    let Some(folder) = real_data() else { return };
+    let project = calibration(&folder).program("calibration-plots", calibration_plots());
+    let with_data = |block: &Block| needs(block, NEEDS_DATA);
+    run_blocks(&repository("examples/calibration/README.md"), project.root(), with_data);
+}
+
 /// Trace by trace: panel, curve, part; and its points.
 type Traces = BTreeMap<(String, String, String), Vec<(String, String)>>;
 
@@ -614,8 +629,7 @@ fn real_results_are_plotted_as_they_are_by_a_process_and_by_a_container() {
         ("race", read("hiv-age-projections-by-race.json")),
         ("sex", read("hiv-age-projections-by-sex.json")),
     ]);
-    let program = rw_model().with_file_name("calibration-plots");
-    let project = calibration(&folder).program("calibration-plots", fs::read(program).unwrap());
+    let project = calibration(&folder).program("calibration-plots", calibration_plots());
     project.build("").success().targets("built=264 absent=504");
     let listed = project.jheem("list --paths").success().stdout;
     assert_eq!(listed.lines().count(), 264);

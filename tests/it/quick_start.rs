@@ -155,6 +155,38 @@ fn an_ordinary_user_without_a_daemon_makes_all_of_it_once_and_then_nothing_is_wr
 }
 
 #[test]
+fn whoever_only_asks_writes_nothing() {
+    let Some(checkout) = Checkout::new() else { return };
+    checkout.jheem("--format json").success().targets("built=125");
+    // The build before this one may have left stats to note.
+    checkout.jheem("--format json").success().targets("fresh=125");
+    let plot = "plots/C.12580/cessation/incidence_mean.and.interval_unfaceted.json";
+    let why = format!("why {plot}");
+    let asked = [
+        "plan",
+        "plan --format json",
+        "list --paths",
+        &why,
+        "graph",
+        "log",
+        "log last",
+        "cache stat",
+        "verify",
+        "build --dry-run",
+        "publish --dry-run",
+    ];
+    for question in asked {
+        let before = checkout.everything();
+        checkout.jheem(question).success();
+        let mut written = differing(&before, &checkout.everything());
+        // What SQLite lays beside the records while they are read, in their folder.
+        let beside = ["cache", "cache/records.db-shm", "cache/records.db-wal"];
+        written.retain(|path| !beside.contains(&path.as_str()));
+        assert!(written.is_empty(), "`jheem {question}` wrote {written:?}");
+    }
+}
+
+#[test]
 fn an_ordinary_user_changes_one_city_and_nothing_of_another_is_written() {
     let Some(checkout) = Checkout::new() else { return };
     checkout.jheem("--format json").success().targets("built=125");
