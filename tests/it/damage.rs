@@ -3,21 +3,23 @@
 //! Bits are chosen by a seed, so that a failure comes again. The records are damaged in `trust`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
 use super::project::{Project, Ran};
 
-/// Every kind of output: a step's bytes, and a plot's JSON, metadata and page.
+/// Makes the program that trims.
+const MAKER: &str = r#"#!/bin/sh
+cat > "$1" <<'END'
+#!/bin/sh
+{ printf '\001\200\377\000'; cat "$1"; printf '\377'; } > "$2"
+END
+"#;
+
+/// Every kind of a plot's output: JSON, metadata and page.
 const MODEL: &str = r#"#!/bin/sh
 set -e
-if [ "$1" = trim ]; then
-    echo "trim $2" >> "$COUNTER"
-    { printf '\001\200\377\000'; cat "$2"; printf '\377'; } > "$3"
-    exit
-fi
 out=$2; city=$3; text=$5
 mkdir -p "$out/$city"
 for outcome in $(echo "$4" | tr , ' '); do
@@ -27,7 +29,6 @@ for outcome in $(echo "$4" | tr , ' '); do
     printf '{"city": "%s", "outcome": "%s", "sum": "%s", "text": "%s"}\n' "$city" "$outcome" "$sum" "$text" > "$out/$city/$outcome.json"
     printf '{"city": ["%s"], "outcome": ["%s"], "generation_time": ["%s"]}\n' "$city" "$outcome" "$(date +%s.%N)" > "$out/$city/${outcome}_metadata.json"
     printf '<!DOCTYPE html><html><body><p>%s %s</p></body></html>\n' "$city" "$outcome" > "$out/$city/$outcome.html"
-    echo "$city/$outcome" >> "$COUNTER"
     echo "SUCCESS: $outcome.json"
 done
 "#;
@@ -41,18 +42,28 @@ values = ["A", "B"]
 values = ["x", "y", "never"]
 [input.data]
 path = "data/{city}.txt"
+[runner.maker]
+program = "./maker.sh"
+pass_env = ["PATH"]
+[step.tool]
+runner = "maker"
+command = ["{output.program}"]
+output.program = { path = "build/trim", executable = true }
+[runner.tool]
+built_by = "step.tool.program"
+pass_env = ["PATH"]
 [runner.model]
 program = "./model.sh"
-pass_env = ["PATH", "COUNTER"]
+pass_env = ["PATH"]
 [runner.model.log]
 target = 'GENERATING: (?<city>[^/]+)/(?<outcome>\S+)'
 success = "SUCCESS: "
 absent = ["cannot exist"]
 [step.trim]
 over = ["city"]
-runner = "model"
+runner = "tool"
 inputs = { data = "input.data" }
-command = ["trim", "{input.data}", "{output.bin}"]
+command = ["{input.data}", "{output.bin}"]
 output.bin.path = "trimmed/{city}.bin"
 [plot.p]
 over = ["city", "outcome"]
@@ -73,7 +84,8 @@ as = "html"
 "#;
 
 /// One output of each kind, and what makes it.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
+    ("build/trim", "step.tool"),
     ("trimmed/A.bin", "step.trim[city=A]"),
     ("plots/A/x.json", "plot.p[city=A, outcome=x]"),
     ("plots/A/x_metadata.json", "plot.p[city=A, outcome=x]"),
@@ -81,19 +93,18 @@ const KINDS: [(&str, &str); 4] = [
 ];
 
 /// What is fresh when all is.
-const WHOLE: &str = "fresh=6 absent=2";
+const WHOLE: &str = "fresh=7 absent=2";
+/// How many bits of each are tried.
 const FLIPS: u64 = 5;
 
 fn built() -> Project {
     let project = Project::new()
+        .program("maker.sh", MAKER)
         .program("model.sh", MODEL)
         .file("data/A.txt", "1\n")
         .file("data/B.txt", "2\n")
         .jheemfile(JHEEMFILE);
-    let counter = project.root().parent().unwrap().join("made").to_string_lossy().into_owned();
-    let project = project.env("COUNTER", &counter);
-    project.build("").success().targets("built=6 absent=2");
-    project.made();
+    project.build("").success().targets("built=7 absent=2");
     project
 }
 
@@ -108,11 +119,11 @@ fn flipped(bytes: &[u8], seed: u64) -> Vec<u8> {
 }
 
 impl Project {
-    /// Puts bytes in a file's place, under no other name, read-only as outputs and objects are.
+    /// Puts bytes in a file's place, under no other name and with its mode.
     fn put_in_place(&self, path: &str, bytes: &[u8]) {
-        let beside = self.path("beside");
+        let (beside, mode) = (self.path("beside"), fs::metadata(self.path(path)).unwrap());
         fs::write(&beside, bytes).unwrap();
-        fs::set_permissions(&beside, fs::Permissions::from_mode(0o444)).unwrap();
+        fs::set_permissions(&beside, mode.permissions()).unwrap();
         fs::rename(beside, self.path(path)).unwrap();
     }
 
@@ -156,7 +167,7 @@ fn made_good(project: &Project, outputs: &[(String, Vec<u8>)], what: &str) -> Ra
 }
 
 fn outputs(project: &Project) -> Vec<(String, Vec<u8>)> {
-    let files = project.files("plots").into_iter().chain(project.files("trimmed"));
+    let files = ["build", "plots", "trimmed"].iter().flat_map(|folder| project.files(folder));
     files.map(|path| (path.clone(), project.shown(&path))).collect()
 }
 
