@@ -2,6 +2,9 @@
 //!
 //! Without a daemon each test says that it is skipped; with JHEEM_TEST_DOCKER=1 it fails instead.
 
+mod crashes;
+mod updates;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -8,6 +8,7 @@ mod grammar;
 mod grid;
 mod joins;
 mod keys;
+mod order;
 mod outputs;
 mod pinned;
 mod rule_keys;
