@@ -14,6 +14,9 @@ use crate::graph::{
 use crate::manifest::{self, At, ByAxis, Reference, RuleName, Scalar};
 use crate::template::{Piece, Template};
 
+/// Options of a rule: a target's groups of outputs are the bits of a word, and the first is for those without one.
+const MOST_OPTIONS: usize = 31;
+
 impl Expansion<'_> {
     /// The rule and the output index that a reference names.
     pub(super) fn output_index(
@@ -309,6 +312,15 @@ impl Expansion<'_> {
         arguments
     }
 
+    fn one_option_too_many(&mut self, option: &At<String>, rule: &str) {
+        let message = format!(
+            "`{option}` is one option too many: a rule can have {MOST_OPTIONS}",
+            option = option.value
+        );
+        let hint = format!("let outputs of `{rule}` share options, or make them by another rule");
+        self.error(&option.span, Error::user(message).hint(hint));
+    }
+
     /// A join stands alone in its argument, since it becomes many.
     fn whole_argument(&mut self, argument: &At<Template>, text: &Text) {
         let join = text.slots.iter().any(|s| matches!(s, Slot::Join(_)));
@@ -426,11 +438,17 @@ impl Expansion<'_> {
                 None => 0,
                 Some(when) => {
                     let option = when.option.value.clone();
-                    let known = groups.iter().position(|g| g.option.as_ref() == Some(&option));
-                    known.unwrap_or_else(|| {
-                        groups.push(Group { option: Some(option), ..Group::default() });
-                        groups.len() - 1
-                    })
+                    match groups.iter().position(|g| g.option.as_ref() == Some(&option)) {
+                        Some(known) => known,
+                        None if groups.len() > MOST_OPTIONS => {
+                            self.one_option_too_many(&when.option, &written.name.value.to_string());
+                            0
+                        }
+                        None => {
+                            groups.push(Group { option: Some(option), ..Group::default() });
+                            groups.len() - 1
+                        }
+                    }
                 }
             };
             groups[group].outputs.push(index);
