@@ -21,7 +21,7 @@ use crate::publish::{self, Done};
 use crate::publishing::{Reach, Source};
 use crate::records::Records;
 use crate::report::Report;
-use crate::selection::{self, Selection};
+use crate::selection::Selection;
 use crate::session::{self, Look, Session, World};
 use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
@@ -41,7 +41,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     }
     let begun = Instant::now();
     let project = open(global)?;
-    let selection = selection::select(&project.graph, &args.select.request())?;
+    let selection = super::select(&project, &args.select)?;
     if reach == Reach::All {
         refuse_remote(&project.graph, &selection).map_err(one)?;
     }
