@@ -13,7 +13,7 @@ use crate::selection::Request;
 #[derive(Debug, Parser)]
 #[command(name = "jheem", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 all is well, 1 something failed, 2 a mistake in the Jheemfile or on the command line,\n3 something is missing around jheem, 4 another jheem holds the project, 5 not built yet."
+    after_help = "Exit codes: 0 all is well, 1 something failed, 2 a mistake in the Jheemfile or on the command line,\n3 something is missing around jheem, 4 another jheem holds the project, 5 it needs a remote end that this version does not reach."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -143,7 +143,7 @@ pub enum Command {
     },
     /// Print the graph of rules for Graphviz
     Graph,
-    /// Publish what is built, to remote destinations too
+    /// Bring goals up to date as `build` does, and publish them, to remote destinations too
     Publish(BuildArgs),
     /// Compare destinations with what was published there
     Verify {

@@ -20,7 +20,7 @@ pub enum Kind {
     Environment,
     /// Another jheem holds the project (exit code 4).
     Locked,
-    /// What was asked for is not built yet (exit code 5).
+    /// What was asked for needs something that this version does not reach (exit code 5).
     Unsupported,
     /// A defect in jheem itself (exit code 101).
     Bug,
@@ -97,7 +97,7 @@ impl Error {
         Error::new(Kind::Locked, message)
     }
 
-    /// Not built yet.
+    /// Out of this version's reach.
     pub fn unsupported(message: impl Into<String>) -> Error {
         Error::new(Kind::Unsupported, message)
     }
@@ -282,6 +282,22 @@ mod tests {
             "error: unknown key `runnr` in `[plot.rw]`\n --> Jheemfile.toml:2:1\n  |\n2 | runnr = \"model\"\n  | ^^^^^\nhint: did you mean `runner`?"
         );
         assert_eq!(error.line_and_column(), Some((2, 1)));
+    }
+
+    #[test]
+    fn a_disk_that_refuses_says_what_to_do() {
+        for (kind, hint) in [
+            (ErrorKind::StorageFull, "make room on the disk of `cache/lock`: see `df -h`"),
+            (ErrorKind::QuotaExceeded, "make room within your quota"),
+            (ErrorKind::FileTooLarge, "raise the limit on the size of files"),
+            (ErrorKind::ReadOnlyFilesystem, "remount the file system of `cache/lock`"),
+            (ErrorKind::PermissionDenied, "see whose it is with `ls -ld cache cache/lock`"),
+        ] {
+            let error = Error::io("write", Path::new("cache/lock"), &kind.into());
+            let said = error.in_one_line();
+            assert!(said.starts_with("cannot write `cache/lock`: "), "{said}");
+            assert!(said.contains(&format!("; {hint}")), "{said}");
+        }
     }
 
     #[test]

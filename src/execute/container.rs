@@ -113,9 +113,7 @@ impl Executor for Containers {
                 container.forget();
                 return Err(error);
             }
-            Some(Ok(())) => {
-                self.runtime.block_on(self.watch(&container.name, spec, stop, on_line))
-            }
+            Some(Ok(())) => self.runtime.block_on(self.watch(&container.name, spec, stop, on_line)),
         };
         let removed = container.remove(stop);
         let tag = name_of(&spec.id);

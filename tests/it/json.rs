@@ -56,7 +56,10 @@ fn planned(ran: Ran, targets: u64) -> Ran {
     assert_eq!(last["event"], "planned", "{ran}");
     has_fields(&last, &["event", "publish", "runs", "targets"]);
     has_fields(&last["targets"], &["absent", "blocked", "fresh", "pending", "restorable", "stale"]);
-    has_fields(&last["publish"], &["create", "orphaned", "refused", "unchanged", "undecided", "update"]);
+    has_fields(
+        &last["publish"],
+        &["create", "orphaned", "refused", "unchanged", "undecided", "update"],
+    );
     assert_eq!(sum(&last["targets"]), targets, "not every target is counted once\n{ran}");
     ran
 }
