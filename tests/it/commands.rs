@@ -253,3 +253,20 @@ fn a_program_that_cannot_be_started_is_told_with_what_to_do() {
     fs::set_permissions(&script, std::fs::Permissions::from_mode(0o644)).unwrap();
     project.jheem("build").code(1).says("chmod +x");
 }
+
+#[test]
+fn without_a_daemon_that_answers_the_plan_says_what_to_do() {
+    let project = cities();
+    project.change(
+        "program = \"./model.sh\"",
+        "image = \"model:1\"\ndirs = { \"/plots\" = \"plots\", \"/data\" = \"data\" }",
+    );
+    let project = project.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    for command in ["plan", "build"] {
+        let ran = project.jheem(command);
+        drop(
+            ran.says("`/nowhere/docker.sock`: no such socket")
+                .says("start that daemon, or unset `DOCKER_HOST`"),
+        );
+    }
+}
