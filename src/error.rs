@@ -222,9 +222,9 @@ impl std::error::Error for Error {}
 fn remedy(kind: ErrorKind, path: &Path) -> Option<String> {
     let shown = path.display();
     Some(match kind {
-        ErrorKind::StorageFull => format!("make room on the disk of `{shown}`: see `df -h`"),
+        ErrorKind::StorageFull => format!("free some room on the disk of `{shown}`: see `df -h`"),
         ErrorKind::QuotaExceeded => {
-            format!("make room within your quota on the disk of `{shown}`: see `quota -s`")
+            format!("free some of your quota on the disk of `{shown}`: see `quota -s`")
         }
         ErrorKind::FileTooLarge => {
             "raise the limit on the size of files: see `ulimit -f`".to_owned()
@@ -287,8 +287,8 @@ mod tests {
     #[test]
     fn a_disk_that_refuses_says_what_to_do() {
         for (kind, hint) in [
-            (ErrorKind::StorageFull, "make room on the disk of `cache/lock`: see `df -h`"),
-            (ErrorKind::QuotaExceeded, "make room within your quota"),
+            (ErrorKind::StorageFull, "free some room on the disk of `cache/lock`: see `df -h`"),
+            (ErrorKind::QuotaExceeded, "free some of your quota"),
             (ErrorKind::FileTooLarge, "raise the limit on the size of files"),
             (ErrorKind::ReadOnlyFilesystem, "remount the file system of `cache/lock`"),
             (ErrorKind::PermissionDenied, "see whose it is with `ls -ld cache cache/lock`"),
