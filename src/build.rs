@@ -634,11 +634,7 @@ impl<'a> Loop<'a, '_> {
 
     /// A run that could not even be started fails its targets, with the reason.
     fn could_not_start(&mut self, batch: &Batch, error: &Error) -> Result<()> {
-        let mut message = error.to_string();
-        for hint in &error.hints {
-            message.push_str("; ");
-            message.push_str(hint);
-        }
+        let message = error.in_one_line();
         let mut ends = Vec::new();
         for &cell in &batch.cells {
             let target = Target { rule: batch.rule, cell };
@@ -687,6 +683,6 @@ pub fn exit_words(exit: &Result<Exit>) -> String {
             "without a sign of progress for too long".into()
         }
         Ok(Exit::Stopped) => "stopped".into(),
-        Err(error) => error.to_string(),
+        Err(error) => error.in_one_line(),
     }
 }

@@ -319,7 +319,7 @@ fn walk(
                 "`{}` has a name that is not UTF-8",
                 entry.path().display()
             ))
-            .hint("rename it, or leave it out with `exclude`"));
+            .hint("rename it: patterns of `exclude` are UTF-8 too"));
         };
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
         if left_out(&path) {
@@ -429,7 +429,7 @@ fn runners(
         let fact = match &runner.start {
             Start::Built { .. } => RunnerFact::Built,
             Start::Program(name) => match find_program(&observe.places.root, name) {
-                None => RunnerFact::Unresolved(no_program(name).to_string()),
+                None => RunnerFact::Unresolved(no_program(name).in_one_line()),
                 Some(path) => {
                     let key = path.to_string_lossy().into_owned();
                     match looking.look(&key, &path)? {
@@ -438,7 +438,7 @@ fn runners(
                             snapshot.programs.insert(index, (path, entry));
                             RunnerFact::Known { identity, note: None }
                         }
-                        _ => RunnerFact::Unresolved(no_program(name).to_string()),
+                        _ => RunnerFact::Unresolved(no_program(name).in_one_line()),
                     }
                 }
             },
@@ -458,7 +458,7 @@ fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<Ru
             "the image `{name}` is not on this machine; pull or build it first"
         )),
         // The daemon wins over what is remembered.
-        Image::Refused(error) => RunnerFact::Unresolved(error.to_string()),
+        Image::Refused(error) => RunnerFact::Unresolved(error.in_one_line()),
         Image::NoDaemon(error) => {
             let last = match observe.records {
                 Some(records) => records.image(name, platform.unwrap_or_default())?,
@@ -472,7 +472,10 @@ fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<Ru
                     );
                     known(&id, Some(note))
                 }
-                None => RunnerFact::Unresolved(format!("the image `{name}` is not known: {error}")),
+                None => RunnerFact::Unresolved(format!(
+                    "the image `{name}` is not known: {}",
+                    error.in_one_line()
+                )),
             }
         }
     })

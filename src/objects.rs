@@ -520,10 +520,9 @@ fn count_files(folder: &Path, count: &mut u64) {
 fn store_error(verb: &str, path: &Path, error: &io::Error) -> Error {
     let made = Error::io(verb, path, error);
     match error.kind() {
-        io::ErrorKind::StorageFull => {
-            made.hint("free some room on the disk, or run `jheem cache gc`")
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            made.hint("take what the cache does not need out of it: `jheem cache gc --size 10GiB`")
         }
-        io::ErrorKind::PermissionDenied => made.hint("see who owns the folder"),
         _ => made,
     }
 }

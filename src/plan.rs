@@ -744,7 +744,7 @@ fn missing(graph: &Graph, input: usize, cell: usize) -> String {
         None => format!("`{path}` is missing"),
         Some(source) => {
             let source = graph.render(source, &declared.space, cell);
-            format!("`{path}` is missing, and fetching it from `{source}` is not built yet")
+            format!("`{path}` is missing, and this version does not fetch it from `{source}`")
         }
     }
 }

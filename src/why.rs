@@ -181,7 +181,7 @@ impl Fold {
         let narrowed = narrowed.join(", ");
         format!(
             "{} {}: {narrowed}: {}",
-            crate::error::numbered(self.targets, noun),
+            crate::figures::numbered(self.targets, noun),
             self.verdict,
             self.reason
         )

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::restore::Write;
 use super::{End, Loop, Queued, Running, Trial, exit_words, first_lines};
 use crate::error::Result;
-use crate::error::numbered;
 use crate::event::{Ending, Event};
+use crate::figures::numbered;
 use crate::graph::Target;
 use crate::job::Exit;
 use crate::moments::{self, Moment};
@@ -279,7 +279,7 @@ impl<'a> Loop<'a, '_> {
                 format!("the run ended with code {code}"),
             ),
             Ok(exit) => (true, exit_words(&Ok(exit.clone()))),
-            Err(error) => (false, error.to_string()),
+            Err(error) => (false, error.in_one_line()),
         };
         for undone in &ended.undone {
             let retry = lost && !undone.failed && running.attempt < runner.retries;

@@ -178,9 +178,11 @@ fn meaning(event: &Event) -> &'static str {
         Event::Problem { .. } => "Something of a whole run fails the build.",
         Event::Stopping => "Ctrl-C: runs are asked to end, and nothing more is begun.",
         Event::Published { .. } => "A publish wrote this.",
-        Event::Planned { .. } => "The last line of `plan`.",
+        Event::Planned { .. } => {
+            "The last line of `plan`; `refused` is what cannot be published as it is asked for."
+        }
         Event::Finished { .. } => {
-            "The last line of `build` and `publish`; `stopped_seconds` is how long stopping took, if it was stopped."
+            "The last line of `build` and `publish`; `nondeterministic` counts how often one request gave two contents, `stopped_seconds` is how long stopping took, if it was stopped."
         }
     }
 }

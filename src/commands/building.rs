@@ -1,5 +1,6 @@
 //! `build` and `publish`: the one way through, from the lock to the last event.
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -10,18 +11,20 @@ use crate::build;
 use crate::cli::{BuildArgs, Global};
 use crate::error::{Error, Result};
 use crate::event::{Event, FinishedTargets, PublishedCounts};
+use crate::facts::Snapshot;
 use crate::graph::{Graph, Publish, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
+use crate::memo::Entry;
 use crate::moments::{self, Moment};
 use crate::objects::Objects;
-use crate::plan::{self, Board, InputFact, Verdict};
+use crate::plan::{self, Board, Facts, InputFact, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publish::{self, Done};
 use crate::publishing::{Reach, Source};
-use crate::records::Records;
+use crate::records::{Key, Record, Records};
 use crate::report::Report;
-use crate::selection::{self, Selection};
+use crate::selection::Selection;
 use crate::session::{self, Look, Session, World};
 use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
@@ -41,7 +44,11 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     }
     let begun = Instant::now();
     let project = open(global)?;
+<<<<<<< HEAD
     let mut selection = selection::select(&project.graph, &args.select.request())?;
+=======
+    let selection = super::select(&project, &args.select)?;
+>>>>>>> s3-b
     if reach == Reach::All {
         selection = selection.publishing(&project.graph).map_err(one)?;
         refuse_remote(&project.graph, &selection).map_err(one)?;
@@ -52,113 +59,35 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
     let objects = Objects::open(&project.places.cache).map_err(one)?;
-    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
+    let (records, told) = Records::open(&project.places.cache).map_err(one)?;
     if let Some(message) = told {
         report.event(&Event::Note { message });
     }
     moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
-    let look = |selection: &Selection, records: &Records| {
-        session::look(&project, selection.clone(), Some(records), Some(&objects), &world, &stop)
-    };
-    let looked = match look(&selection, &records) {
-        Ok(looked) => looked,
-        // A database may turn out damaged only where it is read.
-        Err(error) => match records.replaced().map_err(one)? {
-            Ok((anew, told)) => {
-                records = anew;
-                report.event(&Event::Note { message: told });
-                look(&selection, &records).map_err(one)?
-            }
-            Err(_) => return Err(one(error)),
-        },
-    };
+    let look = Looking { project: &project, world: &world, objects: &objects, stop: &stop };
+    let (looked, mut records) = look.look(&selection, records, report).map_err(one)?;
     let session = match looked {
         Look::Session(session) => *session,
         Look::Stopped(hashed) => {
-            let mut hashed = hashed.iter();
-            records
-                .commit(|w| hashed.try_for_each(|(path, entry)| w.input_memo(path, entry)))
-                .map_err(one)?;
-            report.event(&Event::Finished {
-                ok: false,
-                targets: FinishedTargets::default(),
-                published: PublishedCounts::default(),
-                runs: 0,
-                nondeterministic: 0,
-                seconds: begun.elapsed().as_secs_f64(),
-                stopped_seconds: since_asked(&stop),
-            });
+            keep_hashed(&hashed, &mut records).map_err(one)?;
+            report.event(&finished_early(begun, &stop));
             return Ok(STOPPED);
         }
     };
-    let graph = &project.graph;
     moments::pass(Moment::Judged);
     remember(&session, &mut records).map_err(one)?;
-    for note in notes(&session) {
-        report.event(&Event::Note { message: note });
-    }
-    let shelf = Stored { objects: Some(&objects) };
-    let reasons = {
-        let judge = session.judge(&shelf);
-        let folds =
-            why::fold(&judge, &session.board, Some(&records), &session.selection).map_err(one)?;
-        folds.iter().map(|fold| fold.words(graph)).collect()
-    };
-    let targets = build::count(graph, &session.selection, &session.board);
-    let (steps, plots) = kinds(&session);
-    report.event(&Event::Started { targets, steps, plots, reasons });
-    let options = options(args);
+    announce(&session, &objects, &records, report).map_err(one)?;
     let Session { selection, last, facts, snapshot, board, .. } = session;
-    let known = OnceLock::new();
-    let published = |target: Target| {
-        let look = || {
-            let board = Board::new(graph);
-            let root = &project.places.root;
-            Source::new(graph, &selection, &board, &last, &objects, root, String::new())
-                .known_at_destinations()
-        };
-        known.get_or_init(look).contains(&target)
-    };
-    let built = build::build(
-        &Build {
-            graph,
-            places: &project.places,
-            facts: &facts,
-            snapshot: &snapshot,
-            selection: &selection,
-            last: &last,
-            shelf: &shelf,
-            objects: &objects,
-            executors: Executors { programs: &world.programs, containers: world.executor(graph) },
-            stop: &stop,
-            options: &options,
-            now: &clock::now,
-            published: &published,
-        },
-        &mut records,
-        board,
-        &mut |event| report.event(&event),
-    );
-    let done = match built {
-        Ok(done) => done,
-        Err(error) => {
-            return Err(one(match records.replaced().map_err(one)? {
-                Ok((_, told)) => {
-                    report.event(&Event::Note { message: told });
-                    error.hint("run `jheem build` again: it begins with new records")
-                }
-                Err(_) => error,
-            }));
-        }
-    };
+    let looked = Looked { selection, last, facts, snapshot };
+    let (done, mut records) =
+        look.build(&looked, board, &options(args), records, report).map_err(one)?;
     let mut published = PublishedCounts::default();
     let mut problems = done.problems;
     let mut stopped = done.stopped;
     if !stopped {
         let now = clock::rfc3339(clock::now());
-        let root = &project.places.root;
-        let source = Source::new(graph, &selection, &done.board, &last, &objects, root, now);
+        let source = look.source(&looked, &done.board, now);
         match publish_all(&source, reach, &mut records, &stop, &mut published, report) {
             Some(failed) => problems += failed,
             None => stopped = true,
@@ -175,18 +104,166 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
         stopped_seconds: since_asked(&stop).filter(|_| stopped),
     });
     // What could only have been fetched is no failure of what was asked for.
-    let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
-        matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
-    });
-    let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
+    let unsupported = done.targets.failed == 0 && problems == 0 && looked.unfetched(&project.graph);
     // The process ends now: giving all this back piece by piece would take as long as looking did.
-    std::mem::forget((facts, snapshot, selection, last, done.board));
+    std::mem::forget((looked, done.board));
     Ok(match (ok, stopped) {
         (_, true) => STOPPED,
         (true, false) => WELL,
         (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
         (false, false) => FAILED,
     })
+}
+
+/// What looking and building need of what is around them.
+struct Looking<'a> {
+    project: &'a Project,
+    world: &'a World,
+    objects: &'a Objects,
+    stop: &'a Arc<Stop>,
+}
+
+/// What looking found, less the verdicts, which building changes.
+struct Looked {
+    selection: Selection,
+    last: HashMap<Key, Record>,
+    facts: Facts,
+    snapshot: Snapshot,
+}
+
+impl Looked {
+    /// Whether an input is missing that could be fetched.
+    fn unfetched(&self, graph: &Graph) -> bool {
+        self.facts.inputs.iter().any(|(&(input, _), fact)| {
+            matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
+        })
+    }
+}
+
+impl<'a> Looking<'a> {
+    /// Looks and judges; with new records if the old ones turn out to be damaged.
+    fn look(
+        &self,
+        selection: &Selection,
+        records: Records,
+        report: &mut Report,
+    ) -> Result<(Look<'a>, Records)> {
+        let look = |records: &Records| {
+            let objects = Some(self.objects);
+            let selection = selection.clone();
+            session::look(self.project, selection, Some(records), objects, self.world, self.stop)
+        };
+        match look(&records) {
+            Ok(looked) => Ok((looked, records)),
+            // A database may turn out damaged only where it is read.
+            Err(error) => match records.replaced()? {
+                Ok((anew, told)) => {
+                    report.event(&Event::Note { message: told });
+                    Ok((look(&anew)?, anew))
+                }
+                Err(_) => Err(error),
+            },
+        }
+    }
+
+    fn build(
+        &self,
+        looked: &Looked,
+        board: Board,
+        options: &Options,
+        mut records: Records,
+        report: &mut Report,
+    ) -> Result<(build::Done, Records)> {
+        let Looking { project, world, objects, stop } = self;
+        let known = OnceLock::new();
+        let published = |target: Target| {
+            let look = || {
+                let board = Board::new(&project.graph);
+                self.source(looked, &board, String::new()).known_at_destinations()
+            };
+            known.get_or_init(look).contains(&target)
+        };
+        let graph = &project.graph;
+        let built = build::build(
+            &Build {
+                graph,
+                places: &project.places,
+                facts: &looked.facts,
+                snapshot: &looked.snapshot,
+                selection: &looked.selection,
+                last: &looked.last,
+                shelf: &Stored { objects: Some(objects) },
+                objects,
+                executors: Executors {
+                    programs: &world.programs,
+                    containers: world.executor(graph),
+                },
+                stop,
+                options,
+                now: &clock::now,
+                published: &published,
+            },
+            &mut records,
+            board,
+            &mut |event| report.event(&event),
+        );
+        match built {
+            Ok(done) => Ok((done, records)),
+            Err(error) => Err(match records.replaced()? {
+                Ok((_, told)) => {
+                    report.event(&Event::Note { message: told });
+                    error.hint("run `jheem build` again: it begins with new records")
+                }
+                Err(_) => error,
+            }),
+        }
+    }
+
+    /// What publishing reads; `now` is what `{now}` becomes.
+    fn source<'s>(&'s self, looked: &'s Looked, board: &'s Board, now: String) -> Source<'s> {
+        let (graph, root) = (&self.project.graph, &self.project.places.root);
+        Source::new(graph, &looked.selection, board, &looked.last, self.objects, root, now)
+    }
+}
+
+/// Says what was found, and what will be done and why.
+fn announce(
+    session: &Session<'_>,
+    objects: &Objects,
+    records: &Records,
+    report: &mut Report,
+) -> Result<()> {
+    for note in notes(session) {
+        report.event(&Event::Note { message: note });
+    }
+    let graph = &session.project.graph;
+    let shelf = Stored { objects: Some(objects) };
+    let judge = session.judge(&shelf);
+    let folds = why::fold(&judge, &session.board, Some(records), &session.selection)?;
+    let reasons = folds.iter().map(|fold| fold.words(graph)).collect();
+    let targets = build::count(graph, &session.selection, &session.board);
+    let (steps, plots) = kinds(session);
+    report.event(&Event::Started { targets, steps, plots, reasons });
+    Ok(())
+}
+
+/// What was hashed by the time that somebody asked to stop need not be hashed again.
+fn keep_hashed(hashed: &[(String, Entry)], records: &mut Records) -> Result<()> {
+    let mut hashed = hashed.iter();
+    records.commit(|w| hashed.try_for_each(|(path, entry)| w.input_memo(path, entry)))
+}
+
+/// The last event of what was stopped before anything was judged.
+fn finished_early(begun: Instant, stop: &Stop) -> Event {
+    Event::Finished {
+        ok: false,
+        targets: FinishedTargets::default(),
+        published: PublishedCounts::default(),
+        runs: 0,
+        nondeterministic: 0,
+        seconds: begun.elapsed().as_secs_f64(),
+        stopped_seconds: since_asked(stop),
+    }
 }
 
 /// How long ago somebody asked to stop.
@@ -299,7 +376,7 @@ pub(super) fn remote(publish: &Publish) -> Option<&str> {
         .find(|url| crate::publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
-/// Remote destinations are not built yet; better said before anything runs.
+/// Remote destinations are out of reach; better said before anything runs.
 pub(super) fn refuse_remote(graph: &Graph, selection: &Selection) -> Result<()> {
     for (index, publish) in graph.publishes.iter().enumerate() {
         if !selection.publishes[index] {
@@ -309,9 +386,11 @@ pub(super) fn refuse_remote(graph: &Graph, selection: &Selection) -> Result<()> 
         for (url, span) in urls.chain(publish.rows.iter().map(|r| (&r.to, &r.span))) {
             let destination = crate::publish::parse_destination(url).map_err(Error::user)?;
             if !destination.is_local() {
-                return Err(Error::unsupported(format!("publishing to `{url}` is not built yet"))
-                    .at(&graph.source, span.clone())
-                    .hint("choose a profile whose destinations are `file:` and `sqlite:`"));
+                return Err(Error::unsupported(format!(
+                    "this version does not publish to `{url}`"
+                ))
+                .at(&graph.source, span.clone())
+                .hint("choose a profile whose destinations are `file:` and `sqlite:`"));
             }
         }
     }

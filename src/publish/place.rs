@@ -205,7 +205,7 @@ pub fn open(root: &Path, destinations: &[Destination]) -> Result<Vec<Place>> {
                 Ok(Place::Rows(Box::new(database)))
             }
             Destination::S3 { .. } | Destination::Dynamodb { .. } => {
-                Err(Error::unsupported(format!("publishing to `{destination}` is not built yet"))
+                Err(Error::unsupported(format!("this version does not publish to `{destination}`"))
                     .hint("publish to a `file:` or `sqlite:` destination, such as with a profile"))
             }
         })

@@ -305,7 +305,7 @@ fn json_is_one_object_a_line_and_the_last_is_the_sum() {
     assert_eq!(objects.len(), 3);
     assert_eq!(
         out.lines().last().unwrap(),
-        "{\"event\":\"finished\",\"ok\":false,\"targets\":{\"fresh\":9,\"restored\":0,\"built\":0,\"absent\":0,\"failed\":1,\"skipped\":0},\"published\":{\"objects\":2,\"rows\":2,\"bytes\":2500000},\"runs\":1,\"seconds\":12.7,\"stopped_seconds\":null}"
+        "{\"event\":\"finished\",\"ok\":false,\"targets\":{\"fresh\":9,\"restored\":0,\"built\":0,\"absent\":0,\"failed\":1,\"skipped\":0},\"published\":{\"objects\":2,\"rows\":2,\"bytes\":2500000},\"runs\":1,\"nondeterministic\":0,\"seconds\":12.7,\"stopped_seconds\":null}"
     );
 }
 
@@ -342,7 +342,7 @@ fn a_plan_ends_with_its_sums() {
     assert_eq!(err, "");
     assert_eq!(
         out,
-        "{\"event\":\"planned\",\"targets\":{\"fresh\":60001,\"restorable\":0,\"stale\":477,\"pending\":12,\"blocked\":0,\"absent\":2006},\"publish\":{\"create\":3,\"update\":474,\"unchanged\":60001,\"undecided\":12,\"orphaned\":1},\"runs\":5}\n"
+        "{\"event\":\"planned\",\"targets\":{\"fresh\":60001,\"restorable\":0,\"stale\":477,\"pending\":12,\"blocked\":0,\"absent\":2006},\"publish\":{\"create\":3,\"update\":474,\"unchanged\":60001,\"undecided\":12,\"orphaned\":1,\"refused\":0},\"runs\":5}\n"
     );
 }
 
