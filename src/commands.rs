@@ -57,16 +57,11 @@ impl Reading {
         Ok(Reading { project, records, objects })
     }
 
-<<<<<<< HEAD
-    fn select(&self, select: &Select) -> Result<Selection, Vec<Error>> {
-        selection::select(&self.project.graph, &select.request())
+    fn select(&self, chosen: &Select) -> Result<Selection, Vec<Error>> {
+        select(&self.project, chosen)
     }
 
     fn look(&self, selection: Selection, world: &World) -> Result<Session<'_>, Vec<Error>> {
-=======
-    fn look(&self, chosen: &Select, world: &World) -> Result<Session<'_>, Vec<Error>> {
-        let selection = select(&self.project, chosen)?;
->>>>>>> s3-b
         let (records, objects) = (self.records.as_ref(), self.objects.as_ref());
         // Nothing is done here that Ctrl-C must not cut off as it is.
         let stop = Stop::default();

@@ -44,11 +44,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     }
     let begun = Instant::now();
     let project = open(global)?;
-<<<<<<< HEAD
-    let mut selection = selection::select(&project.graph, &args.select.request())?;
-=======
-    let selection = super::select(&project, &args.select)?;
->>>>>>> s3-b
+    let mut selection = super::select(&project, &args.select)?;
     if reach == Reach::All {
         selection = selection.publishing(&project.graph).map_err(one)?;
         refuse_remote(&project.graph, &selection).map_err(one)?;
