@@ -272,7 +272,7 @@ fn answers() -> Vec<String> {
             Answer::Count { .. } => "`list --count`.",
             Answer::Listed { .. } => "`list` and `accept`.",
             Answer::Path { .. } => "`list --paths`, `plan --write-batches` and `init`.",
-            Answer::Drift { .. } => "`verify`: `missing`, `changed`, `foreign` or `orphaned`.",
+            Answer::Drift { .. } => "`verify`: `missing`, `changed`, `foreign`, `orphaned`; or `unpublished`, of a whole destination, with an empty key.",
             Answer::Verified { .. } => "The last line of `verify`.",
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",
             Answer::Checked { .. } => "The last line of `check`.",
