@@ -336,17 +336,27 @@ impl<'a> Loop<'a, '_> {
         if outcome.is_err() {
             // The loop cannot go on; runs are stopped, so that nothing is left behind.
             self.build.stop.raise();
-            while !self.running.is_empty() {
-                match receiver.recv() {
-                    Ok(Report::Ended(ended)) => {
-                        self.running.remove(&ended.run);
-                    }
-                    Ok(_) => {}
-                    Err(_) => break,
-                }
-            }
+            self.draining = true;
+            self.hear_out(receiver);
         }
         outcome
+    }
+
+    /// Hears runs that were stopped to their end. What they finished before is recorded, as long
+    /// as the records take it.
+    fn hear_out(&mut self, receiver: &Receiver<Report>) {
+        let mut takes = true;
+        while !self.running.is_empty()
+            && let Ok(report) = receiver.recv()
+        {
+            let ended = matches!(report, Report::Ended(_)).then(|| report.run().to_owned());
+            takes = takes && self.report(report).is_ok();
+            if let Some(run) = ended {
+                self.running.remove(&run);
+                // What stays is swept when the next build begins.
+                let _left = std::fs::remove_dir_all(self.build.places.scratch().join(run));
+            }
+        }
     }
 
     fn turn<'s>(

@@ -4,6 +4,7 @@
 //! loses at most what was not committed. Knows no graph: keys and fingerprints are made elsewhere.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -151,7 +152,7 @@ impl Records {
         }
         match Records::try_open(&path) {
             Ok(records) => Ok((records, None)),
-            Err(problem) if is_damage(&problem) => {
+            Err(problem) if is_damage(&path, &problem) => {
                 let (records, told) = Records::anew(&path, &problem.to_string())?;
                 Ok((records, Some(told)))
             }
@@ -239,7 +240,7 @@ impl Records {
             }
             // The next build begins anew; until then nothing is known.
             Ok(_) => Ok(None),
-            Err(problem) if is_damage(&problem) => Ok(None),
+            Err(problem) if is_damage(&path, &problem) => Ok(None),
             Err(problem) => Err(failed(&path, &problem)),
         }
     }
@@ -686,7 +687,7 @@ fn suspicion(path: &Path) -> PathBuf {
 const FOUND_DAMAGED: &str = "it turned out damaged when it was read";
 
 fn failed(path: &Path, problem: &rusqlite::Error) -> Error {
-    if is_damage(problem) {
+    if is_damage(path, problem) {
         // Who may not write here does not build here either.
         let _noted = std::fs::write(suspicion(path), problem.to_string());
         let message = format!("the records in `{}` are damaged", path.display());
@@ -725,11 +726,44 @@ fn unchanging(path: &Path) -> PathBuf {
     PathBuf::from(format!("file:{escaped}?immutable=1"))
 }
 
-fn is_damage(problem: &rusqlite::Error) -> bool {
-    matches!(
-        problem.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
-    )
+/// Whether an error can only mean that the file does not say what was written to it.
+///
+/// The statements are fixed and fit the tables, so what is wrong with one of them, or with what it
+/// finds, is wrong with the file.
+fn is_damage(path: &Path, problem: &rusqlite::Error) -> bool {
+    use rusqlite::{Error, ErrorCode};
+    match problem {
+        Error::SqliteFailure(failure, _) | Error::SqlInputError { error: failure, .. } => {
+            match failure.code {
+                ErrorCode::NotADatabase
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::InternalMalfunction
+                | ErrorCode::SchemaChanged
+                | ErrorCode::TooBig
+                | ErrorCode::TypeMismatch
+                | ErrorCode::Unknown => true,
+                // SQLite takes a database whose header asks for a later SQLite as read-only.
+                ErrorCode::ReadOnly => asks_for_another_sqlite(path),
+                _ => false,
+            }
+        }
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnIndex(_)
+        | Error::InvalidColumnName(_)
+        | Error::InvalidColumnType(..)
+        | Error::QueryReturnedNoRows
+        | Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether the header names a version for writing that no SQLite knows.
+fn asks_for_another_sqlite(path: &Path) -> bool {
+    let mut header = [0; 19];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && !matches!(header[18], 1 | 2)
 }
 
 /// Moves a database and its companions out of the way.
