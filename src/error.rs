@@ -4,6 +4,7 @@
 //! A failed target is not an `Error`: it is a value of the run.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -66,6 +67,8 @@ pub struct Error {
     pub places: Vec<Place>,
     pub causes: Vec<String>,
     pub hints: Vec<String>,
+    /// Whether a disk takes no more, which whatever comes next will meet as well.
+    pub no_room: bool,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -78,6 +81,7 @@ impl Error {
             places: Vec::new(),
             causes: Vec::new(),
             hints: Vec::new(),
+            no_room: false,
         }
     }
 
@@ -109,7 +113,11 @@ impl Error {
     /// A file operation that failed: `Error::io("read", path, &err)`.
     pub fn io(verb: &str, path: &Path, error: &std::io::Error) -> Error {
         let made = Error::environment(format!("cannot {verb} `{}`", path.display()));
-        made.because(error)
+        let no_room = matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+        );
+        Error { no_room, ..made.because(error) }
     }
 
     /// Points at the place the message is about.

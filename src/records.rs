@@ -211,6 +211,7 @@ impl Records {
                 Some(format!("it has format {version}, not {VERSION}")),
             ));
         }
+        connection.execute_batch(CAUSES)?;
         Ok(Records { connection, path: path.to_owned(), numbers: HashMap::new() })
     }
 
@@ -357,6 +358,22 @@ impl Records {
                     Ok(text.unwrap_or_default())
                 })
                 .collect()
+        };
+        self.fail(read())
+    }
+
+    /// Why a run made a target, if that was kept.
+    pub fn cause(&self, key: &Key, run: &str) -> Result<Option<String>> {
+        let read = || {
+            // Records of before have no such table until they are written next.
+            let kept = "SELECT 1 FROM sqlite_schema WHERE name = 'cause'";
+            if !self.connection.prepare_cached(kept)?.exists([])? {
+                return Ok(None);
+            }
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT reason FROM cause WHERE key = ?1 AND run = ?2")?;
+            statement.query_row(params![&key[..], run], |row| row.get(0)).optional()
         };
         self.fail(read())
     }
@@ -552,6 +569,16 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Keeps why a run made a target.
+    pub fn cause(&mut self, key: &Key, run: &str, reason: &str) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO cause (key, run, reason) VALUES (?1, ?2, ?3)
+             ON CONFLICT (key) DO UPDATE SET run = excluded.run, reason = excluded.reason",
+        )?;
+        statement.execute(params![&key[..], run, reason])?;
+        Ok(())
+    }
+
     pub fn forget(&mut self, key: &Key) -> rusqlite::Result<()> {
         self.connection.execute("DELETE FROM target WHERE key = ?1", params![&key[..]])?;
         Ok(())
@@ -672,6 +699,9 @@ CREATE TABLE cost (identity TEXT PRIMARY KEY, startup REAL NOT NULL, each REAL N
 CREATE TABLE publish (name TEXT PRIMARY KEY, settled BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE run (id TEXT PRIMARY KEY, rule TEXT NOT NULL, command TEXT NOT NULL, targets INTEGER NOT NULL, started INTEGER NOT NULL, milliseconds INTEGER NOT NULL, exit TEXT NOT NULL);
 ";
+
+/// Nothing but `why` reads these, so the format stays what it was before there were any.
+const CAUSES: &str = "CREATE TABLE IF NOT EXISTS cause (key BLOB PRIMARY KEY, run TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID";
 
 fn packed<T: Serialize>(value: &T) -> rusqlite::Result<Vec<u8>> {
     postcard::to_stdvec(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))

@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use super::{End, Loop, Queued, Status, Trial};
-use crate::error::Result;
-use crate::event::Ending;
+use crate::error::{Result, numbered};
+use crate::event::{Ending, Event};
 use crate::graph::{From, RuleId, Start, Target};
-use crate::plan::{Absence, Verdict};
+use crate::plan::{Absence, RunnerFact, Verdict, Waits};
 
 impl<'a> Loop<'a, '_> {
     /// The targets that this one reads, each once.
@@ -134,13 +134,37 @@ impl<'a> Loop<'a, '_> {
             Verdict::Restorable(_) => Some(End::Restored),
             Verdict::Absent(_) => Some(End::Absent),
             Verdict::Stale(_) => None,
-            Verdict::Blocked(what) | Verdict::Pending(what) => {
+            Verdict::Blocked(what) => {
                 let message = what.clone();
+                self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
+                Some(End::Skipped)
+            }
+            Verdict::Pending(waits) => {
+                let message = waits.words(graph);
+                if matches!(waits, Waits::Runner(_)) {
+                    *self.runnerless.entry(graph.rule(target.rule).runner).or_default() += 1;
+                }
                 self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
                 Some(End::Skipped)
             }
         };
         Ok(end)
+    }
+
+    /// Says which runners were missed, by how many targets, and what to do.
+    pub(super) fn tell_missing_runners(&mut self) {
+        let graph = self.build.graph;
+        for (runner, targets) in std::mem::take(&mut self.runnerless) {
+            let RunnerFact::Unresolved(why) = &self.build.facts.runners[runner] else { continue };
+            let message = format!(
+                "runner `{}` is missing, so {} could not be made: {}",
+                graph.runners[runner].name,
+                numbered(targets, "target"),
+                why.reason
+            );
+            self.problems += 1;
+            self.tell(Event::Problem { message, lines: vec![format!("hint: {}", why.hint)] });
+        }
     }
 
     /// A batch less the cells whose absence other runs taught since it was cut.
