@@ -3,7 +3,7 @@
 //! Pure: the graph, the facts and the records are given, and what an object holds is asked of a
 //! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use rayon::prelude::*;
@@ -264,6 +264,19 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
         name.push_str(option);
     }
     records::key(&name)
+}
+
+/// The names under which records of all targets of a graph are kept.
+pub fn record_keys(graph: &Graph) -> HashSet<Key> {
+    let mut keys = HashSet::new();
+    for rule in graph.rule_ids() {
+        let groups = graph.rule(rule).groups.len();
+        for cell in 0..graph.rule(rule).space.cells() {
+            let target = Target { rule, cell };
+            keys.extend((0..groups).map(|group| record_key(graph, target, group)));
+        }
+    }
+    keys
 }
 
 /// The digest of how a group's outputs are judged: their kinds, volatile patterns and audits.

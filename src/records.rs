@@ -14,6 +14,8 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::memo;
 
+mod prune;
+
 /// The format of everything in the database; another version is set aside and begun anew.
 const VERSION: i64 = 2;
 
@@ -473,7 +475,9 @@ impl Records {
     }
 
     /// Every object that some record speaks of, with whether it can be restored from there.
-    pub fn objects(&self) -> Result<HashMap<Digest, Holding>> {
+    ///
+    /// Only what targets that are `wanted` are now is current.
+    pub fn objects(&self, wanted: &dyn Fn(&Key) -> bool) -> Result<HashMap<Digest, Holding>> {
         let read = || -> rusqlite::Result<HashMap<Digest, Holding>> {
             let mut held: HashMap<Digest, Holding> = HashMap::new();
             let mut statement = self.connection.prepare("SELECT made, at FROM made")?;
@@ -491,9 +495,10 @@ impl Records {
             Ok(held)
         };
         let mut held = self.fail(read())?;
-        for record in self.all()?.into_values() {
+        for (key, record) in self.all()? {
             let (made, holding) = match record.outcome {
-                Outcome::Made(made) => (made, Holding::Current),
+                Outcome::Made(made) if wanted(&key) => (made, Holding::Current),
+                Outcome::Made(made) => (made, Holding::Past(record.at)),
                 Outcome::Refused { made, .. } => (made, Holding::Refused),
                 _ => continue,
             };
@@ -517,6 +522,20 @@ impl Records {
             let transaction = self.connection.transaction()?;
             write(&mut Writer { connection: &transaction, numbers: &mut self.numbers })?;
             transaction.commit()
+        };
+        run().map_err(|problem| failed(&path, &problem))
+    }
+
+    fn commit_rows<T>(
+        &mut self,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let path = self.path.clone();
+        let run = || -> rusqlite::Result<T> {
+            let transaction = self.connection.transaction()?;
+            let written = write(&transaction)?;
+            transaction.commit()?;
+            Ok(written)
         };
         run().map_err(|problem| failed(&path, &problem))
     }
@@ -860,7 +879,7 @@ mod tests {
         assert_eq!(reader.made(&fingerprint).unwrap(), Some(made("x")));
         assert_eq!(reader.made_by_bytes(&Digest::of(b"by bytes")).unwrap(), Some(made("x")));
         assert_eq!(reader.made(&Digest::of(b"other")).unwrap(), None);
-        assert_eq!(reader.objects().unwrap()[&Digest::of(b"x")], Holding::Current);
+        assert_eq!(reader.objects(&|_| true).unwrap()[&Digest::of(b"x")], Holding::Current);
     }
 
     #[test]

@@ -562,7 +562,7 @@ fn what_a_run_says_cannot_steer_the_terminal() {
         report.errors(&[Error::environment(text()).because(text()).hint(text())]);
     };
     let (out, err) = said(&["build"], say);
-    for (stream, times) in [(&out, 9), (&err, 12)] {
+    for (stream, times) in [(&out, 11), (&err, 12)] {
         assert!(!stream.contains(|c: char| c.is_control() && c != '\n'), "{stream:?}");
         assert_eq!(stream.matches("abc").count(), times, "{stream}");
     }

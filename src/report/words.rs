@@ -381,7 +381,7 @@ pub fn explained(
         let name = if told.verdict == "fresh" { "made" } else { "last attempt" };
         facts.push((name, format!("run {run}, {}", moment(*at))));
     }
-    if let Some(cause) = &told.cause {
+    if let (Some(cause), "fresh") = (&told.cause, told.verdict) {
         facts.push(("made because", shown(cause)));
     }
     let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
