@@ -79,6 +79,14 @@ enum Trial {
     Stopped,
 }
 
+/// Why a target was skipped.
+#[derive(Clone)]
+struct Skip {
+    message: String,
+    /// The runner that is missing, if that is why.
+    runner: Option<usize>,
+}
+
 /// Targets of a rule that share the values that are never mixed.
 #[derive(Default)]
 struct Gather {
@@ -129,8 +137,8 @@ struct Loop<'a, 'e> {
     runs: usize,
     problems: usize,
     nondeterministic: usize,
-    /// By runner that is missing: how many targets it was to make.
-    runnerless: BTreeMap<usize, usize>,
+    /// Why targets were skipped; those that read them are skipped for the same.
+    skipped: HashMap<Target, Skip>,
     /// What could not be put in place from the cache.
     unplaced: BTreeSet<Target>,
     /// Set after a failure that ends the build, and by Ctrl-C.
@@ -172,7 +180,7 @@ pub fn build(
         runs: 0,
         problems: 0,
         nondeterministic: 0,
-        runnerless: BTreeMap::new(),
+        skipped: HashMap::new(),
         unplaced: BTreeSet::new(),
         draining: false,
         told_stop: false,

@@ -292,6 +292,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_withdrawn_counts_as_failed_and_no_longer_as_built() {
+        let label = "plot.rw[outcome=x]";
+        let progress = after(&[
+            started(2),
+            ended(label, Ending::Built),
+            ended(label, Ending::Withdrawn),
+            ended("plot.rw[outcome=y]", Ending::Skipped),
+        ]);
+        assert_eq!((progress.built.total(), progress.failed.total(), progress.done), (0, 1, 2));
+        assert_eq!(progress.skips["no such file"], 1);
+    }
+
+    #[test]
     fn targets_are_counted_as_they_end() {
         let progress = after(&[
             started(5),

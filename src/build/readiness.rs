@@ -2,9 +2,9 @@
 //!
 //! Everything is told by counting: a target waits for so many upstreams, a group for so many targets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{End, Loop, Queued, Status, Trial};
+use super::{End, Loop, Queued, Skip, Status, Trial};
 use crate::error::{Result, numbered};
 use crate::event::{Ending, Event};
 use crate::graph::{From, RuleId, Start, Target};
@@ -88,9 +88,12 @@ impl<'a> Loop<'a, '_> {
             gather.waiting = gather.waiting.saturating_sub(1);
             let end = match failed {
                 Some(failed) => {
-                    let message = format!("it needs {}, which was not made", graph.label(failed));
-                    self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
-                    Some(End::Skipped)
+                    // What was skipped itself has a reason, which is the better one to hear.
+                    let root = self.skipped.get(&failed).cloned().unwrap_or_else(|| Skip {
+                        message: format!("it needs {}, which was not made", graph.label(failed)),
+                        runner: None,
+                    });
+                    Some(self.skip(target, root))
                 }
                 None => self.rejudge(target)?,
             };
@@ -136,25 +139,32 @@ impl<'a> Loop<'a, '_> {
             Verdict::Stale(_) => None,
             Verdict::Blocked(what) => {
                 let message = what.clone();
-                self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
-                Some(End::Skipped)
+                Some(self.skip(target, Skip { message, runner: None }))
             }
             Verdict::Pending(waits) => {
                 let message = waits.words(graph);
-                if matches!(waits, Waits::Runner(_)) {
-                    *self.runnerless.entry(graph.rule(target.rule).runner).or_default() += 1;
-                }
-                self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
-                Some(End::Skipped)
+                let runner =
+                    matches!(waits, Waits::Runner(_)).then(|| graph.rule(target.rule).runner);
+                Some(self.skip(target, Skip { message, runner }))
             }
         };
         Ok(end)
     }
 
+    fn skip(&mut self, target: Target, skip: Skip) -> End {
+        self.tell_target(target, Ending::Skipped, Some(skip.message.clone()), Vec::new());
+        self.skipped.insert(target, skip);
+        End::Skipped
+    }
+
     /// Says which runners were missed, by how many targets, and what to do.
     pub(super) fn tell_missing_runners(&mut self) {
         let graph = self.build.graph;
-        for (runner, targets) in std::mem::take(&mut self.runnerless) {
+        let mut runnerless: BTreeMap<usize, usize> = BTreeMap::new();
+        for runner in self.skipped.values().filter_map(|skip| skip.runner) {
+            *runnerless.entry(runner).or_default() += 1;
+        }
+        for (runner, targets) in runnerless {
             let RunnerFact::Unresolved(why) = &self.build.facts.runners[runner] else { continue };
             let message = format!(
                 "runner `{}` is missing, so {} could not be made: {}",

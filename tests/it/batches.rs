@@ -846,4 +846,9 @@ fn a_runner_that_is_missing_is_named_once_with_what_to_do() {
     let ran = project.jheem("build").code(1).says("error: runner `model` is missing");
     let ran = ran.says("6 skipped so: the program `./gone.sh` is not in the project");
     ran.says("failed: 6 of 6 targets skipped, 1 problem");
+    // What only reads what it was to make is missed for the same reason.
+    let project = super::staleness::chain::chain();
+    project.change("program = \"./model.sh\"", "program = \"./gone.sh\"");
+    let ran = project.jheem("build").code(1).says("so 8 targets could not be made");
+    ran.says("8 skipped so: the program `./gone.sh` is not in the project");
 }
