@@ -67,6 +67,8 @@ pub struct Error {
     pub places: Vec<Place>,
     pub causes: Vec<String>,
     pub hints: Vec<String>,
+    /// Whether a disk takes no more, which whatever comes next will meet as well.
+    pub no_room: bool,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -79,6 +81,7 @@ impl Error {
             places: Vec::new(),
             causes: Vec::new(),
             hints: Vec::new(),
+            no_room: false,
         }
     }
 
@@ -110,7 +113,11 @@ impl Error {
     /// A file operation that failed: `Error::io("read", path, &err)`.
     pub fn io(verb: &str, path: &Path, error: &std::io::Error) -> Error {
         let made = Error::environment(format!("cannot {verb} `{}`", path.display()));
-        let made = made.because(error);
+        let no_room = matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+        );
+        let made = Error { no_room, ..made.because(error) };
         match remedy(error.kind(), path) {
             Some(hint) => made.hint(hint),
             None => made,

@@ -67,6 +67,8 @@ pub enum Ending {
     Restored,
     Absent,
     Failed,
+    /// Built before in this build, and taken back when all of its batch was looked at.
+    Withdrawn,
     Skipped,
 }
 

@@ -22,7 +22,7 @@ use crate::plan::{self, Board, Facts, InputFact, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publish::{self, Done};
 use crate::publishing::{Reach, Source};
-use crate::records::{Key, Record, Records};
+use crate::records::{Key, Record, Records, Settled};
 use crate::report::Report;
 use crate::selection::Selection;
 use crate::session::{self, Look, Session, World};
@@ -55,211 +55,242 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
     let objects = Objects::open(&project.places.cache).map_err(one)?;
-    let (records, told) = Records::open(&project.places.cache).map_err(one)?;
+    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
     if let Some(message) = told {
         report.event(&Event::Note { message });
     }
     moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
-    let look = Looking { project: &project, world: &world, objects: &objects, stop: &stop };
-    let (looked, mut records) = look.look(&selection, records, report).map_err(one)?;
-    let session = match looked {
-        Look::Session(session) => *session,
-        Look::Stopped(hashed) => {
-            keep_hashed(&hashed, &mut records).map_err(one)?;
-            report.event(&finished_early(begun, &stop));
-            return Ok(STOPPED);
-        }
+    let (project, world, objects, stop) = (&project, &world, &objects, &stop);
+    let whole = Whole { args, reach, project, selection, world, objects, stop, begun };
+    let error = match whole.attempt(&mut records, report) {
+        Ok(code) => return Ok(code),
+        Err(error) => error,
     };
-    moments::pass(Moment::Judged);
-    remember(&session, &mut records).map_err(one)?;
-    announce(&session, &objects, &records, report).map_err(one)?;
-    let Session { selection, last, facts, snapshot, board, .. } = session;
-    let looked = Looked { selection, last, facts, snapshot };
-    let (done, mut records) =
-        look.build(&looked, board, &options(args), records, report).map_err(one)?;
-    let mut published = PublishedCounts::default();
-    let mut problems = done.problems;
-    let mut stopped = done.stopped;
-    if !stopped {
-        let now = clock::rfc3339(clock::now());
-        let source = look.source(&looked, &done.board, now);
-        match publish_all(&source, reach, &mut records, &stop, &mut published, report) {
-            Some(failed) => problems += failed,
-            None => stopped = true,
+    // A database may turn out damaged only where it is read or written.
+    match records.replaced().map_err(one)? {
+        Ok((mut anew, message)) => {
+            report.event(&Event::Note { message });
+            stop.begin_anew();
+            whole.attempt(&mut anew, report).map_err(one)
         }
+        Err(_) => Err(one(error)),
     }
-    let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
-    report.event(&Event::Finished {
-        ok,
-        targets: done.targets,
-        published,
-        runs: done.runs,
-        nondeterministic: done.nondeterministic,
-        seconds: begun.elapsed().as_secs_f64(),
-        stopped_seconds: since_asked(&stop).filter(|_| stopped),
-    });
-    // What could only have been fetched is no failure of what was asked for.
-    let unsupported = done.targets.failed == 0 && problems == 0 && looked.unfetched(&project.graph);
-    // The process ends now: giving all this back piece by piece would take as long as looking did.
-    std::mem::forget((looked, done.board));
-    Ok(match (ok, stopped) {
-        (_, true) => STOPPED,
-        (true, false) => WELL,
-        (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
-        (false, false) => FAILED,
-    })
 }
 
-/// What looking and building need of what is around them.
-struct Looking<'a> {
+/// What a build goes by, from before anything is looked at.
+struct Whole<'a> {
+    args: &'a BuildArgs,
+    reach: Reach,
     project: &'a Project,
+    selection: Selection,
     world: &'a World,
     objects: &'a Objects,
     stop: &'a Arc<Stop>,
+    begun: Instant,
 }
 
-/// What looking found, less the verdicts, which building changes.
-struct Looked {
-    selection: Selection,
-    last: HashMap<Key, Record>,
-    facts: Facts,
-    snapshot: Snapshot,
-}
-
-impl Looked {
-    /// Whether an input is missing that could be fetched.
-    fn unfetched(&self, graph: &Graph) -> bool {
-        self.facts.inputs.iter().any(|(&(input, _), fact)| {
+impl Whole<'_> {
+    /// Looks, judges, builds and publishes; returns the exit code.
+    fn attempt(&self, records: &mut Records, report: &mut Report) -> Result<u8> {
+        let looked = session::look(
+            self.project,
+            self.selection.clone(),
+            Some(records),
+            Some(self.objects),
+            self.world,
+            self.stop,
+        );
+        let session = match looked? {
+            Look::Session(session) => *session,
+            Look::Stopped(hashed) => return self.stopped_looking(&hashed, records, report),
+        };
+        let graph = &self.project.graph;
+        moments::pass(Moment::Judged);
+        remember(&session, records)?;
+        for message in notes(&session) {
+            report.event(&Event::Note { message });
+        }
+        report.event(&self.started(&session, records)?);
+        let Session { selection, last, facts, snapshot, board, .. } = session;
+        let done = self.make(&selection, &last, &facts, &snapshot, board, records, report)?;
+        let mut published = PublishedCounts::default();
+        let mut problems = done.problems;
+        let mut stopped = done.stopped;
+        if !stopped {
+            let now = clock::rfc3339(clock::now());
+            let root = &self.project.places.root;
+            let source =
+                Source::new(graph, &selection, &done.board, &last, self.objects, root, now);
+            match self.publish_all(&source, records, &mut published, report)? {
+                Some(failed) => problems += failed,
+                None => stopped = true,
+            }
+        }
+        let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
+        report.event(&Event::Finished {
+            ok,
+            targets: done.targets,
+            published,
+            runs: done.runs,
+            nondeterministic: done.nondeterministic,
+            seconds: self.begun.elapsed().as_secs_f64(),
+            stopped_seconds: since_asked(self.stop).filter(|_| stopped),
+        });
+        // What could only have been fetched is no failure of what was asked for.
+        let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
             matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
+        });
+        let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
+        // The process ends now: giving all this back piece by piece would take as long as looking did.
+        std::mem::forget((facts, snapshot, selection, last, done.board));
+        Ok(match (ok, stopped) {
+            (_, true) => STOPPED,
+            (true, false) => WELL,
+            (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
+            (false, false) => FAILED,
         })
     }
-}
 
-impl<'a> Looking<'a> {
-    /// Looks and judges; with new records if the old ones turn out to be damaged.
-    fn look(
+    /// Keeps what was hashed until somebody asked to stop.
+    fn stopped_looking(
         &self,
-        selection: &Selection,
-        records: Records,
+        hashed: &[(String, Entry)],
+        records: &mut Records,
         report: &mut Report,
-    ) -> Result<(Look<'a>, Records)> {
-        let look = |records: &Records| {
-            let objects = Some(self.objects);
-            let selection = selection.clone();
-            session::look(self.project, selection, Some(records), objects, self.world, self.stop)
-        };
-        match look(&records) {
-            Ok(looked) => Ok((looked, records)),
-            // A database may turn out damaged only where it is read.
-            Err(error) => match records.replaced()? {
-                Ok((anew, told)) => {
-                    report.event(&Event::Note { message: told });
-                    Ok((look(&anew)?, anew))
-                }
-                Err(_) => Err(error),
-            },
-        }
+    ) -> Result<u8> {
+        records
+            .commit(|w| hashed.iter().try_for_each(|(path, entry)| w.input_memo(path, entry)))?;
+        report.event(&Event::Finished {
+            ok: false,
+            targets: FinishedTargets::default(),
+            published: PublishedCounts::default(),
+            runs: 0,
+            nondeterministic: 0,
+            seconds: self.begun.elapsed().as_secs_f64(),
+            stopped_seconds: since_asked(self.stop),
+        });
+        Ok(STOPPED)
     }
 
-    fn build(
+    /// What will be done, and why.
+    fn started(&self, session: &Session<'_>, records: &Records) -> Result<Event> {
+        let graph = &self.project.graph;
+        let shelf = Stored { objects: Some(self.objects) };
+        let judge = session.judge(&shelf);
+        let folds = why::fold(&judge, &session.board, Some(records), &session.selection)?;
+        let targets = build::count(graph, &session.selection, &session.board);
+        let (steps, plots) = kinds(session);
+        let reasons = folds.iter().map(|fold| fold.words(graph)).collect();
+        Ok(Event::Started { targets, steps, plots, reasons })
+    }
+
+    /// Makes what is not there.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a session, which outlive this")]
+    fn make(
         &self,
-        looked: &Looked,
+        selection: &Selection,
+        last: &HashMap<Key, Record>,
+        facts: &Facts,
+        snapshot: &Snapshot,
         board: Board,
-        options: &Options,
-        mut records: Records,
+        records: &mut Records,
         report: &mut Report,
-    ) -> Result<(build::Done, Records)> {
-        let Looking { project, world, objects, stop } = self;
+    ) -> Result<build::Done> {
+        let graph = &self.project.graph;
+        let shelf = Stored { objects: Some(self.objects) };
+        let options = options(self.args);
         let known = OnceLock::new();
         let published = |target: Target| {
             let look = || {
-                let board = Board::new(&project.graph);
-                self.source(looked, &board, String::new()).known_at_destinations()
+                let board = Board::new(graph);
+                let root = &self.project.places.root;
+                Source::new(graph, selection, &board, last, self.objects, root, String::new())
+                    .known_at_destinations()
             };
             known.get_or_init(look).contains(&target)
         };
-        let graph = &project.graph;
-        let built = build::build(
-            &Build {
-                graph,
-                places: &project.places,
-                facts: &looked.facts,
-                snapshot: &looked.snapshot,
-                selection: &looked.selection,
-                last: &looked.last,
-                shelf: &Stored { objects: Some(objects) },
-                objects,
-                executors: Executors {
-                    programs: &world.programs,
-                    containers: world.executor(graph),
-                },
-                stop,
-                options,
-                now: &clock::now,
-                published: &published,
-            },
-            &mut records,
-            board,
-            &mut |event| report.event(&event),
-        );
-        match built {
-            Ok(done) => Ok((done, records)),
-            Err(error) => Err(match records.replaced()? {
-                Ok((_, told)) => {
-                    report.event(&Event::Note { message: told });
-                    error.hint("run `jheem build` again: it begins with new records")
+        let containers = self.world.executor(graph);
+        let build = Build {
+            graph,
+            places: &self.project.places,
+            facts,
+            snapshot,
+            selection,
+            last,
+            shelf: &shelf,
+            objects: self.objects,
+            executors: Executors { programs: &self.world.programs, containers },
+            stop: self.stop,
+            options: &options,
+            now: &clock::now,
+            published: &published,
+        };
+        build::build(&build, records, board, &mut |event| report.event(&event))
+    }
+
+    /// Publishes everything that was asked for; returns how many publishes failed, none if it was stopped.
+    fn publish_all(
+        &self,
+        source: &Source<'_>,
+        records: &mut Records,
+        published: &mut PublishedCounts,
+        report: &mut Report,
+    ) -> Result<Option<usize>> {
+        let mut failed = 0;
+        for publish in source.publishes() {
+            if self.stop.is_raised() {
+                return Ok(None);
+            }
+            let known = records.settled(&publish.name)?;
+            match publish_one(source, publish, self.reach, known.as_ref(), self.stop, published) {
+                Ok(None) => {}
+                Ok(Some(One { done, orphaned, settled })) => {
+                    if let Some(settled) = settled {
+                        records.commit(|w| w.settled(&publish.name, &settled))?;
+                    }
+                    if orphaned > 0 {
+                        report.event(&Event::Note { message: orphans(publish, orphaned) });
+                    }
+                    report.event(&Event::Published {
+                        publish: publish.name.clone(),
+                        objects: done.objects + done.headers,
+                        rows: done.rows,
+                        bytes: done.bytes,
+                    });
                 }
-                Err(_) => error,
-            }),
+                Err(_) if self.stop.is_raised() => return Ok(None),
+                Err(error) => {
+                    failed += 1;
+                    let lines = error.details();
+                    let message = format!("publish `{}` failed: {}", publish.name, error.message);
+                    report.event(&Event::Problem { message, lines });
+                }
+            }
         }
-    }
-
-    /// What publishing reads; `now` is what `{now}` becomes.
-    fn source<'s>(&'s self, looked: &'s Looked, board: &'s Board, now: String) -> Source<'s> {
-        let (graph, root) = (&self.project.graph, &self.project.places.root);
-        Source::new(graph, &looked.selection, board, &looked.last, self.objects, root, now)
+        Ok(Some(failed))
     }
 }
 
-/// Says what was found, and what will be done and why.
-fn announce(
-    session: &Session<'_>,
-    objects: &Objects,
-    records: &Records,
-    report: &mut Report,
-) -> Result<()> {
-    for note in notes(session) {
-        report.event(&Event::Note { message: note });
-    }
-    let graph = &session.project.graph;
-    let shelf = Stored { objects: Some(objects) };
-    let judge = session.judge(&shelf);
-    let folds = why::fold(&judge, &session.board, Some(records), &session.selection)?;
-    let reasons = folds.iter().map(|fold| fold.words(graph)).collect();
-    let targets = build::count(graph, &session.selection, &session.board);
-    let (steps, plots) = kinds(session);
-    report.event(&Event::Started { targets, steps, plots, reasons });
-    Ok(())
+/// Says that something is published that nothing publishes now.
+fn orphans(publish: &Publish, orphaned: usize) -> String {
+    let (keys, them) = match orphaned {
+        1 => ("1 key was".to_owned(), "it"),
+        _ => (format!("{orphaned} keys were"), "them"),
+    };
+    format!(
+        "`publish.{}`: {keys} published before, and no target publishes {them} now; nothing was removed, and `jheem verify` names {them}",
+        publish.name
+    )
 }
 
-/// What was hashed by the time that somebody asked to stop need not be hashed again.
-fn keep_hashed(hashed: &[(String, Entry)], records: &mut Records) -> Result<()> {
-    let mut hashed = hashed.iter();
-    records.commit(|w| hashed.try_for_each(|(path, entry)| w.input_memo(path, entry)))
-}
-
-/// The last event of what was stopped before anything was judged.
-fn finished_early(begun: Instant, stop: &Stop) -> Event {
-    Event::Finished {
-        ok: false,
-        targets: FinishedTargets::default(),
-        published: PublishedCounts::default(),
-        runs: 0,
-        nondeterministic: 0,
-        seconds: begun.elapsed().as_secs_f64(),
-        stopped_seconds: since_asked(stop),
-    }
+/// What one publish came to.
+struct One {
+    done: Done,
+    /// How many keys are orphaned.
+    orphaned: usize,
+    /// What spares the next look, if anything does.
+    settled: Option<Settled>,
 }
 
 /// How long ago somebody asked to stop.
@@ -284,70 +315,22 @@ fn kinds(session: &Session<'_>) -> (usize, usize) {
     (steps, plots)
 }
 
-/// Publishes everything that was asked for; returns how many publishes failed, none if it was stopped.
-fn publish_all(
-    source: &Source<'_>,
-    reach: Reach,
-    records: &mut Records,
-    stop: &Arc<Stop>,
-    published: &mut PublishedCounts,
-    report: &mut Report,
-) -> Option<usize> {
-    let mut failed = 0;
-    for publish in source.publishes() {
-        if stop.is_raised() {
-            return None;
-        }
-        match publish_one(source, publish, reach, records, stop, published) {
-            Ok(None) => {}
-            Ok(Some((done, orphaned))) => {
-                if orphaned > 0 {
-                    let message = format!(
-                        "`publish.{}`: {} published before, and no target publishes {} now; nothing was removed, and `jheem verify` names {2}",
-                        publish.name,
-                        if orphaned == 1 {
-                            "1 key was".into()
-                        } else {
-                            format!("{orphaned} keys were")
-                        },
-                        if orphaned == 1 { "it" } else { "them" },
-                    );
-                    report.event(&Event::Note { message });
-                }
-                report.event(&Event::Published {
-                    publish: publish.name.clone(),
-                    objects: done.objects + done.headers,
-                    rows: done.rows,
-                    bytes: done.bytes,
-                });
-            }
-            Err(_) if stop.is_raised() => return None,
-            Err(error) => {
-                failed += 1;
-                let lines = error.details();
-                let message = format!("publish `{}` failed: {}", publish.name, error.message);
-                report.event(&Event::Problem { message, lines });
-            }
-        }
-    }
-    Some(failed)
-}
-
-/// Publishes what one publish wants; returns what was done, and how many keys are orphaned.
+/// Publishes what one publish wants.
 ///
 /// None if all its destinations are out of reach. What it writes is counted as it comes to stand.
 fn publish_one(
     source: &Source<'_>,
     publish: &Publish,
     reach: Reach,
-    records: &mut Records,
+    known: Option<&Settled>,
     stop: &Arc<Stop>,
     published: &mut PublishedCounts,
-) -> Result<Option<(Done, usize)>> {
-    if let Some(known) = records.settled(&publish.name)?
-        && source.still_settled(publish, reach, &known)
+) -> Result<Option<One>> {
+    if let Some(known) = known
+        && source.still_settled(publish, reach, known)
     {
-        return Ok(Some((Done::default(), known.orphaned)));
+        let done = Done::default();
+        return Ok(Some(One { done, orphaned: known.orphaned, settled: None }));
     }
     let Some(mut prepared) = source.prepare(publish, reach)? else { return Ok(None) };
     prepared.places = stoppable(prepared.places, stop);
@@ -359,10 +342,7 @@ fn publish_one(
         publish::Event::Rows { rows, .. } => published.rows += rows,
         _ => {}
     })?;
-    if let Some(settled) = &prepared.settled {
-        records.commit(|w| w.settled(&publish.name, settled))?;
-    }
-    Ok(Some((done, prepared.plan.orphans.len())))
+    Ok(Some(One { done, orphaned: prepared.plan.orphans.len(), settled: prepared.settled }))
 }
 
 /// The first of a publish's destinations that is not on this machine.

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::objects::{Freed, Objects, Usage};
 use crate::plan::{self};
 use crate::project::{self, Patience};
-use crate::records::{Holding, Outcome, Records};
+use crate::records::{Holding, Key, Outcome, Records};
 use crate::report::Report;
 use crate::session::{self, Look, World};
 use crate::setup::{Build, Executors};
@@ -206,8 +206,9 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
             let objects = Objects::read_only(&project.places.cache);
             let usage = objects.usage().map_err(one)?;
             let records = Records::read(&project.places.cache).map_err(one)?;
+            let keys = plan::record_keys(&project.graph);
             let held = match &records {
-                Some(records) => records.objects().map_err(one)?,
+                Some(records) => records.objects(&|key| keys.contains(key)).map_err(one)?,
                 None => Default::default(),
             };
             let current = held.values().filter(|h| **h == Holding::Current).count();
@@ -236,7 +237,9 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
                 return Err(one(Error::environment(told)
                     .hint("run `jheem build` first: then it is known again what is needed")));
             }
-            let held = records.objects().map_err(one)?;
+            let keys = plan::record_keys(&project.graph);
+            let wanted = |key: &Key| keys.contains(key);
+            let held = records.objects(&wanted).map_err(one)?;
             objects.sweep().map_err(one)?;
             let rank = |digest: &crate::digest::Digest| match held.get(digest) {
                 Some(Holding::Current) => None,
@@ -263,6 +266,7 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
                 gone.bytes += log.bytes;
             }
             let freed = objects.collect(&rank, limit.saturating_sub(log_bytes)).map_err(one)?;
+            records.prune(&wanted, &|digest| objects.has(digest)).map_err(one)?;
             let freed = Freed {
                 objects: freed.objects + gone.objects,
                 logs: gone.logs,

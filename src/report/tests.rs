@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::Source;
 use crate::event::{FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts};
 use crate::publish::{DriftKind, parse_destination};
-use crate::why::Difference;
+use crate::why::{Difference, Upstream};
 
 #[derive(Clone, Default)]
 struct Paper(Rc<RefCell<Vec<u8>>>);
@@ -192,6 +192,7 @@ fn failures_are_shown_at_once_with_their_lines() {
       published 2 objects, 2 rows (2.4 MiB)
            runs 1; `jheem log 20261123-212736-1` shows what went wrong
       5 failed so: the model says `no such file`
+      1 skipped so: not begun, since something failed before; `--keep-going` goes on
     failed: 6 plots of 16 targets, 1 skipped, 1 problem (13 s)
     "#);
 }
@@ -360,6 +361,8 @@ fn explanation() -> Explanation {
             },
             Difference { what: "argument".into(), before: None, now: Some("--html".into()) },
         ],
+        waits_for: Vec::new(),
+        cause: None,
         notes: vec![format!("the runner was last known as {}", alike("00"))],
         fingerprint: Some(Digest::of(b"fingerprint")),
         last: Some(("20261123-212736-1".into(), 1_764_000_000)),
@@ -531,6 +534,13 @@ fn what_a_run_says_cannot_steer_the_terminal() {
             verdict: "absent",
             reason: text(),
             differences: vec![Difference { what: text(), before: Some(text()), now: None }],
+            waits_for: vec![Upstream {
+                target: text(),
+                verdict: "stale",
+                reason: text(),
+                differences: Vec::new(),
+            }],
+            cause: Some(text()),
             notes: vec![text()],
             fingerprint: None,
             last: None,
@@ -552,7 +562,7 @@ fn what_a_run_says_cannot_steer_the_terminal() {
         report.errors(&[Error::environment(text()).because(text()).hint(text())]);
     };
     let (out, err) = said(&["build"], say);
-    for (stream, times) in [(&out, 9), (&err, 12)] {
+    for (stream, times) in [(&out, 11), (&err, 12)] {
         assert!(!stream.contains(|c: char| c.is_control() && c != '\n'), "{stream:?}");
         assert_eq!(stream.matches("abc").count(), times, "{stream}");
     }
