@@ -41,6 +41,18 @@ pub fn values(text: &str, file_name: &str, pick: &Pick) -> Result<Vec<String>> {
     Ok(values)
 }
 
+/// Whether a file can be read as what the end of its name says; if not, nobody's place in it is at fault.
+pub fn is_readable(text: &str, file_name: &str) -> bool {
+    match file_name.ends_with(".csv") {
+        true => csv_reader(text).records().all(|record| record.is_ok()),
+        false => data::parse(text, file_name).is_ok(),
+    }
+}
+
+fn csv_reader(text: &str) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes())
+}
+
 /// A text that is a value of an axis, or why it is none; `place` says where it stands.
 fn value(text: &str, file_name: &str, place: &str) -> Result<String> {
     if Form::Value.check(text).is_ok() {
@@ -57,7 +69,7 @@ fn value(text: &str, file_name: &str, place: &str) -> Result<String> {
 }
 
 fn column_values(text: &str, file_name: &str, column: &str) -> Result<Vec<String>> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut reader = csv_reader(text);
     let unreadable = |error: csv::Error| {
         let line = error.position().map_or(String::new(), |at| format!(" at line {}", at.line()));
         let what = match error.kind() {

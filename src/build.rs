@@ -23,11 +23,12 @@ use crate::graph::{Graph, RuleId, Target};
 use crate::job::Exit;
 use crate::moments::{self, Moment};
 use crate::places::Places;
-use crate::plan::{Board, Judge, Verdict};
+use crate::plan::{self, Board, Judge, Verdict};
 use crate::prepare::{Prepared, prepare};
-use crate::records::{Made, Records};
+use crate::records::{Key, Made, Records};
 use crate::selection::Selection;
 use crate::setup::Build;
+use crate::why;
 use crate::work::{self, Report};
 
 mod readiness;
@@ -78,6 +79,14 @@ enum Trial {
     Stopped,
 }
 
+/// Why a target was skipped.
+#[derive(Clone)]
+struct Skip {
+    message: String,
+    /// The runner that is missing, if that is why.
+    runner: Option<usize>,
+}
+
 /// Targets of a rule that share the values that are never mixed.
 #[derive(Default)]
 struct Gather {
@@ -102,6 +111,8 @@ struct Running {
     /// Content digests made by this run, to be compared with each other at its end.
     made: Vec<(Target, usize, Made)>,
     lines_of: HashMap<(Target, usize), Vec<String>>,
+    /// Why what it makes is made, for who asks later.
+    causes: HashMap<Key, String>,
     identity: String,
     started: u64,
     command: String,
@@ -126,6 +137,8 @@ struct Loop<'a, 'e> {
     runs: usize,
     problems: usize,
     nondeterministic: usize,
+    /// Why targets were skipped; those that read them are skipped for the same.
+    skipped: HashMap<Target, Skip>,
     /// What could not be put in place from the cache.
     unplaced: BTreeSet<Target>,
     /// Set after a failure that ends the build, and by Ctrl-C.
@@ -167,6 +180,7 @@ pub fn build(
         runs: 0,
         problems: 0,
         nondeterministic: 0,
+        skipped: HashMap::new(),
         unplaced: BTreeSet::new(),
         draining: false,
         told_stop: false,
@@ -178,6 +192,7 @@ pub fn build(
     let (sender, receiver) = channel();
     let outcome = std::thread::scope(|scope| this.run(scope, &sender, &receiver));
     outcome?;
+    this.tell_missing_runners();
     this.skip_the_rest();
     let stopped = build.stop.is_raised();
     Ok(Done {
@@ -336,17 +351,27 @@ impl<'a> Loop<'a, '_> {
         if outcome.is_err() {
             // The loop cannot go on; runs are stopped, so that nothing is left behind.
             self.build.stop.raise();
-            while !self.running.is_empty() {
-                match receiver.recv() {
-                    Ok(Report::Ended(ended)) => {
-                        self.running.remove(&ended.run);
-                    }
-                    Ok(_) => {}
-                    Err(_) => break,
-                }
-            }
+            self.draining = true;
+            self.hear_out(receiver);
         }
         outcome
+    }
+
+    /// Hears runs that were stopped to their end. What they finished before is recorded, as long
+    /// as the records take it.
+    fn hear_out(&mut self, receiver: &Receiver<Report>) {
+        let mut takes = true;
+        while !self.running.is_empty()
+            && let Ok(report) = receiver.recv()
+        {
+            let ended = matches!(report, Report::Ended(_)).then(|| report.run().to_owned());
+            takes = takes && self.report(report).is_ok();
+            if let Some(run) = ended {
+                self.running.remove(&run);
+                // What stays is swept when the next build begins.
+                let _left = std::fs::remove_dir_all(self.build.places.scratch().join(run));
+            }
+        }
     }
 
     fn turn<'s>(
@@ -584,6 +609,9 @@ impl<'a> Loop<'a, '_> {
             Err(error) => {
                 // What was laid out of it serves nobody.
                 let _left = std::fs::remove_dir_all(build.places.scratch().join(&id));
+                if error.no_room {
+                    return Err(error);
+                }
                 return self.could_not_start(&batch, &error);
             }
         };
@@ -603,6 +631,7 @@ impl<'a> Loop<'a, '_> {
             what: command.clone(),
         });
         let trial = matches!(self.trials[batch.rule.0], Trial::Running { .. });
+        let causes = self.causes(&batch)?;
         let running = Running {
             batch,
             attempt,
@@ -610,6 +639,7 @@ impl<'a> Loop<'a, '_> {
             ends: BTreeMap::new(),
             made: Vec::new(),
             lines_of,
+            causes,
             identity,
             started: (build.now)(),
             command,
@@ -632,13 +662,29 @@ impl<'a> Loop<'a, '_> {
         Ok(())
     }
 
+    /// Why the targets of a batch are made, in the words of the plan.
+    fn causes(&self, batch: &Batch) -> Result<HashMap<Key, String>> {
+        let graph = self.build.graph;
+        let judge = self.judge();
+        let mut causes = HashMap::new();
+        for &cell in &batch.cells {
+            let target = Target { rule: batch.rule, cell };
+            for group in (0..graph.rule(batch.rule).groups.len())
+                .filter(|group| batch.groups & (1 << group) != 0)
+            {
+                let class =
+                    why::reason_class(&judge, &self.board, Some(self.records), target, group)?;
+                if let Some(("stale", reason)) = class {
+                    causes.insert(plan::record_key(graph, target, group), reason);
+                }
+            }
+        }
+        Ok(causes)
+    }
+
     /// A run that could not even be started fails its targets, with the reason.
     fn could_not_start(&mut self, batch: &Batch, error: &Error) -> Result<()> {
-        let mut message = error.to_string();
-        for hint in &error.hints {
-            message.push_str("; ");
-            message.push_str(hint);
-        }
+        let message = error.in_one_line();
         let mut ends = Vec::new();
         for &cell in &batch.cells {
             let target = Target { rule: batch.rule, cell };
@@ -687,6 +733,6 @@ pub fn exit_words(exit: &Result<Exit>) -> String {
             "without a sign of progress for too long".into()
         }
         Ok(Exit::Stopped) => "stopped".into(),
-        Err(error) => error.to_string(),
+        Err(error) => error.in_one_line(),
     }
 }

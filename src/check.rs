@@ -125,7 +125,8 @@ fn make(
                 let exit = exit_words(&ended.exit);
                 ended.exit?;
                 if let Some(undone) = ended.undone.first() {
-                    let finding = undone.finding.as_deref().unwrap_or("it was not made");
+                    let unkept = undone.unkept.as_ref().map(|unkept| unkept.message.as_str());
+                    let finding = unkept.or(undone.finding.as_deref()).unwrap_or("it was not made");
                     outcome = Err(format!("{finding}: the run ended with {exit}"));
                 }
             }
@@ -150,7 +151,7 @@ fn differences(
                 told.extend(findings.iter().map(|f| format!("refused by the audit: {f}")));
                 continue;
             }
-            Some(Collected::Missing(path)) => {
+            Some(Collected::Missing(path) | Collected::Moving(path)) => {
                 told.push(format!("`{path}` was not made"));
                 continue;
             }

@@ -13,7 +13,7 @@ use crate::selection::Request;
 #[derive(Debug, Parser)]
 #[command(name = "jheem", version, about, max_term_width = 100)]
 #[command(
-    after_help = "Exit codes: 0 all is well, 1 something failed, 2 a mistake in the Jheemfile or on the command line,\n3 something is missing around jheem, 4 another jheem holds the project, 5 not built yet."
+    after_help = "Exit codes: 0 all is well, 1 something failed, 2 a mistake in the Jheemfile or on the command line,\n3 something is missing around jheem, 4 another jheem holds the project, 5 it needs a remote end that this version does not reach."
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -57,7 +57,7 @@ pub enum When {
 /// What is selected.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Select {
-    /// Rules (`plot.rw`), publishes (`publish.site`), output paths, or globs of them
+    /// Rules (`plot.rw`), publishes (`publish.site`), output paths, their folders, or globs of them
     #[arg(value_name = "GOAL")]
     pub goals: Vec<String>,
     /// Narrow to values of an axis: `city=C.12580`, `facet=age*`, `outcome=!new`, `city=@test`
@@ -72,12 +72,14 @@ pub struct Select {
 }
 
 impl Select {
-    pub fn request(&self) -> Request {
+    /// As typed in a folder of the project.
+    pub fn request(&self, folder: &str) -> Request {
         Request {
             goals: self.goals.clone(),
             filters: self.filters.clone(),
             presets: self.presets.clone(),
             with: self.with.clone(),
+            folder: folder.to_owned(),
         }
     }
 }
@@ -87,7 +89,7 @@ pub struct BuildArgs {
     #[command(flatten)]
     pub select: Select,
     /// At most so many runs at once [default: the number of processors]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = one_or_more)]
     pub jobs: Option<usize>,
     /// After a failure, go on with everything that does not need what failed
     #[arg(short, long)]
@@ -98,6 +100,14 @@ pub struct BuildArgs {
     /// Fail at once if another jheem holds the project
     #[arg(long)]
     pub no_wait: bool,
+}
+
+fn one_or_more(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must be 1 or more".to_owned()),
+        Ok(number) => Ok(number),
+        Err(_) => Err("it must be a whole number".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,7 +143,7 @@ pub enum Command {
     },
     /// Print the graph of rules for Graphviz
     Graph,
-    /// Publish what is built, to remote destinations too
+    /// Bring goals up to date as `build` does, and publish them, to remote destinations too
     Publish(BuildArgs),
     /// Compare destinations with what was published there
     Verify {
@@ -157,7 +167,7 @@ pub enum Command {
         #[command(flatten)]
         select: Select,
         /// How many plots to remake
-        #[arg(long, value_name = "N", default_value_t = 3)]
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = one_or_more)]
         sample: usize,
         /// Which plots are taken depends on this number
         #[arg(long, value_name = "N", default_value_t = 1)]

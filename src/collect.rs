@@ -57,6 +57,8 @@ pub enum Collected {
     Missing(String),
     /// Something stands there that is no plain file; what, in words.
     Unfit(String),
+    /// Something was still writing there; its project path.
+    Moving(String),
 }
 
 /// Reads, judges and stores the outputs of one group.
@@ -75,7 +77,9 @@ pub fn collect(objects: &Objects, expected: &Expected, run: &str) -> Result<Coll
                 return Ok(Collected::Unfit(format!("`{}` is {what}", output.path)));
             }
         }
-        let stored = objects.put_file(&output.folder.join(&output.file))?;
+        let Some(stored) = objects.put_file(&output.folder.join(&output.file))? else {
+            return Ok(Collected::Moving(output.path.clone()));
+        };
         if output.kind == As::BYTES {
             // Nothing is looked for in plain bytes, and a simulation may be larger than the memory.
             let (bytes, size) = (stored.digest, stored.size);

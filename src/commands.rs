@@ -27,6 +27,21 @@ fn open(global: &Global) -> Result<Project, Vec<Error>> {
     project::open(global.file.as_deref(), global.profile.as_deref())
 }
 
+/// What is asked for, by goals as they are typed in the folder that jheem was started in.
+fn select(project: &Project, select: &Select) -> Result<Selection, Vec<Error>> {
+    let mut request = select.request(&project.here);
+    let root = project.places.root.canonicalize().unwrap_or_default();
+    for goal in &mut request.goals {
+        // From the project's folder on, an absolute path is one of its own.
+        if let Some(rest) =
+            std::path::Path::new(goal).strip_prefix(&root).ok().and_then(|p| p.to_str())
+        {
+            *goal = format!("/{rest}");
+        }
+    }
+    selection::select(&project.graph, &request)
+}
+
 /// A project looked at for reading, beside a build or without one.
 struct Reading {
     project: Project,
@@ -42,8 +57,8 @@ impl Reading {
         Ok(Reading { project, records, objects })
     }
 
-    fn select(&self, select: &Select) -> Result<Selection, Vec<Error>> {
-        selection::select(&self.project.graph, &select.request())
+    fn select(&self, chosen: &Select) -> Result<Selection, Vec<Error>> {
+        select(&self.project, chosen)
     }
 
     fn look(&self, selection: Selection, world: &World) -> Result<Session<'_>, Vec<Error>> {

@@ -45,8 +45,11 @@ fn parse(arguments: Vec<OsString>) -> Cli {
     if !slip && matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
         let mut whole = arguments;
         whole.insert(1, "build".into());
-        if let Ok(cli) = Cli::try_parse_from(whole) {
-            return cli;
+        match Cli::try_parse_from(whole) {
+            Ok(cli) => return cli,
+            // An option of `build` with a value that is none.
+            Err(error) if error.kind() == ErrorKind::ValueValidation => error.exit(),
+            Err(_) => {}
         }
     }
     error.exit()

@@ -4,6 +4,7 @@
 //! A failed target is not an `Error`: it is a value of the run.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ pub enum Kind {
     Environment,
     /// Another jheem holds the project (exit code 4).
     Locked,
-    /// What was asked for is not built yet (exit code 5).
+    /// What was asked for needs something that this version does not reach (exit code 5).
     Unsupported,
     /// A defect in jheem itself (exit code 101).
     Bug,
@@ -66,6 +67,8 @@ pub struct Error {
     pub places: Vec<Place>,
     pub causes: Vec<String>,
     pub hints: Vec<String>,
+    /// Whether a disk takes no more, which whatever comes next will meet as well.
+    pub no_room: bool,
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -78,6 +81,7 @@ impl Error {
             places: Vec::new(),
             causes: Vec::new(),
             hints: Vec::new(),
+            no_room: false,
         }
     }
 
@@ -96,7 +100,7 @@ impl Error {
         Error::new(Kind::Locked, message)
     }
 
-    /// Not built yet.
+    /// Out of this version's reach.
     pub fn unsupported(message: impl Into<String>) -> Error {
         Error::new(Kind::Unsupported, message)
     }
@@ -109,7 +113,15 @@ impl Error {
     /// A file operation that failed: `Error::io("read", path, &err)`.
     pub fn io(verb: &str, path: &Path, error: &std::io::Error) -> Error {
         let made = Error::environment(format!("cannot {verb} `{}`", path.display()));
-        made.because(error)
+        let no_room = matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+        );
+        let made = Error { no_room, ..made.because(error) };
+        match remedy(error.kind(), path) {
+            Some(hint) => made.hint(hint),
+            None => made,
+        }
     }
 
     /// Points at the place the message is about.
@@ -129,6 +141,11 @@ impl Error {
     pub fn details(&self) -> Vec<String> {
         let hints = self.hints.iter().map(|hint| format!("hint: {hint}"));
         self.causes.iter().cloned().chain(hints).collect()
+    }
+
+    /// All of it in one line, hints too, where there is room for no more.
+    pub fn in_one_line(&self) -> String {
+        self.hints.iter().fold(self.to_string(), |line, hint| format!("{line}; {hint}"))
     }
 
     /// Adds what lay below.
@@ -208,6 +225,29 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// What to do about a file operation that failed for a reason that is nobody's mistake in a Jheemfile.
+fn remedy(kind: ErrorKind, path: &Path) -> Option<String> {
+    let shown = path.display();
+    Some(match kind {
+        ErrorKind::StorageFull => format!("free some room on the disk of `{shown}`: see `df -h`"),
+        ErrorKind::QuotaExceeded => {
+            format!("free some of your quota on the disk of `{shown}`: see `quota -s`")
+        }
+        ErrorKind::FileTooLarge => {
+            "raise the limit on the size of files: see `ulimit -f`".to_owned()
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            format!("remount the file system of `{shown}` to be written, or use a copy elsewhere")
+        }
+        ErrorKind::PermissionDenied => {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            let folder = folder.unwrap_or(Path::new(".")).display();
+            format!("see whose it is with `ls -ld {folder} {shown}`, and change its owner or mode")
+        }
+        _ => return None,
+    })
+}
+
 /// The name among `known` that is near enough to `name` to be what was meant.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 3);
@@ -217,11 +257,6 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .filter(|(distance, _)| *distance <= limit)
         .min()
         .map(|(_, candidate)| candidate)
-}
-
-/// `1 file`, `2 files`.
-pub fn numbered(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// A span that lies within the text, on whole characters, and is not beyond its end.
@@ -254,6 +289,22 @@ mod tests {
             "error: unknown key `runnr` in `[plot.rw]`\n --> Jheemfile.toml:2:1\n  |\n2 | runnr = \"model\"\n  | ^^^^^\nhint: did you mean `runner`?"
         );
         assert_eq!(error.line_and_column(), Some((2, 1)));
+    }
+
+    #[test]
+    fn a_disk_that_refuses_says_what_to_do() {
+        for (kind, hint) in [
+            (ErrorKind::StorageFull, "free some room on the disk of `cache/lock`: see `df -h`"),
+            (ErrorKind::QuotaExceeded, "free some of your quota"),
+            (ErrorKind::FileTooLarge, "raise the limit on the size of files"),
+            (ErrorKind::ReadOnlyFilesystem, "remount the file system of `cache/lock`"),
+            (ErrorKind::PermissionDenied, "see whose it is with `ls -ld cache cache/lock`"),
+        ] {
+            let error = Error::io("write", Path::new("cache/lock"), &kind.into());
+            let said = error.in_one_line();
+            assert!(said.starts_with("cannot write `cache/lock`: "), "{said}");
+            assert!(said.contains(&format!("; {hint}")), "{said}");
+        }
     }
 
     #[test]

@@ -53,14 +53,8 @@ pub struct PlannedPublish {
     /// What waits for a content that is not known yet.
     pub undecided: usize,
     pub orphaned: usize,
-    /// What cannot be published as it is asked for; told only where there is any.
-    #[serde(skip_serializing_if = "is_zero")]
+    /// What cannot be published as it is asked for.
     pub refused: usize,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_zero(count: &usize) -> bool {
-    *count == 0
 }
 
 /// How one target ended.
@@ -73,6 +67,8 @@ pub enum Ending {
     Restored,
     Absent,
     Failed,
+    /// Built before in this build, and taken back when all of its batch was looked at.
+    Withdrawn,
     Skipped,
 }
 
@@ -155,8 +151,7 @@ pub enum Event {
         targets: FinishedTargets,
         published: PublishedCounts,
         runs: usize,
-        /// How often one request gave two contents; told only where it did.
-        #[serde(skip_serializing_if = "is_zero")]
+        /// How often one request gave two contents.
         nondeterministic: usize,
         seconds: f64,
         /// From when it was asked to stop to its end; none if it was not stopped.

@@ -19,7 +19,7 @@ use crate::graph::{From, Graph, Start, Target};
 use crate::job::Stop;
 use crate::memo::{self, Disk, Entry, Looked, Nanos, RealDisk, Stat};
 use crate::places::Places;
-use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact};
+use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact, Unresolved};
 use crate::records::{Key, Record, Records};
 use crate::selection::Selection;
 
@@ -319,7 +319,7 @@ fn walk(
                 "`{}` has a name that is not UTF-8",
                 entry.path().display()
             ))
-            .hint("rename it, or leave it out with `exclude`"));
+            .hint("rename it: patterns of `exclude` are UTF-8 too"));
         };
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
         if left_out(&path) {
@@ -423,13 +423,13 @@ fn runners(
         observe.selection.targets().map(|t| graph.rule(t.rule).runner).collect();
     for (index, runner) in graph.runners.iter().enumerate() {
         if !used.contains(&index) {
-            facts.runners.push(RunnerFact::Unresolved("not looked at".into()));
+            facts.runners.push(unresolved("not looked at", ""));
             continue;
         }
         let fact = match &runner.start {
             Start::Built { .. } => RunnerFact::Built,
             Start::Program(name) => match find_program(&observe.places.root, name) {
-                None => RunnerFact::Unresolved(no_program(name).to_string()),
+                None => of_error(&no_program(name)),
                 Some(path) => {
                     let key = path.to_string_lossy().into_owned();
                     match looking.look(&key, &path)? {
@@ -438,7 +438,7 @@ fn runners(
                             snapshot.programs.insert(index, (path, entry));
                             RunnerFact::Known { identity, note: None }
                         }
-                        _ => RunnerFact::Unresolved(no_program(name).to_string()),
+                        _ => of_error(&no_program(name)),
                     }
                 }
             },
@@ -454,11 +454,12 @@ fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<Ru
     let known = |id: &str, note| RunnerFact::Known { identity: format!("image {id}"), note };
     Ok(match observe.images.id(name, platform) {
         Image::Is(id) => known(&id, None),
-        Image::Unknown => RunnerFact::Unresolved(format!(
-            "the image `{name}` is not on this machine; pull or build it first"
-        )),
+        Image::Unknown => {
+            let reason = format!("the image `{name}` is not on this machine");
+            unresolved(&reason, "pull or build it; `jheem update` shows whether it is there")
+        }
         // The daemon wins over what is remembered.
-        Image::Refused(error) => RunnerFact::Unresolved(error.to_string()),
+        Image::Refused(error) => of_error(&error),
         Image::NoDaemon(error) => {
             let last = match observe.records {
                 Some(records) => records.image(name, platform.unwrap_or_default())?,
@@ -472,10 +473,24 @@ fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<Ru
                     );
                     known(&id, Some(note))
                 }
-                None => RunnerFact::Unresolved(format!("the image `{name}` is not known: {error}")),
+                None => {
+                    let hint = match &error.hints[..] {
+                        [] => "start the daemon".to_owned(),
+                        hints => hints.join("; "),
+                    };
+                    unresolved(&format!("the image `{name}` is not known: {error}"), &hint)
+                }
             }
         }
     })
+}
+
+fn unresolved(reason: &str, hint: &str) -> RunnerFact {
+    RunnerFact::Unresolved(Unresolved { reason: reason.to_owned(), hint: hint.to_owned() })
+}
+
+fn of_error(error: &Error) -> RunnerFact {
+    unresolved(&error.to_string(), &error.hints.join("; "))
 }
 
 /// Whether an input is no longer what the snapshot says. A changed time alone is no change.

@@ -23,6 +23,8 @@
 //!
 //! Pure: everything it needs is handed to it.
 
+use std::collections::HashMap;
+
 use crate::digest::Digest;
 use crate::graph::{Graph, Rule, Slot, Target, Text};
 use crate::request::{self, Ask, Product};
@@ -41,6 +43,8 @@ pub struct Reading {
     pub bytes: Digest,
     /// The index of the read in the rule.
     pub read: usize,
+    /// The cell of what is read.
+    pub cell: usize,
 }
 
 /// Which digests of what is read enter.
@@ -267,28 +271,26 @@ pub struct Change {
 ///
 /// Lines with one label are compared as lists: what only moved is not told.
 pub fn changes(before: &[String], now: &[String]) -> Vec<Change> {
-    let split = |line: &String| -> (String, String) {
-        let (label, value) = line.split_once('\t').unwrap_or((line, ""));
-        (label.to_owned(), value.to_owned())
-    };
-    let before: Vec<(String, String)> = before.iter().map(split).collect();
-    let now: Vec<(String, String)> = now.iter().map(split).collect();
-    let mut labels: Vec<&String> = Vec::new();
-    for (label, _) in now.iter().chain(&before) {
-        if !labels.contains(&label) {
-            labels.push(label);
+    // By label, in the order in which they come: the values before, and those of now.
+    let mut order: Vec<&str> = Vec::new();
+    let mut values: HashMap<&str, [Vec<&str>; 2]> = HashMap::new();
+    for (side, lines) in [(1, now), (0, before)] {
+        for line in lines {
+            let (label, value) = line.split_once('\t').unwrap_or((line, ""));
+            let sides = values.entry(label).or_insert_with(|| {
+                order.push(label);
+                Default::default()
+            });
+            sides[side].push(value);
         }
     }
     let mut changes = Vec::new();
-    for label in labels {
-        let values = |lines: &[(String, String)]| -> Vec<String> {
-            lines.iter().filter(|(l, _)| l == label).map(|(_, v)| v.clone()).collect()
-        };
-        let (old, new) = (values(&before), values(&now));
+    for label in order {
+        let [old, new] = &values[label];
         if old == new {
             continue;
         }
-        let start = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+        let start = old.iter().zip(new).take_while(|(a, b)| a == b).count();
         let end = old[start..]
             .iter()
             .rev()
@@ -299,9 +301,9 @@ pub fn changes(before: &[String], now: &[String]) -> Vec<Change> {
         let new = &new[start..new.len() - end];
         for at in 0..old.len().max(new.len()) {
             changes.push(Change {
-                label: label.clone(),
-                before: old.get(at).cloned(),
-                now: new.get(at).cloned(),
+                label: label.to_owned(),
+                before: old.get(at).map(|&value| value.to_owned()),
+                now: new.get(at).map(|&value| value.to_owned()),
             });
         }
     }

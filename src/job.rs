@@ -148,6 +148,15 @@ impl Stop {
         self.hurried.store(true, Ordering::SeqCst);
     }
 
+    /// A build begins anew after one that gave up; what somebody asked for stays asked.
+    pub fn begin_anew(&self) {
+        self.raised.store(false, Ordering::SeqCst);
+        // Who asks raises after that, so that nobody who asks meanwhile is unheard.
+        if self.asked().is_some() {
+            self.raise();
+        }
+    }
+
     pub fn is_raised(&self) -> bool {
         self.raised.load(Ordering::SeqCst)
     }

@@ -292,7 +292,7 @@ pub struct Rule {
     pub command: Vec<At<Template>>,
     pub batch: Option<Batch>,
     pub outputs: BTreeMap<String, Output>,
-    /// Globs of files in the output folders that are neither wanted nor complained of.
+    /// Globs of files in the output folders, by the paths that the run knows them by, that are neither wanted nor complained of.
     pub ignore: Vec<At<String>>,
     pub audits: Vec<Audit>,
     /// `[[plot.NAME.absent]]`: cells that cannot exist, by patterns over values.

@@ -158,7 +158,9 @@ impl Objects {
     }
 
     /// Stores the bytes of a plain file; links, pipes and devices are refused, and none is waited for.
-    pub fn put_file(&self, path: &Path) -> Result<Stored> {
+    ///
+    /// None if the file changed meanwhile.
+    pub fn put_file(&self, path: &Path) -> Result<Option<Stored>> {
         let flags = (rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK).bits();
         let flags = i32::try_from(flags).expect("open flags are small");
         let mut from = OpenOptions::new()
@@ -182,12 +184,9 @@ impl Objects {
         let after = from.metadata().map_err(|e| Error::io("look at", path, &e))?;
         if memo::stat_of(&before) != memo::stat_of(&after) || size != after.len() {
             self.discard(&temporary);
-            return Err(Error::environment(format!(
-                "`{}` changed while it was stored",
-                path.display()
-            )));
+            return Ok(None);
         }
-        self.keep(&temporary, Digest::blake3(hash), size)
+        self.keep(&temporary, Digest::blake3(hash), size).map(Some)
     }
 
     /// Stores bytes.
@@ -238,7 +237,7 @@ impl Objects {
             if folder.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
                 fs::remove_file(folder).map_err(|e| Error::io("remove", folder, &e))?;
             }
-            fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))?;
+            fs::create_dir_all(folder).map_err(|e| store_error("make the folder", folder, &e))?;
         }
         if path.symlink_metadata().is_ok_and(|m| m.is_dir()) {
             fs::remove_dir_all(&path).map_err(|e| Error::io("remove", &path, &e))?;
@@ -520,10 +519,9 @@ fn count_files(folder: &Path, count: &mut u64) {
 fn store_error(verb: &str, path: &Path, error: &io::Error) -> Error {
     let made = Error::io(verb, path, error);
     match error.kind() {
-        io::ErrorKind::StorageFull => {
-            made.hint("free some room on the disk, or run `jheem cache gc`")
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            made.hint("take what the cache does not need out of it: `jheem cache gc --size 10GiB`")
         }
-        io::ErrorKind::PermissionDenied => made.hint("see who owns the folder"),
         _ => made,
     }
 }
@@ -646,6 +644,40 @@ mod tests {
             assert!(objects.put_file(&folder.path().join(name)).is_err(), "{name} was taken");
         }
         assert!(objects.put_file(&folder.path().join("real")).is_ok());
+    }
+
+    /// A file that somebody goes on writing while it is stored.
+    struct Growing(PathBuf);
+
+    impl Links for Growing {
+        fn reflink(&self, from: &File, to: &File) -> io::Result<()> {
+            RealLinks.reflink(from, to)
+        }
+
+        fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+            RealLinks.link(from, to)
+        }
+
+        fn write(&self, to: &mut File, bytes: &[u8]) -> io::Result<()> {
+            let grown = fs::metadata(&self.0)?.len() > 8;
+            if !grown {
+                OpenOptions::new().append(true).open(&self.0)?.write_all(b"and more")?;
+            }
+            to.write_all(bytes)
+        }
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_stored_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("plot");
+        fs::write(&file, "plot").unwrap();
+        let cache = folder.path().join("cache");
+        let objects = Objects::with_links(&cache, Box::new(Growing(file.clone()))).unwrap();
+        assert_eq!(objects.put_file(&file).unwrap(), None);
+        assert_eq!(files_below(&cache), 0, "something of it was left");
+        let stored = objects.put_file(&file).unwrap().expect("it rests now");
+        assert_eq!(objects.read(&stored.digest).unwrap().unwrap(), b"plotand more");
     }
 
     #[test]

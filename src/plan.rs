@@ -3,7 +3,7 @@
 //! Pure: the graph, the facts and the records are given, and what an object holds is asked of a
 //! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use rayon::prelude::*;
@@ -58,9 +58,16 @@ pub enum RunnerFact {
         identity: String,
         note: Option<String>,
     },
-    Unresolved(String),
+    Unresolved(Unresolved),
     /// Made by a step of the same graph.
     Built,
+}
+
+/// Why it is not known who a runner is, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unresolved {
+    pub reason: String,
+    pub hint: String,
 }
 
 /// Answers from the cache's objects.
@@ -89,11 +96,30 @@ pub enum Verdict {
     /// Can be put in place from the cache.
     Restorable(Reason),
     Stale(Reason),
-    /// Waits for the content of something that is not made yet.
-    Pending(String),
+    /// Waits for something that is not known yet.
+    Pending(Waits),
     /// An input is missing or cannot be looked at: a sentence that says so.
     Blocked(String),
     Absent(Absence),
+}
+
+/// What a pending target waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// The content of a group of outputs that is to be made first.
+    For(Target, usize),
+    /// Its runner, which cannot be told: why.
+    Runner(String),
+}
+
+impl Waits {
+    /// `step.base[city=C.12580]`, or why the runner cannot be told.
+    pub fn words(&self, graph: &Graph) -> String {
+        match self {
+            Waits::For(target, _) => graph.label(*target),
+            Waits::Runner(reason) => reason.clone(),
+        }
+    }
 }
 
 /// Why a target is not fresh.
@@ -240,6 +266,19 @@ pub fn record_key(graph: &Graph, target: Target, group: usize) -> Key {
     records::key(&name)
 }
 
+/// The names under which records of all targets of a graph are kept.
+pub fn record_keys(graph: &Graph) -> HashSet<Key> {
+    let mut keys = HashSet::new();
+    for rule in graph.rule_ids() {
+        let groups = graph.rule(rule).groups.len();
+        for cell in 0..graph.rule(rule).space.cells() {
+            let target = Target { rule, cell };
+            keys.extend((0..groups).map(|group| record_key(graph, target, group)));
+        }
+    }
+    keys
+}
+
 /// The digest of how a group's outputs are judged: their kinds, volatile patterns and audits.
 pub fn judged_by(graph: &Graph, target: Target, group: usize) -> Digest {
     let rule = graph.rule(target.rule);
@@ -307,6 +346,7 @@ impl Judge<'_> {
                                 content: *digest,
                                 bytes: *digest,
                                 read: index,
+                                cell,
                             }),
                             Some(InputFact::Wrong(kind)) => {
                                 let path = graph.input_path(input, cell);
@@ -328,6 +368,7 @@ impl Judge<'_> {
                                         content: found.content,
                                         bytes: found.bytes,
                                         read: index,
+                                        cell,
                                     }),
                                     None if join => {
                                         skipped.get_or_insert_with(|| graph.label(from));
@@ -353,7 +394,7 @@ impl Judge<'_> {
                                 blocked.get_or_insert_with(|| what.to_owned());
                             }
                             Upstream::Pending => {
-                                pending.get_or_insert_with(|| graph.label(from));
+                                pending.get_or_insert(Waits::For(from, group));
                             }
                         }
                     }
@@ -373,37 +414,34 @@ impl Judge<'_> {
         let runner = &graph.runners[rule.runner];
         let identity = match (&self.facts.runners[rule.runner], &runner.start) {
             (RunnerFact::Known { identity, .. }, _) => identity.clone(),
-            (RunnerFact::Unresolved(reason), _) => {
-                return Resolved::Not(Verdict::Pending(reason.clone()));
+            (RunnerFact::Unresolved(why), _) => {
+                return Resolved::Not(Verdict::Pending(Waits::Runner(why.reason.clone())));
             }
             (RunnerFact::Built, Start::Built { rule: step, output, known_by }) => {
                 let from = Target { rule: *step, cell: 0 };
                 let group = graph.rule(*step).outputs[*output].group;
+                let waits = || Resolved::Not(Verdict::Pending(Waits::For(from, group)));
                 match (known_by, board.get(graph, from, group)) {
                     (KnownBy::Sources, Some(Judgement { fingerprint: Some(digest), .. })) => {
                         format!("sources {digest}")
                     }
-                    (_, judgement) => match board.upstream(graph, from, group) {
+                    _ => match board.upstream(graph, from, group) {
                         Upstream::Made(made) => {
                             match output_of(graph, from, group, *output, made) {
                                 Some(found) => format!("program {}", found.bytes),
-                                None => {
-                                    return Resolved::Not(Verdict::Pending(graph.label(from)));
-                                }
+                                None => return waits(),
                             }
                         }
                         Upstream::Blocked(what) => {
                             return Resolved::Not(Verdict::Blocked(what.to_owned()));
                         }
-                        _ if judgement.is_some() => {
-                            return Resolved::Not(Verdict::Pending(graph.label(from)));
-                        }
-                        _ => return Resolved::Not(Verdict::Pending(graph.label(from))),
+                        _ => return waits(),
                     },
                 }
             }
             (RunnerFact::Built, _) => {
-                return Resolved::Not(Verdict::Pending(format!("runner `{}`", runner.name)));
+                let reason = format!("runner `{}`", runner.name);
+                return Resolved::Not(Verdict::Pending(Waits::Runner(reason)));
             }
         };
         let mut overlays = Vec::new();
@@ -744,7 +782,7 @@ fn missing(graph: &Graph, input: usize, cell: usize) -> String {
         None => format!("`{path}` is missing"),
         Some(source) => {
             let source = graph.render(source, &declared.space, cell);
-            format!("`{path}` is missing, and fetching it from `{source}` is not built yet")
+            format!("`{path}` is missing, and this version does not fetch it from `{source}`")
         }
     }
 }

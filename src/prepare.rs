@@ -58,7 +58,7 @@ pub fn prepare(
             if rule.reads[reading.read].is_join() {
                 joined[reading.read].push(reading.inside.clone());
             }
-            supply(build, target, reading, &mut supplies)?;
+            supply(build, batch.rule, reading, &mut supplies)?;
         }
         for group in (0..rule.groups.len()).filter(|g| batch.groups & (1 << g) != 0) {
             let lines = judge.lines(board, target, group).unwrap_or_default();
@@ -127,7 +127,7 @@ fn product_cells(rule: &crate::graph::Rule, products: &[Product]) -> Vec<usize> 
 
 fn supply(
     build: &Build<'_>,
-    target: Target,
+    rule: RuleId,
     reading: &Reading,
     supplies: &mut BTreeMap<String, Supply>,
 ) -> Result<()> {
@@ -135,26 +135,16 @@ fn supply(
         return Ok(());
     }
     let graph = build.graph;
-    let rule = graph.rule(target.rule);
-    let read = &rule.reads[reading.read];
+    let read = &graph.rule(rule).reads[reading.read];
     let (host, files) = match read.from {
         From::Input(input) => {
-            let cell = read
-                .cells(&rule.space, target.cell)
-                .into_iter()
-                .find(|&cell| request::read_inside(graph, target, read, cell) == reading.inside)
-                .unwrap_or(0);
-            let host = build.places.root.join(graph.input_path(input, cell));
+            let host = build.places.root.join(graph.input_path(input, reading.cell));
             let folder = graph.inputs[input].folder.is_some();
-            (host, folder.then(|| build.snapshot.folder_files(input, cell)))
+            (host, folder.then(|| build.snapshot.folder_files(input, reading.cell)))
         }
         // The stored object, not the project's file, which somebody may edit meanwhile.
         From::Output { rule: upstream, output } => {
-            let from = read
-                .cells(&rule.space, target.cell)
-                .into_iter()
-                .find(|&cell| request::read_inside(graph, target, read, cell) == reading.inside);
-            let from = Target { rule: upstream, cell: from.unwrap_or(0) };
+            let from = Target { rule: upstream, cell: reading.cell };
             let Some(path) = stored(build, from, output, &reading.bytes)? else {
                 return Err(Error::environment(format!(
                     "`{}` is no longer in the cache",
@@ -181,7 +171,7 @@ fn stored(
         return Ok(Some(path));
     }
     let file = build.places.root.join(build.graph.output_path(from, output));
-    if !file.is_file() || build.objects.put_file(&file)?.digest != *digest {
+    if !file.is_file() || build.objects.put_file(&file)?.is_none_or(|s| s.digest != *digest) {
         return Ok(None);
     }
     build.objects.verified_path(digest)

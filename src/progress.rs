@@ -54,6 +54,12 @@ impl Kinds {
             false => self.plots += 1,
         }
     }
+
+    /// Takes back what was counted of a target.
+    fn discount(&mut self, label: &str) {
+        let count = if label.starts_with("step.") { &mut self.steps } else { &mut self.plots };
+        *count = count.saturating_sub(1);
+    }
 }
 
 /// Everything that the events of a build say so far.
@@ -72,6 +78,8 @@ pub struct Progress {
     pub failed: Kinds,
     /// How many targets failed with each message.
     pub failures: BTreeMap<String, usize>,
+    /// How many targets were skipped with each message.
+    pub skips: BTreeMap<String, usize>,
     pub problems: usize,
     pub notes: usize,
     pub stopping: bool,
@@ -110,7 +118,11 @@ impl Progress {
                 self.makers.insert(target.clone(), run.clone());
             }
             Event::Target { target, ending, message, .. } => {
-                self.end(1);
+                if *ending == Ending::Withdrawn {
+                    self.built.discount(target);
+                } else {
+                    self.end(1);
+                }
                 let maker = self.makers.remove(target);
                 match ending {
                     Ending::Built => self.built.count(target),
@@ -118,12 +130,15 @@ impl Progress {
                         self.built.count(target);
                         self.same += 1;
                     }
-                    Ending::Failed => {
+                    Ending::Failed | Ending::Withdrawn => {
                         self.failed.count(target);
                         self.failing.extend(maker);
                         *self.failures.entry(message.clone().unwrap_or_default()).or_default() += 1;
                     }
-                    Ending::Restored | Ending::Absent | Ending::Skipped => {}
+                    Ending::Skipped => {
+                        *self.skips.entry(message.clone().unwrap_or_default()).or_default() += 1;
+                    }
+                    Ending::Restored | Ending::Absent => {}
                 }
             }
             Event::Restored { targets } => {
@@ -274,6 +289,19 @@ mod tests {
             progress.take(event);
         }
         progress
+    }
+
+    #[test]
+    fn what_is_withdrawn_counts_as_failed_and_no_longer_as_built() {
+        let label = "plot.rw[outcome=x]";
+        let progress = after(&[
+            started(2),
+            ended(label, Ending::Built),
+            ended(label, Ending::Withdrawn),
+            ended("plot.rw[outcome=y]", Ending::Skipped),
+        ]);
+        assert_eq!((progress.built.total(), progress.failed.total(), progress.done), (0, 1, 2));
+        assert_eq!(progress.skips["no such file"], 1);
     }
 
     #[test]

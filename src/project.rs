@@ -23,6 +23,8 @@ pub struct Project {
     pub places: Places,
     /// The Jheemfile itself.
     pub file: PathBuf,
+    /// The folder of the project that jheem was started in; empty for its own, and for any outside of it.
+    pub here: String,
 }
 
 /// Finds and reads the Jheemfile. All its mistakes are returned at once.
@@ -43,7 +45,17 @@ pub fn open(file: Option<&Path>, profile: Option<&str>) -> Result<Project, Vec<E
     let owner = std::path::absolute(&cache).unwrap_or_else(|_| cache.clone());
     let owner = Digest::of(owner.as_os_str().as_encoded_bytes()).hex();
     let places = Places { root, cache, owner: owner[..16].to_owned() };
-    Ok(Project { manifest, graph, places, file })
+    let here = here(&places.root);
+    Ok(Project { manifest, graph, places, file, here })
+}
+
+fn here(root: &Path) -> String {
+    let below = || {
+        let here = std::env::current_dir().ok()?.canonicalize().ok()?;
+        let below = here.strip_prefix(root.canonicalize().ok()?).ok()?.to_str()?.to_owned();
+        Some(below)
+    };
+    below().unwrap_or_default()
 }
 
 /// Compares all names of a graph, unless these very names were found to be well before.
@@ -120,10 +132,23 @@ pub enum Patience {
     GiveUp,
 }
 
+/// Keeps the cache out of Git, whatever the project's own `.gitignore` says; one that is there is somebody's.
+fn ignore(cache: &Path) -> Result<()> {
+    let path = cache.join(".gitignore");
+    let made = OpenOptions::new().write(true).create_new(true).open(&path);
+    match made.and_then(|mut file| file.write_all(b"# Written by jheem.\n*\n")) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            Err(Error::io("write", &path, &error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Takes the project lock. `told` hears who holds it, before waiting.
 pub fn lock(places: &Places, patience: Patience, told: &mut dyn FnMut(String)) -> Result<Lock> {
     let folder = &places.cache;
     std::fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))?;
+    ignore(folder)?;
     let path = folder.join("lock");
     let mut file = OpenOptions::new()
         .read(true)

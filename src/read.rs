@@ -54,22 +54,23 @@ pub fn reading(source: &Arc<Source>, profile: Option<&str>) -> Reading {
     errors.extend(across::check(source, &root));
     errors.extend(overlay::strays(source, &root));
     let mut manifest = None;
-    match overlay::laid(&root, profile) {
-        Err(error) if complete => errors.push(*error),
-        Err(_) => {}
-        Ok(mut main) => {
-            if profile.is_some() {
-                errors.extend(check::check(source, &mut main, complete));
-                errors.extend(across::check(source, &main));
-            }
-            if complete {
-                let (made, whole) = build::manifest(source, &main);
-                if syntax.is_empty() && errors.is_empty() && !whole {
-                    errors.push(Error::bug("the grammar lets through what cannot be read"));
-                }
-                manifest = Some(made);
-            }
+    let mut main = overlay::without_profiles(&root);
+    match profile.map(|name| overlay::lay_profile(&mut main, &root, name)) {
+        None => {}
+        Some(Ok(())) => {
+            errors.extend(check::check(source, &mut main, complete));
+            errors.extend(across::check(source, &main));
         }
+        // What is wrong without it is told all the same.
+        Some(Err(error)) if complete => errors.push(*error),
+        Some(Err(_)) => {}
+    }
+    if complete {
+        let (made, whole) = build::manifest(source, &main);
+        if syntax.is_empty() && errors.is_empty() && !whole {
+            errors.push(Error::bug("the grammar lets through what cannot be read"));
+        }
+        manifest = Some(made);
     }
     let lines = syntax.iter().map(|error| line_around(&source.text, start_of(error)));
     let muted: Vec<Span> = broken.into_iter().chain(lines).collect();

@@ -4,6 +4,7 @@
 //! loses at most what was not committed. Knows no graph: keys and fingerprints are made elsewhere.
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::memo;
+
+mod prune;
 
 /// The format of everything in the database; another version is set aside and begun anew.
 const VERSION: i64 = 2;
@@ -151,7 +154,7 @@ impl Records {
         }
         match Records::try_open(&path) {
             Ok(records) => Ok((records, None)),
-            Err(problem) if is_damage(&problem) => {
+            Err(problem) if is_damage(&path, &problem) => {
                 let (records, told) = Records::anew(&path, &problem.to_string())?;
                 Ok((records, Some(told)))
             }
@@ -210,6 +213,7 @@ impl Records {
                 Some(format!("it has format {version}, not {VERSION}")),
             ));
         }
+        connection.execute_batch(CAUSES)?;
         Ok(Records { connection, path: path.to_owned(), numbers: HashMap::new() })
     }
 
@@ -239,7 +243,7 @@ impl Records {
             }
             // The next build begins anew; until then nothing is known.
             Ok(_) => Ok(None),
-            Err(problem) if is_damage(&problem) => Ok(None),
+            Err(problem) if is_damage(&path, &problem) => Ok(None),
             Err(problem) => Err(failed(&path, &problem)),
         }
     }
@@ -360,6 +364,22 @@ impl Records {
         self.fail(read())
     }
 
+    /// Why a run made a target, if that was kept.
+    pub fn cause(&self, key: &Key, run: &str) -> Result<Option<String>> {
+        let read = || {
+            // Records of before have no such table until they are written next.
+            let kept = "SELECT 1 FROM sqlite_schema WHERE name = 'cause'";
+            if !self.connection.prepare_cached(kept)?.exists([])? {
+                return Ok(None);
+            }
+            let mut statement = self
+                .connection
+                .prepare_cached("SELECT reason FROM cause WHERE key = ?1 AND run = ?2")?;
+            statement.query_row(params![&key[..], run], |row| row.get(0)).optional()
+        };
+        self.fail(read())
+    }
+
     /// The last image id that a name stood for, and for which platform.
     pub fn image(&self, name: &str, platform: &str) -> Result<Option<String>> {
         let read = || {
@@ -455,7 +475,9 @@ impl Records {
     }
 
     /// Every object that some record speaks of, with whether it can be restored from there.
-    pub fn objects(&self) -> Result<HashMap<Digest, Holding>> {
+    ///
+    /// Only what targets that are `wanted` are now is current.
+    pub fn objects(&self, wanted: &dyn Fn(&Key) -> bool) -> Result<HashMap<Digest, Holding>> {
         let read = || -> rusqlite::Result<HashMap<Digest, Holding>> {
             let mut held: HashMap<Digest, Holding> = HashMap::new();
             let mut statement = self.connection.prepare("SELECT made, at FROM made")?;
@@ -473,9 +495,10 @@ impl Records {
             Ok(held)
         };
         let mut held = self.fail(read())?;
-        for record in self.all()?.into_values() {
+        for (key, record) in self.all()? {
             let (made, holding) = match record.outcome {
-                Outcome::Made(made) => (made, Holding::Current),
+                Outcome::Made(made) if wanted(&key) => (made, Holding::Current),
+                Outcome::Made(made) => (made, Holding::Past(record.at)),
                 Outcome::Refused { made, .. } => (made, Holding::Refused),
                 _ => continue,
             };
@@ -499,6 +522,20 @@ impl Records {
             let transaction = self.connection.transaction()?;
             write(&mut Writer { connection: &transaction, numbers: &mut self.numbers })?;
             transaction.commit()
+        };
+        run().map_err(|problem| failed(&path, &problem))
+    }
+
+    fn commit_rows<T>(
+        &mut self,
+        write: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        let path = self.path.clone();
+        let run = || -> rusqlite::Result<T> {
+            let transaction = self.connection.transaction()?;
+            let written = write(&transaction)?;
+            transaction.commit()?;
+            Ok(written)
         };
         run().map_err(|problem| failed(&path, &problem))
     }
@@ -548,6 +585,16 @@ impl Writer<'_> {
              ON CONFLICT (key) DO UPDATE SET record = excluded.record",
         )?;
         statement.execute(params![&key[..], packed(record)?])?;
+        Ok(())
+    }
+
+    /// Keeps why a run made a target.
+    pub fn cause(&mut self, key: &Key, run: &str, reason: &str) -> rusqlite::Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO cause (key, run, reason) VALUES (?1, ?2, ?3)
+             ON CONFLICT (key) DO UPDATE SET run = excluded.run, reason = excluded.reason",
+        )?;
+        statement.execute(params![&key[..], run, reason])?;
         Ok(())
     }
 
@@ -672,6 +719,9 @@ CREATE TABLE publish (name TEXT PRIMARY KEY, settled BLOB NOT NULL) WITHOUT ROWI
 CREATE TABLE run (id TEXT PRIMARY KEY, rule TEXT NOT NULL, command TEXT NOT NULL, targets INTEGER NOT NULL, started INTEGER NOT NULL, milliseconds INTEGER NOT NULL, exit TEXT NOT NULL);
 ";
 
+/// Nothing but `why` reads these, so the format stays what it was before there were any.
+const CAUSES: &str = "CREATE TABLE IF NOT EXISTS cause (key BLOB PRIMARY KEY, run TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID";
+
 fn packed<T: Serialize>(value: &T) -> rusqlite::Result<Vec<u8>> {
     postcard::to_stdvec(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))
 }
@@ -686,7 +736,7 @@ fn suspicion(path: &Path) -> PathBuf {
 const FOUND_DAMAGED: &str = "it turned out damaged when it was read";
 
 fn failed(path: &Path, problem: &rusqlite::Error) -> Error {
-    if is_damage(problem) {
+    if is_damage(path, problem) {
         // Who may not write here does not build here either.
         let _noted = std::fs::write(suspicion(path), problem.to_string());
         let message = format!("the records in `{}` are damaged", path.display());
@@ -725,11 +775,44 @@ fn unchanging(path: &Path) -> PathBuf {
     PathBuf::from(format!("file:{escaped}?immutable=1"))
 }
 
-fn is_damage(problem: &rusqlite::Error) -> bool {
-    matches!(
-        problem.sqlite_error_code(),
-        Some(rusqlite::ErrorCode::NotADatabase | rusqlite::ErrorCode::DatabaseCorrupt)
-    )
+/// Whether an error can only mean that the file does not say what was written to it.
+///
+/// The statements are fixed and fit the tables, so what is wrong with one of them, or with what it
+/// finds, is wrong with the file.
+fn is_damage(path: &Path, problem: &rusqlite::Error) -> bool {
+    use rusqlite::{Error, ErrorCode};
+    match problem {
+        Error::SqliteFailure(failure, _) | Error::SqlInputError { error: failure, .. } => {
+            match failure.code {
+                ErrorCode::NotADatabase
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::InternalMalfunction
+                | ErrorCode::SchemaChanged
+                | ErrorCode::TooBig
+                | ErrorCode::TypeMismatch
+                | ErrorCode::Unknown => true,
+                // SQLite takes a database whose header asks for a later SQLite as read-only.
+                ErrorCode::ReadOnly => asks_for_another_sqlite(path),
+                _ => false,
+            }
+        }
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnIndex(_)
+        | Error::InvalidColumnName(_)
+        | Error::InvalidColumnType(..)
+        | Error::QueryReturnedNoRows
+        | Error::Utf8Error(..) => true,
+        _ => false,
+    }
+}
+
+/// Whether the header names a version for writing that no SQLite knows.
+fn asks_for_another_sqlite(path: &Path) -> bool {
+    let mut header = [0; 19];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    read.is_ok() && !matches!(header[18], 1 | 2)
 }
 
 /// Moves a database and its companions out of the way.
@@ -796,7 +879,7 @@ mod tests {
         assert_eq!(reader.made(&fingerprint).unwrap(), Some(made("x")));
         assert_eq!(reader.made_by_bytes(&Digest::of(b"by bytes")).unwrap(), Some(made("x")));
         assert_eq!(reader.made(&Digest::of(b"other")).unwrap(), None);
-        assert_eq!(reader.objects().unwrap()[&Digest::of(b"x")], Holding::Current);
+        assert_eq!(reader.objects(&|_| true).unwrap()[&Digest::of(b"x")], Holding::Current);
     }
 
     #[test]

@@ -166,12 +166,18 @@ impl Report {
             Event::Started { targets, reasons, .. } => {
                 self.talk(&words::started(targets, reasons, paint));
             }
-            Event::Target { target, ending: Ending::Failed, message, lines, .. } => {
+            Event::Target {
+                target,
+                ending: ending @ (Ending::Failed | Ending::Withdrawn),
+                message,
+                lines,
+                ..
+            } => {
                 let message = message.as_deref().unwrap_or("no reason is known");
                 let alike = self.progress.failures.get(message).copied().unwrap_or(0);
                 if alike <= MOST_ALIKE && self.failures_told < MOST_TOLD {
                     self.failures_told += 1;
-                    self.speak(&words::failed(target, message, lines, paint));
+                    self.speak(&words::failed(target, ending, message, lines, paint));
                 }
             }
             // People see these among the reasons of the plan; quiet ones would see nothing of them.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use globset::Glob;
+use globset::{Glob, GlobMatcher};
 
 use crate::error::Error;
 use crate::graph::{From, Graph, RuleId, Start, Target};
@@ -20,6 +20,8 @@ pub struct Request {
     pub presets: Vec<String>,
     /// Options that are asked for beside the presets' own.
     pub with: Vec<String>,
+    /// The folder of the project that paths are relative to, where it is not the project's own.
+    pub folder: String,
 }
 
 /// The marks: for each cell of each rule, a bit for each group of outputs that is wanted.
@@ -110,22 +112,44 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
         {
             publishes[at] = true;
             cells[graph.publishes[at].of.0].fill(true);
-        } else if let Err(error) = mark_paths(graph, goal, &mut cells, &mut named, &mut asked) {
+        } else if let Err(error) =
+            mark_paths(graph, goal, &request.folder, &mut cells, &mut named, &mut asked)
+        {
             errors.push(error);
         }
     }
     if !errors.is_empty() {
         return Err(errors);
     }
+    let unnamed = narrow(graph, &filters, &named, &mut cells);
+    if !filters.is_empty() && !cells.iter().flatten().any(|marked| *marked) {
+        return Err(vec![nothing(graph, request, &filters, unnamed)]);
+    }
+    asked.retain(|(target, _)| cells[target.rule.0][target.cell]);
+    let wanted = needed(graph, &cells, &publishes, &options, &asked);
+    Ok(Selection { wanted, goals: cells, publishes, presets: request.presets.clone() })
+}
+
+/// Takes away what filters exclude; returns a rule that joins over what they narrow, if one was left out for that.
+fn narrow(
+    graph: &Graph,
+    filters: &BTreeMap<usize, Vec<bool>>,
+    named: &BTreeSet<RuleId>,
+    cells: &mut [Vec<bool>],
+) -> Option<RuleId> {
+    let mut left_out = None;
     for id in graph.rule_ids() {
         let rule = graph.rule(id);
         // A summary made from a part of its members is the accident that must not happen.
         let narrowed = rule.joined.iter().any(|axis| filters.contains_key(axis));
         if narrowed && !named.contains(&id) {
+            if cells[id.0].contains(&true) {
+                left_out = Some(id);
+            }
             cells[id.0].fill(false);
             continue;
         }
-        for (axis, mask) in &filters {
+        for (axis, mask) in filters {
             if let Some(position) = rule.space.position(*axis) {
                 for (cell, marked) in cells[id.0].iter_mut().enumerate() {
                     *marked &= mask[rule.space.coordinate(cell, position)];
@@ -133,9 +157,36 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
             }
         }
     }
-    asked.retain(|(target, _)| cells[target.rule.0][target.cell]);
-    let wanted = needed(graph, &cells, &publishes, &options, &asked);
-    Ok(Selection { wanted, goals: cells, publishes, presets: request.presets.clone() })
+    left_out
+}
+
+/// Whoever narrows to nothing meant something else.
+fn nothing(
+    graph: &Graph,
+    request: &Request,
+    filters: &BTreeMap<usize, Vec<bool>>,
+    joins: Option<RuleId>,
+) -> Error {
+    let error = Error::user("nothing is selected");
+    let empty = filters.iter().find(|(_, mask)| !mask.contains(&true));
+    if let Some((&axis, _)) = empty {
+        let axis = &graph.axes[axis].name;
+        return error
+            .because(format!("no value of `{axis}` is in all that narrow it"))
+            .hint(format!("leave out one of the presets and `--where {axis}=…`"));
+    }
+    if let Some(id) = joins {
+        let rule = &graph.rule(id).name;
+        return error
+            .because(format!(
+                "`{rule}` joins what is narrowed, and is never made from a part of it"
+            ))
+            .hint(format!("name it to make it from all: `jheem build {rule}`"));
+    }
+    let narrowing = if request.presets.is_empty() { "`--where`" } else { "the preset" };
+    error
+        .because(format!("the goals and {narrowing} have no target in common"))
+        .hint("see what there is with `jheem list`, and leave out the goals or what narrows them")
 }
 
 fn filters(
@@ -225,24 +276,67 @@ fn options(graph: &Graph, request: &Request, errors: &mut Vec<Error>) -> BTreeSe
     options
 }
 
-/// Marks the targets whose outputs have this path, or match this glob.
+/// What a goal that is no name selects by the paths of outputs.
+enum Paths {
+    /// This very path, or what lies below a folder of this name.
+    At(String),
+    Glob(GlobMatcher),
+}
+
+impl Paths {
+    fn select(&self, output: &str) -> bool {
+        match self {
+            Paths::At(path) => output
+                .strip_prefix(path.as_str())
+                .is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('/')),
+            Paths::Glob(matcher) => matcher.is_match(output),
+        }
+    }
+}
+
+/// The path from the project's folder: goals are typed where one is, as for Git; `/` begins at the project.
+fn project_path(goal: &str, folder: &str) -> Option<String> {
+    let (from, goal) = match goal.strip_prefix('/') {
+        Some(rest) => ("", rest),
+        None => (folder, goal),
+    };
+    let mut parts: Vec<&str> = Vec::new();
+    for part in from.split('/').chain(goal.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop()?;
+            }
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
+}
+
+/// Marks the targets whose outputs have this path, lie in this folder, or match this glob.
 fn mark_paths(
     graph: &Graph,
     goal: &str,
+    folder: &str,
     cells: &mut [Vec<bool>],
     named: &mut BTreeSet<RuleId>,
     asked: &mut Vec<(Target, u32)>,
 ) -> Result<(), Error> {
-    let path = goal.strip_prefix("./").unwrap_or(goal);
-    let matcher = match Glob::new(path) {
-        Ok(glob) => glob.compile_matcher(),
-        Err(problem) => {
-            return Err(
-                Error::user(format!("`{goal}` is neither a name nor a glob")).because(problem)
-            );
-        }
+    let Some(path) = project_path(goal, folder) else {
+        return Err(Error::user(format!("`{goal}` leads out of the project"))
+            .hint("goals are rules, publishes, and paths of outputs of this project"));
     };
-    let exact = !path.contains(['*', '?', '[', '{']);
+    let paths = if path.contains(['*', '?', '[', '{']) {
+        match Glob::new(&path) {
+            Ok(glob) => Paths::Glob(glob.compile_matcher()),
+            Err(problem) => {
+                let error = Error::user(format!("`{goal}` is neither a name nor a glob"));
+                return Err(error.because(problem));
+            }
+        }
+    } else {
+        Paths::At(path.clone())
+    };
     let mut found = false;
     let mut rendered = String::new();
     for id in graph.rule_ids() {
@@ -252,7 +346,7 @@ fn mark_paths(
             for (cell, groups) in groups.iter_mut().enumerate() {
                 rendered.clear();
                 graph.render_into(&output.path, &rule.space, cell, &mut rendered);
-                if (exact && rendered == path) || (!exact && matcher.is_match(&rendered)) {
+                if paths.select(&rendered) {
                     *groups |= 1 << output.group;
                 }
             }
@@ -267,18 +361,76 @@ fn mark_paths(
             }
         }
     }
-    if found {
-        return Ok(());
-    }
+    if found { Ok(()) } else { Err(no_goal(graph, goal, folder, &path)) }
+}
+
+/// A goal that selects nothing, and what it may have been meant to be.
+fn no_goal(graph: &Graph, goal: &str, folder: &str, path: &str) -> Error {
+    let error = Error::user(format!("`{goal}` is no rule, no publish and no output of a target"));
     let names: Vec<String> = graph
         .rules
         .iter()
         .map(|r| r.name.to_string())
         .chain(graph.publishes.iter().map(|p| format!("publish.{}", p.name)))
         .collect();
-    let error = Error::user(format!("`{goal}` is no rule, no publish and no output of a target"))
-        .suggest(goal, names.iter().map(String::as_str));
-    Err(list_hint(error, names.iter().map(String::as_str), "goals"))
+    let error = error.suggest(goal, names.iter().map(String::as_str));
+    if !error.hints.is_empty() {
+        return error;
+    }
+    if let Some(near) = near_path(graph, path, goal) {
+        let mut shown = near.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+        if folder.is_empty() {
+            shown = Some(&near);
+        }
+        let up = || format!("{}{near}", "../".repeat(folder.split('/').count()));
+        return error.hint(format!("did you mean `{}`?", shown.map_or_else(up, str::to_owned)));
+    }
+    list_hint(error, names.iter().map(String::as_str), "goals")
+}
+
+/// The output whose path is nearest to one that there is not, or the one that a path from the project's folder names.
+fn near_path(graph: &Graph, path: &str, goal: &str) -> Option<String> {
+    const MOST: usize = 3;
+    let mut nearest: Option<(usize, String)> = None;
+    let mut rendered = String::new();
+    for id in graph.rule_ids() {
+        let rule = graph.rule(id);
+        for output in &rule.outputs {
+            for cell in 0..rule.space.cells() {
+                rendered.clear();
+                graph.render_into(&output.path, &rule.space, cell, &mut rendered);
+                if rendered == goal {
+                    return Some(rendered);
+                }
+                let distance = near(&rendered, path, MOST);
+                let better = |far: usize| nearest.as_ref().is_none_or(|(least, _)| far < *least);
+                if let Some(far) = distance.filter(|far| better(*far)) {
+                    nearest = Some((far, rendered.clone()));
+                }
+            }
+        }
+    }
+    nearest.map(|(_, path)| path)
+}
+
+/// How far two paths are from each other, if it is not more than `most`; a grid has a million of them to compare.
+fn near(one: &str, other: &str, most: usize) -> Option<usize> {
+    if one.len().abs_diff(other.len()) > most {
+        return None;
+    }
+    let same = |(a, b): &(u8, u8)| a == b;
+    let begin = one.bytes().zip(other.bytes()).take_while(same).count();
+    let end = one.bytes().rev().zip(other.bytes().rev()).take_while(same).count();
+    let end = end.min(one.len().min(other.len()) - begin);
+    let middle = |text: &str| text.as_bytes()[begin..text.len() - end].to_vec();
+    let (one, other) = (middle(one), middle(other));
+    // Slips lie close together; what differs over more than that is another path.
+    if one.len().max(other.len()) > 6 * most {
+        return None;
+    }
+    let one: String = one.into_iter().map(char::from).collect();
+    let other: String = other.into_iter().map(char::from).collect();
+    Some(strsim::osa_distance(&one, &other)).filter(|distance| *distance <= most)
 }
 
 /// From goals to everything that they need, with the options that readers imply.

@@ -4,8 +4,9 @@
 //! Only declared inputs are there. A program finds links to them; a container has them bound
 //! read-only, one by one, so that no link moves the times of a file of the user's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -140,46 +141,73 @@ fn container(
         mounts.push(Mount { host: host.clone(), inside: inside.clone(), write: true });
         writable.push((inside.clone(), host));
     }
-    let mut copied: BTreeSet<usize> = BTreeSet::new();
+    let many = supplies.len() > MOST_BINDS;
+    let mut shared: BTreeMap<String, PathBuf> = BTreeMap::new();
     for supply in supplies {
-        let folder = runner
-            .dirs
-            .iter()
-            .enumerate()
-            .filter(|(_, (inside, _))| below(&supply.inside, inside).is_some())
-            .max_by_key(|(_, (inside, _))| inside.len());
-        let together = supplies.len() > MOST_BINDS || supply.files.is_some();
-        match folder {
-            Some((index, (inside, _)))
-                if together && !writable.iter().any(|(known, _)| known == inside) =>
-            {
-                let host = scratch.join(format!("in-{index}"));
-                let rest = below(&supply.inside, inside).unwrap_or_default();
+        let together = many || supply.files.is_some();
+        let folder = shared_folder(runner, outputs, &supply.inside).filter(|_| together);
+        let (host, inside) = match folder {
+            Some(inside) => {
+                let next = scratch.join(format!("in-{}", shared.len()));
+                let host = shared.entry(inside.clone()).or_insert(next).clone();
+                let rest = below(&supply.inside, &inside).unwrap_or_default();
                 copy_supply(supply, &host.join(rest))?;
-                if copied.insert(index) {
-                    mounts.push(Mount { host, inside: inside.clone(), write: false });
-                }
+                (host, inside)
             }
-            _ if supply.files.is_some() => {
+            None if supply.files.is_some() => {
                 let host = scratch.join(format!("folder-{}", mounts.len()));
                 copy_supply(supply, &host)?;
-                mounts.push(Mount { host, inside: supply.inside.clone(), write: false });
+                (host, supply.inside.clone())
             }
-            _ => {
+            None => {
                 let host = fs::canonicalize(&supply.host)
                     .map_err(|e| Error::io("find", &supply.host, &e))?;
-                mounts.push(Mount { host, inside: supply.inside.clone(), write: false });
+                (host, supply.inside.clone())
             }
+        };
+        let mount = Mount { host, inside, write: false };
+        if !mounts.contains(&mount) {
+            mounts.push(mount);
         }
+    }
+    for mount in mounts.iter().filter(|mount| !mount.write && mount.host.starts_with(scratch)) {
+        show_to_all(&mount.host)?;
     }
     Ok(Stage { scratch: scratch.to_owned(), mounts, writable, root: scratch.to_owned() })
 }
 
+/// The widest folder of the run's that an input may be shown in together with others: nothing is written there.
+fn shared_folder(runner: &Runner, outputs: &[String], inside: &str) -> Option<String> {
+    let dirs = runner.dirs.iter().map(|(dir, _)| dir.as_str());
+    let dir = dirs.filter(|dir| below(inside, dir).is_some()).max_by_key(|dir| dir.len())?;
+    let written = |folder: &str| outputs.iter().any(|output| below(output, folder).is_some());
+    let ends = inside.match_indices('/').map(|(at, _)| at);
+    let folders = ends.map(|at| &inside[..at]).filter(|folder| folder.len() >= dir.len());
+    folders.into_iter().find(|folder| !written(folder)).map(str::to_owned)
+}
+
 /// The image may run as anybody, and scratch itself is the caller's alone.
 fn open_to_all(folder: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(folder, fs::Permissions::from_mode(0o777))
         .map_err(|e| Error::io("open", folder, &e))
+}
+
+/// Whoever the image runs as reads what was copied for it, whatever the caller's own files are like.
+fn show_to_all(path: &Path) -> Result<()> {
+    let meta = fs::symlink_metadata(path).map_err(|e| Error::io("look at", path, &e))?;
+    let more = if meta.is_dir() { 0o555 } else { 0o444 };
+    let mode = meta.permissions().mode();
+    if mode & more != more {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode | more))
+            .map_err(|e| Error::io("open", path, &e))?;
+    }
+    if meta.is_dir() {
+        let entries = fs::read_dir(path).map_err(|e| Error::io("list", path, &e))?;
+        for entry in entries {
+            show_to_all(&entry.map_err(|e| Error::io("list", path, &e))?.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn copy_supply(supply: &Supply, to: &Path) -> Result<()> {
@@ -212,6 +240,9 @@ fn batch_folder(graph: &Graph, ask: &Ask<'_>, runner: &Runner, stage: &mut Stage
     for (name, text) in files {
         let path = folder.join(&name);
         fs::write(&path, text).map_err(|e| Error::io("write", &path, &e))?;
+    }
+    if runner.is_image() {
+        show_to_all(&folder)?;
     }
     Ok(())
 }

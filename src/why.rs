@@ -2,7 +2,7 @@
 //!
 //! Says only what the plan decided; decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::fingerprint::{self, Change};
 use crate::graph::{From, Graph, RuleId, Target};
-use crate::plan::{self, Absence, Board, Judge, Reason, RunnerFact, Verdict};
+use crate::plan::{self, Absence, Board, Judge, Reason, RunnerFact, Verdict, Waits};
 use crate::records::Records;
 use crate::request;
 use crate::selection::Selection;
@@ -32,35 +32,55 @@ pub fn changes(
     Ok(fingerprint::changes(&records.lines(record)?, &now))
 }
 
-/// What a label of a fingerprint is called in the Jheemfile: the input's own name, where it has one.
-fn named(graph: &Graph, target: Target, label: &str) -> String {
-    let Some(path) = label.strip_prefix("reads ") else {
-        return label.to_owned();
-    };
-    let rule = graph.rule(target.rule);
-    for read in &rule.reads {
-        for cell in read.cells(&rule.space, target.cell) {
-            if request::read_inside(graph, target, read, cell) == path {
+/// What the labels of fingerprints of one target are called in the Jheemfile.
+///
+/// A join may read very many, so what it reads is rendered once, and only when it is asked for.
+#[derive(Default)]
+struct Names {
+    /// By the path that a run sees: the name of the read, and the path in the project.
+    reads: Option<HashMap<String, String>>,
+}
+
+impl Names {
+    /// The input's own name, where it has one.
+    fn of(&mut self, graph: &Graph, target: Target, label: &str) -> String {
+        let Some(path) = label.strip_prefix("reads ") else {
+            return label.to_owned();
+        };
+        let reads = self.reads.get_or_insert_with(|| Names::reads(graph, target));
+        if let Some(name) = reads.get(path) {
+            return name.clone();
+        }
+        // What is read no more can only have been a member of a join, unless the Jheemfile changed.
+        match graph.rule(target.rule).reads.iter().find(|read| read.is_join()) {
+            Some(join) => format!("{} ({path})", join.name),
+            None => path.to_owned(),
+        }
+    }
+
+    fn reads(graph: &Graph, target: Target) -> HashMap<String, String> {
+        let rule = graph.rule(target.rule);
+        let mut reads = HashMap::new();
+        for read in &rule.reads {
+            for cell in read.cells(&rule.space, target.cell) {
                 let project_path = match read.from {
                     From::Input(input) => graph.input_path(input, cell),
                     From::Output { rule, output } => {
                         graph.output_path(Target { rule, cell }, output)
                     }
                 };
-                return format!("{} ({project_path})", read.name);
+                reads
+                    .entry(request::read_inside(graph, target, read, cell))
+                    .or_insert_with(|| format!("{} ({project_path})", read.name));
             }
         }
-    }
-    // What is read no more can only have been a member of a join, unless the Jheemfile changed.
-    match rule.reads.iter().find(|read| read.is_join()) {
-        Some(join) => format!("{} ({path})", join.name),
-        None => path.to_owned(),
+        reads
     }
 }
 
 /// The short class of a change, by which targets are folded together: `prerun changed`.
-fn class(graph: &Graph, target: Target, change: &Change) -> String {
-    let label = named(graph, target, &change.label);
+fn class(graph: &Graph, target: Target, names: &mut Names, change: &Change) -> String {
+    let label = names.of(graph, target, &change.label);
     let label = label.split(" (").next().unwrap_or(&label).to_owned();
     let (noun, verb) = match label.as_str() {
         "argument" => ("command".to_owned(), "changed"),
@@ -85,14 +105,18 @@ fn class(graph: &Graph, target: Target, change: &Change) -> String {
     format!("{noun} {verb}")
 }
 
+/// The members of joins that came or went, as the run sees their paths.
+fn came_or_went(changes: &[Change]) -> HashSet<&str> {
+    changes
+        .iter()
+        .filter(|change| change.before.is_none() || change.now.is_none())
+        .filter_map(|change| change.label.strip_prefix("reads "))
+        .collect()
+}
+
 /// Whether a change of an argument only says what a member of a join that came or went says already.
-fn follows(change: &Change, changes: &[Change]) -> bool {
-    let told = |path: &Option<String>| match path {
-        Some(path) => changes.iter().any(|c| {
-            c.label.strip_prefix("reads ") == Some(path) && (c.before.is_none() || c.now.is_none())
-        }),
-        None => true,
-    };
+fn follows(change: &Change, moved: &HashSet<&str>) -> bool {
+    let told = |path: &Option<String>| path.as_deref().is_none_or(|path| moved.contains(path));
     change.label == "argument" && told(&change.before) && told(&change.now)
 }
 
@@ -114,17 +138,20 @@ pub fn reason_class(
         }
         Verdict::Absent(Absence::Upstream(_)) => ("absent", "what it reads is absent".into()),
         Verdict::Blocked(what) => ("blocked", what.clone()),
-        Verdict::Pending(_) => match pending_class(judge, target) {
+        Verdict::Pending(Waits::For(..)) => match pending_class(judge, target) {
             Some(reason) => ("pending", reason),
             None => ("pending", "waits for what it reads".into()),
         },
+        Verdict::Pending(Waits::Runner(reason)) => ("pending", reason.clone()),
         Verdict::Restorable(reason) => ("restorable", short(reason)),
         Verdict::Stale(Reason::Changed) => {
             let changes = changes(judge, board, records, target, group)?;
+            let moved = came_or_went(&changes);
+            let mut names = Names::default();
             let classes: BTreeSet<String> = changes
                 .iter()
-                .filter(|change| !follows(change, &changes))
-                .map(|change| class(graph, target, change))
+                .filter(|change| !follows(change, &moved))
+                .map(|change| class(graph, target, &mut names, change))
                 .collect();
             let classes: Vec<String> = classes.into_iter().collect();
             ("stale", if classes.is_empty() { "changed".into() } else { classes.join(", ") })
@@ -136,7 +163,7 @@ pub fn reason_class(
 fn pending_class(judge: &Judge<'_>, target: Target) -> Option<String> {
     let runner = judge.graph.rule(target.rule).runner;
     match &judge.facts.runners[runner] {
-        RunnerFact::Unresolved(reason) => Some(reason.clone()),
+        RunnerFact::Unresolved(why) => Some(why.reason.clone()),
         _ => None,
     }
 }
@@ -181,7 +208,7 @@ impl Fold {
         let narrowed = narrowed.join(", ");
         format!(
             "{} {}: {narrowed}: {}",
-            crate::error::numbered(self.targets, noun),
+            crate::figures::numbered(self.targets, noun),
             self.verdict,
             self.reason
         )
@@ -260,6 +287,15 @@ pub struct Difference {
     pub now: Option<String>,
 }
 
+/// What a pending target waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Upstream {
+    pub target: String,
+    pub verdict: &'static str,
+    pub reason: String,
+    pub differences: Vec<Difference>,
+}
+
 /// Everything that `jheem why` says of one group of outputs of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
@@ -267,11 +303,15 @@ pub struct Explanation {
     pub verdict: &'static str,
     pub reason: String,
     pub differences: Vec<Difference>,
+    /// What a pending target waits for, the nearest first; the last is the root of it.
+    pub waits_for: Vec<Upstream>,
     pub notes: Vec<String>,
     /// As it is now, where all that it depends on is known.
     pub fingerprint: Option<Digest>,
     /// The run that made the last record, and when, in seconds since 1970.
     pub last: Option<(String, u64)>,
+    /// Why that run made it, if it made it and the reason was kept.
+    pub cause: Option<String>,
 }
 
 /// The word for a verdict, in messages and in data.
@@ -296,43 +336,94 @@ pub fn explain(
 ) -> Result<Option<Explanation>> {
     let graph = judge.graph;
     let Some(judgement) = board.get(graph, target, group) else { return Ok(None) };
-    let reason = match &judgement.verdict {
+    let verdict = &judgement.verdict;
+    let notes = match &judge.facts.runners[graph.rule(target.rule).runner] {
+        RunnerFact::Known { note: Some(note), .. } => vec![note.clone()],
+        _ => Vec::new(),
+    };
+    let key = plan::record_key(graph, target, group);
+    let record = judge.last.get(&key);
+    let cause = match (records, record) {
+        (Some(records), Some(record)) => records.cause(&key, &record.run)?,
+        _ => None,
+    };
+    Ok(Some(Explanation {
+        verdict: word(verdict),
+        reason: reason_words(graph, verdict),
+        differences: differences(judge, board, records, target, group)?,
+        waits_for: waits_for(judge, board, records, verdict)?,
+        notes,
+        fingerprint: judgement.fingerprint,
+        last: record.map(|record| (record.run.clone(), record.at)),
+        cause,
+    }))
+}
+
+fn reason_words(graph: &Graph, verdict: &Verdict) -> String {
+    match verdict {
         Verdict::Fresh => "nothing that it depends on has changed".into(),
         Verdict::Restorable(reason) => format!("from the cache: {}", long(reason)),
         Verdict::Stale(Reason::Changed) => "something that it depends on changed".into(),
         Verdict::Stale(reason) => long(reason),
-        Verdict::Pending(what) => format!("waits for {what}"),
+        Verdict::Pending(waits @ Waits::For(..)) => format!("waits for {}", waits.words(graph)),
+        Verdict::Pending(Waits::Runner(reason)) => format!("its runner is missing: {reason}"),
         Verdict::Blocked(what) => what.clone(),
         Verdict::Absent(Absence::Declared) => "the Jheemfile declares that it cannot exist".into(),
         Verdict::Absent(Absence::Learned(line)) => {
             format!("the container said that it cannot exist: {line}")
         }
         Verdict::Absent(Absence::Upstream(what)) => format!("what it reads is absent: {what}"),
-    };
-    let compared = matches!(
-        judgement.verdict,
-        Verdict::Stale(Reason::Changed) | Verdict::Restorable(Reason::MadeBefore)
-    );
-    let mut differences = Vec::new();
-    if compared {
-        for change in changes(judge, board, records, target, group)? {
-            let what = named(graph, target, &change.label);
-            differences.push(Difference { what, before: change.before, now: change.now });
-        }
     }
-    let notes = match &judge.facts.runners[graph.rule(target.rule).runner] {
-        RunnerFact::Known { note: Some(note), .. } => vec![note.clone()],
-        _ => Vec::new(),
-    };
-    let record = judge.last.get(&plan::record_key(graph, target, group));
-    Ok(Some(Explanation {
-        verdict: word(&judgement.verdict),
-        reason,
-        differences,
-        notes,
-        fingerprint: judgement.fingerprint,
-        last: record.map(|record| (record.run.clone(), record.at)),
-    }))
+}
+
+/// What differs from the last record, where that is what decided.
+fn differences(
+    judge: &Judge<'_>,
+    board: &Board,
+    records: Option<&Records>,
+    target: Target,
+    group: usize,
+) -> Result<Vec<Difference>> {
+    let verdict = board.get(judge.graph, target, group).map(|judgement| &judgement.verdict);
+    let compared = matches!(
+        verdict,
+        Some(Verdict::Stale(Reason::Changed) | Verdict::Restorable(Reason::MadeBefore))
+    );
+    if !compared {
+        return Ok(Vec::new());
+    }
+    let changes = changes(judge, board, records, target, group)?;
+    let mut names = Names::default();
+    let told = changes.into_iter().map(|change| Difference {
+        what: names.of(judge.graph, target, &change.label),
+        before: change.before,
+        now: change.now,
+    });
+    Ok(told.collect())
+}
+
+/// Follows what a pending target waits for down to what has to be made first, and why that is so.
+fn waits_for(
+    judge: &Judge<'_>,
+    board: &Board,
+    records: Option<&Records>,
+    verdict: &Verdict,
+) -> Result<Vec<Upstream>> {
+    let graph = judge.graph;
+    let mut chain = Vec::new();
+    let mut verdict = verdict;
+    while let Verdict::Pending(Waits::For(target, group)) = verdict
+        && let Some(judgement) = board.get(graph, *target, *group)
+    {
+        verdict = &judgement.verdict;
+        chain.push(Upstream {
+            target: graph.label(*target),
+            verdict: word(verdict),
+            reason: reason_words(graph, verdict),
+            differences: differences(judge, board, records, *target, *group)?,
+        });
+    }
+    Ok(chain)
 }
 
 fn long(reason: &Reason) -> String {

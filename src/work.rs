@@ -80,6 +80,7 @@ impl Ended {
             began: false,
             failed: false,
             finding: None,
+            unkept: None,
             lines: Vec::new(),
         });
         Ended {
@@ -105,7 +106,16 @@ pub struct Undone {
     pub failed: bool,
     /// What was found where its outputs should be.
     pub finding: Option<String>,
+    pub unkept: Option<Unkept>,
     pub lines: Vec<String>,
+}
+
+/// Why what was made could not be stored, though the run may have made it well.
+#[derive(Clone, Debug)]
+pub struct Unkept {
+    pub message: String,
+    /// Whether another run may come out better.
+    pub again: bool,
 }
 
 /// Carries a run out; the last report is always `Ended`.
@@ -136,6 +146,7 @@ struct State {
     /// Whether the log says that it was made.
     told: bool,
     finding: Option<String>,
+    unkept: Option<Unkept>,
     /// The line that says that it cannot exist, and its pattern; a success after it takes it back.
     absent: Option<(String, usize)>,
     lines: Vec<String>,
@@ -150,8 +161,8 @@ struct Watch<'a> {
     unasked: Vec<String>,
     tail: Vec<String>,
     startup: Option<f64>,
-    /// The first trouble with the cache, which ends the run.
-    trouble: Option<Error>,
+    /// The cache takes no more, which is the whole build's trouble.
+    no_room: Option<Error>,
 }
 
 impl<'a> Watch<'a> {
@@ -171,7 +182,7 @@ impl<'a> Watch<'a> {
             unasked: Vec::new(),
             tail: Vec::new(),
             startup: None,
-            trouble: None,
+            no_room: None,
         }
     }
 
@@ -206,10 +217,7 @@ impl<'a> Watch<'a> {
                 event => self.event(event, started),
             }
         }
-        match self.trouble.take() {
-            Some(trouble) => Err(trouble),
-            None => exit,
-        }
+        exit
     }
 
     fn event(&mut self, event: log_lines::Event<usize>, started: Instant) {
@@ -251,12 +259,20 @@ impl<'a> Watch<'a> {
     /// Collects all groups of a cell; tells the build only when every group is there.
     fn collect(&mut self, cell: usize) {
         let mut groups = Vec::new();
+        let mut unkept = None;
         for expected in self.work.expected.iter().filter(|e| e.target.cell == cell) {
             match collect::collect(self.objects, expected, &self.work.spec.id) {
+                Ok(Collected::Moving(path)) => {
+                    let message = format!("`{path}` changed while it was stored");
+                    unkept = Some(Unkept { message, again: true });
+                }
                 Ok(found) => groups.push((expected.group, found)),
-                Err(error) => {
-                    self.trouble.get_or_insert(error);
+                Err(error) if error.no_room => {
+                    self.no_room.get_or_insert(error);
                     return;
+                }
+                Err(error) => {
+                    unkept = Some(Unkept { message: error.to_string(), again: false });
                 }
             }
         }
@@ -266,7 +282,8 @@ impl<'a> Watch<'a> {
             Collected::Unfit(what) => Some(what.clone()),
             _ => None,
         });
-        if lack.is_some() {
+        state.unkept = unkept;
+        if lack.is_some() || state.unkept.is_some() {
             state.finding = lack;
             return;
         }
@@ -291,9 +308,9 @@ impl<'a> Watch<'a> {
             }
             self.collect(cell);
         }
-        let (exit, strays) = match (exit, self.trouble.take()) {
+        let (exit, strays) = match (exit, self.no_room.take()) {
             (Ok(exit), None) => (Ok(exit), self.strays()),
-            (Err(error), _) | (_, Some(error)) => (Err(error), Vec::new()),
+            (_, Some(error)) | (Err(error), None) => (Err(error), Vec::new()),
         };
         let undone = std::mem::take(&mut self.cells)
             .into_iter()
@@ -303,6 +320,7 @@ impl<'a> Watch<'a> {
                 began: state.began,
                 failed: state.failed,
                 finding: state.finding,
+                unkept: state.unkept,
                 lines: state.lines,
             })
             .collect();

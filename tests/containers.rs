@@ -377,6 +377,24 @@ fn a_daemon_that_dies_meanwhile_is_an_error_and_its_container_is_swept_later() {
     assert_eq!(project.left(), "");
 }
 
+#[test]
+fn a_daemon_that_does_not_answer_holds_up_no_build_that_is_to_stop() {
+    let Some(_) = daemon() else { return };
+    for request in ["/containers/create", "/attach?", "/start"] {
+        let project = Project::new();
+        let stop = Arc::new(Stop::default());
+        let asked = Arc::clone(&stop);
+        let silence = Silence { request, then: Box::new(move || asked.hurry()) };
+        let _proxy = Proxy::with(&project.path("proxy.sock"), Some(silence));
+        let host = Some(format!("unix://{}", project.path("proxy.sock").display()));
+        let through = Containers::connect(&Options { host, ..Options::default() }).unwrap();
+        let spec = project.script("echo ready; sleep 1000");
+        let exit = through.run(&spec, &stop, &mut |_, _| Sign::Progress);
+        assert_eq!(exit.unwrap(), Exit::Stopped, "{request}");
+        assert_eq!(project.left(), "", "a container is left after {request}");
+    }
+}
+
 /// Stands between jheem and the daemon, and can be cut.
 struct Proxy {
     path: PathBuf,
@@ -384,8 +402,41 @@ struct Proxy {
     open: Arc<Mutex<Option<Vec<UnixStream>>>>,
 }
 
+/// Keeps the answers to one kind of request to itself.
+struct Silence {
+    /// What the request's first line holds.
+    request: &'static str,
+    /// Done when the daemon has answered.
+    then: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Copies answers, but for those that are kept silent.
+fn answer(mut from: UnixStream, to: UnixStream, asked: &Mutex<Vec<u8>>, silence: &Silence) {
+    let mut first = [0; 1 << 12];
+    while let Ok(read) = from.read(&mut first) {
+        let heard = asked.lock().unwrap().clone();
+        let line = heard.split(|byte| *byte == b'\r').next().unwrap_or_default();
+        if read > 0 && String::from_utf8_lossy(line).contains(silence.request) {
+            (silence.then)();
+            // Until the daemon hangs up, so that jheem waits for an answer.
+            let _ = from.read_to_end(&mut Vec::new());
+            return;
+        }
+        asked.lock().unwrap().clear();
+        if read == 0 || (&to).write_all(&first[..read]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Write);
+}
+
 impl Proxy {
     fn start(path: &Path) -> Proxy {
+        Proxy::with(path, None)
+    }
+
+    fn with(path: &Path, silence: Option<Silence>) -> Proxy {
+        let silence = silence.map(Arc::new);
         let daemon = match std::env::var("DOCKER_HOST") {
             Ok(host) => PathBuf::from(host.trim_start_matches("unix://")),
             Err(_) => PathBuf::from("/var/run/docker.sock"),
@@ -399,8 +450,15 @@ impl Proxy {
                 let Some(kept) = &mut *kept.lock().unwrap() else { return };
                 kept.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 let back = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                thread::spawn(move || copy(client, server));
-                thread::spawn(move || copy(back.0, back.1));
+                let asked = Arc::new(Mutex::new(Vec::new()));
+                let said = Arc::clone(&asked);
+                thread::spawn(move || copy(client, server, &said));
+                match silence.clone() {
+                    Some(silence) => {
+                        thread::spawn(move || answer(back.0, back.1, &asked, &silence))
+                    }
+                    None => thread::spawn(move || copy(back.0, back.1, &Mutex::default())),
+                };
             }
         });
         Proxy { path: path.to_owned(), open }
@@ -414,9 +472,11 @@ impl Proxy {
     }
 }
 
-fn copy(mut from: UnixStream, mut to: UnixStream) {
+/// Copies bytes, and keeps what was said since it was last taken.
+fn copy(mut from: UnixStream, mut to: UnixStream, said: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 1 << 16];
     while let Ok(read) = from.read(&mut buffer) {
+        said.lock().unwrap().extend(&buffer[..read]);
         if read == 0 || to.write_all(&buffer[..read]).is_err() {
             break;
         }

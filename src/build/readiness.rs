@@ -2,13 +2,14 @@
 //!
 //! Everything is told by counting: a target waits for so many upstreams, a group for so many targets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{End, Loop, Queued, Status, Trial};
+use super::{End, Loop, Queued, Skip, Status, Trial};
 use crate::error::Result;
-use crate::event::Ending;
+use crate::event::{Ending, Event};
+use crate::figures::numbered;
 use crate::graph::{From, RuleId, Start, Target};
-use crate::plan::{Absence, Verdict};
+use crate::plan::{Absence, RunnerFact, Verdict, Waits};
 
 impl<'a> Loop<'a, '_> {
     /// The targets that this one reads, each once.
@@ -88,9 +89,12 @@ impl<'a> Loop<'a, '_> {
             gather.waiting = gather.waiting.saturating_sub(1);
             let end = match failed {
                 Some(failed) => {
-                    let message = format!("it needs {}, which was not made", graph.label(failed));
-                    self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
-                    Some(End::Skipped)
+                    // What was skipped itself has a reason, which is the better one to hear.
+                    let root = self.skipped.get(&failed).cloned().unwrap_or_else(|| Skip {
+                        message: format!("it needs {}, which was not made", graph.label(failed)),
+                        runner: None,
+                    });
+                    Some(self.skip(target, root))
                 }
                 None => self.rejudge(target)?,
             };
@@ -134,13 +138,44 @@ impl<'a> Loop<'a, '_> {
             Verdict::Restorable(_) => Some(End::Restored),
             Verdict::Absent(_) => Some(End::Absent),
             Verdict::Stale(_) => None,
-            Verdict::Blocked(what) | Verdict::Pending(what) => {
+            Verdict::Blocked(what) => {
                 let message = what.clone();
-                self.tell_target(target, Ending::Skipped, Some(message), Vec::new());
-                Some(End::Skipped)
+                Some(self.skip(target, Skip { message, runner: None }))
+            }
+            Verdict::Pending(waits) => {
+                let message = waits.words(graph);
+                let runner =
+                    matches!(waits, Waits::Runner(_)).then(|| graph.rule(target.rule).runner);
+                Some(self.skip(target, Skip { message, runner }))
             }
         };
         Ok(end)
+    }
+
+    fn skip(&mut self, target: Target, skip: Skip) -> End {
+        self.tell_target(target, Ending::Skipped, Some(skip.message.clone()), Vec::new());
+        self.skipped.insert(target, skip);
+        End::Skipped
+    }
+
+    /// Says which runners were missed, by how many targets, and what to do.
+    pub(super) fn tell_missing_runners(&mut self) {
+        let graph = self.build.graph;
+        let mut runnerless: BTreeMap<usize, usize> = BTreeMap::new();
+        for runner in self.skipped.values().filter_map(|skip| skip.runner) {
+            *runnerless.entry(runner).or_default() += 1;
+        }
+        for (runner, targets) in runnerless {
+            let RunnerFact::Unresolved(why) = &self.build.facts.runners[runner] else { continue };
+            let message = format!(
+                "runner `{}` is missing, so {} could not be made: {}",
+                graph.runners[runner].name,
+                numbered(targets, "target"),
+                why.reason
+            );
+            self.problems += 1;
+            self.tell(Event::Problem { message, lines: vec![format!("hint: {}", why.hint)] });
+        }
     }
 
     /// A batch less the cells whose absence other runs taught since it was cut.

@@ -47,86 +47,21 @@ impl<'a> Loop<'a, '_> {
     ) -> Result<()> {
         let Some(running) = self.running.get(run) else { return Ok(()) };
         let target = Target { rule: running.batch.rule, cell };
-        let asked = running.batch.groups;
         if let Some(moved) = self.moved(target) {
             self.tell_moved(target, &moved);
             self.end_cell(run, cell, End::Failed);
             return Ok(());
         }
-        let findings: Vec<String> = groups
-            .iter()
-            .flat_map(|(_, collected)| match collected {
-                Collected::Refused { findings, .. } => findings.clone(),
-                _ => Vec::new(),
-            })
-            .collect();
-        let mut end = End::Built;
-        let mut same = true;
-        let mut writes = Vec::new();
-        let mut readers_keys = Vec::new();
-        for (group, collected) in groups {
-            let Some(running) = self.running.get(run) else { return Ok(()) };
-            let expected =
-                running.expected.iter().find(|e| e.target == target && e.group == group).cloned();
-            let Some(expected) = expected else { continue };
-            let lines = running.lines_of.get(&(target, group)).cloned().unwrap_or_default();
-            let key = plan::record_key(self.build.graph, target, group);
-            match collected {
-                Collected::Made(made) if findings.is_empty() => {
-                    let made = self.first_made(target, &expected, made)?;
-                    same &= self
-                        .content_before(target, group)
-                        .is_some_and(|before| contents(before).eq(contents(&made.outputs)));
-                    let judgement = plan::Judgement {
-                        verdict: Verdict::Fresh,
-                        fingerprint: Some(expected.fingerprint),
-                        by_bytes: Some(expected.by_bytes),
-                        made: Some(made.clone()),
-                        rekey: false,
-                    };
-                    let absence = self.judge().absence_key(&self.board, target, group);
-                    readers_keys.extend(absence);
-                    self.board.set(self.build.graph, target, group, judgement);
-                    // The record first: an object is stored, so the record is true before the file is there.
-                    writes.push(Write {
-                        key,
-                        fingerprint: expected.fingerprint,
-                        outcome: Outcome::Made(made.clone()),
-                        lines,
-                        memo: vec![None; made.outputs.len()],
-                        ever_made: true,
-                    });
-                    if let Some(running) = self.running.get_mut(run) {
-                        running.made.push((target, group, made));
-                    }
-                }
-                Collected::Made(made) | Collected::Refused { made, .. } => {
-                    end = End::Failed;
-                    writes.push(Write {
-                        key,
-                        fingerprint: expected.fingerprint,
-                        outcome: Outcome::Refused { made, findings: findings.clone() },
-                        lines,
-                        memo: self.memo_before(target, group),
-                        ever_made: self.ever_made(target, group),
-                    });
-                }
-                Collected::Missing(_) | Collected::Unfit(_) => {}
-            }
-        }
+        let Judged { passed, findings, same, writes, possible } =
+            self.judged(run, target, groups)?;
+        // The record first: an object is stored, so the record is true before the file is there.
         self.write(&writes)?;
-        if end == End::Failed {
-            let message = format!("refused by the audit: {}", findings.join("; "));
-            self.tell_target(target, Ending::Failed, Some(message), Vec::new());
-            self.end_cell(run, cell, End::Failed);
-            return Ok(());
-        }
         if !self.build.graph.runner_of(target.rule).log.absent.is_empty() {
-            self.records.commit(|w| readers_keys.iter().try_for_each(|key| w.possible(key)))?;
+            self.records.commit(|w| possible.iter().try_for_each(|key| w.possible(key)))?;
         }
         moments::pass(Moment::Recorded);
         let mut memos = Vec::new();
-        for group in (0..32).filter(|g| asked & (1 << g) != 0) {
+        for group in passed {
             let placed = match place(self.build, &self.board, target, group) {
                 Ok(placed) => placed,
                 Err(error) => {
@@ -146,17 +81,78 @@ impl<'a> Loop<'a, '_> {
                 Placement::Lost(path) => {
                     let message =
                         format!("`{path}` was stored and read back damaged; is the disk failing?");
-                    self.fail(target, asked, message, Vec::new())?;
+                    self.fail(target, 1 << group, message, Vec::new())?;
                     self.end_cell(run, cell, End::Failed);
                     return Ok(());
                 }
             }
         }
         self.write(&memos)?;
-        let ending = if same { Ending::Same } else { Ending::Built };
-        self.tell_target(target, ending, None, Vec::new());
-        self.end_cell(run, cell, End::Built);
+        let (ending, end, message) = match (findings.is_empty(), same) {
+            (true, true) => (Ending::Same, End::Built, None),
+            (true, false) => (Ending::Built, End::Built, None),
+            (false, _) => {
+                let message = format!("refused by the audit: {}", findings.join("; "));
+                (Ending::Failed, End::Failed, Some(message))
+            }
+        };
+        self.tell_target(target, ending, message, Vec::new());
+        self.end_cell(run, cell, end);
         Ok(())
+    }
+
+    /// What is to be recorded of what a run made of a target.
+    ///
+    /// Each group of outputs passes its audit or not by itself: what an option asks for beside the
+    /// plot is refused alone, and judged again alone when its audit changes.
+    fn judged(
+        &mut self,
+        run: &str,
+        target: Target,
+        groups: Vec<(usize, Collected)>,
+    ) -> Result<Judged> {
+        let graph = self.build.graph;
+        let mut judged = Judged { same: true, ..Judged::default() };
+        for (group, collected) in groups {
+            let Some(running) = self.running.get(run) else { continue };
+            let expected =
+                running.expected.iter().find(|e| e.target == target && e.group == group).cloned();
+            let Some(expected) = expected else { continue };
+            let lines = running.lines_of.get(&(target, group)).cloned().unwrap_or_default();
+            let key = plan::record_key(graph, target, group);
+            let fingerprint = expected.fingerprint;
+            let (outcome, memo, ever_made) = match collected {
+                Collected::Made(made) => {
+                    let made = self.first_made(target, &expected, made)?;
+                    judged.same &= self
+                        .content_before(target, group)
+                        .is_some_and(|before| contents(before).eq(contents(&made.outputs)));
+                    judged.possible.extend(self.judge().absence_key(&self.board, target, group));
+                    let judgement = plan::Judgement {
+                        verdict: Verdict::Fresh,
+                        fingerprint: Some(fingerprint),
+                        by_bytes: Some(expected.by_bytes),
+                        made: Some(made.clone()),
+                        rekey: false,
+                    };
+                    self.board.set(graph, target, group, judgement);
+                    judged.passed.push(group);
+                    if let Some(running) = self.running.get_mut(run) {
+                        running.made.push((target, group, made.clone()));
+                    }
+                    let memo = vec![None; made.outputs.len()];
+                    (Outcome::Made(made), memo, true)
+                }
+                Collected::Refused { made, findings } => {
+                    judged.findings.extend(findings.iter().cloned());
+                    let outcome = Outcome::Refused { made, findings };
+                    (outcome, self.memo_before(target, group), self.ever_made(target, group))
+                }
+                Collected::Missing(_) | Collected::Unfit(_) | Collected::Moving(_) => continue,
+            };
+            judged.writes.push(Write { key, fingerprint, outcome, lines, memo, ever_made });
+        }
+        Ok(judged)
     }
 
     /// Tells that what was made of a target, or was kept of it, could not be put in place.
@@ -356,6 +352,19 @@ impl<'a> Loop<'a, '_> {
         let path = graph.output_path(target, graph.rule(target.rule).primary());
         self.tell(Event::Target { target: graph.label(target), path, ending, message, lines });
     }
+}
+
+/// What the audit left of a target that a run made.
+#[derive(Default)]
+struct Judged {
+    /// The groups that passed.
+    passed: Vec<usize>,
+    findings: Vec<String>,
+    /// Whether all contents are what they were before.
+    same: bool,
+    writes: Vec<Write>,
+    /// Keys under which an absence cannot be learned any more.
+    possible: Vec<Digest>,
 }
 
 /// The contents of outputs, in their order; none for one that was not made.

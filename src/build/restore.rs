@@ -73,6 +73,7 @@ impl<'a> Loop<'a, '_> {
         }
         let at = (self.build.now)();
         let run = self.heard.clone().unwrap_or_else(|| self.stamp.clone());
+        let causes = self.running.get(&run).map(|running| &running.causes);
         self.records.commit(|w| {
             for write in writes {
                 let lines = w.number(&write.lines)?;
@@ -92,6 +93,9 @@ impl<'a> Loop<'a, '_> {
                 w.record(&write.key, &record)?;
                 if let Outcome::Made(made) = &write.outcome {
                     w.made(&write.fingerprint, made, at)?;
+                    if let Some(cause) = causes.and_then(|causes| causes.get(&write.key)) {
+                        w.cause(&write.key, &made.run, cause)?;
+                    }
                 }
             }
             Ok(())

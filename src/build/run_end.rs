@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::restore::Write;
 use super::{End, Loop, Queued, Running, Trial, exit_words, first_lines};
 use crate::error::Result;
-use crate::error::numbered;
 use crate::event::{Ending, Event};
+use crate::figures::numbered;
 use crate::graph::Target;
 use crate::job::Exit;
 use crate::moments::{self, Moment};
@@ -46,6 +46,12 @@ impl<'a> Loop<'a, '_> {
         moments::pass(Moment::Cleaning);
         // What cannot be removed now, such as another user's files, the next sweep removes.
         let _left = std::fs::remove_dir_all(&scratch);
+        if let Err(error) = &ended.exit
+            && error.no_room
+        {
+            // Every other run would end like this one.
+            return Err(error.clone());
+        }
         let retried = self.undone(&running, ended)?;
         let mut ends: Vec<(Target, End)> = Vec::new();
         for &cell in &running.batch.cells {
@@ -143,7 +149,7 @@ impl<'a> Loop<'a, '_> {
         if !rule.outputs.iter().any(|o| o.unique) {
             return Ok(withdrawn);
         }
-        let mut pairs: BTreeMap<Target, String> = BTreeMap::new();
+        let mut doubles: BTreeMap<Target, BTreeMap<usize, Vec<String>>> = BTreeMap::new();
         for (target, group, made) in &running.made {
             for &output in graph.order(*target, *group).iter() {
                 if !rule.outputs[output].unique {
@@ -152,14 +158,15 @@ impl<'a> Loop<'a, '_> {
                 let Some(found) = plan::output_of(graph, *target, *group, output, made) else {
                     continue;
                 };
+                let mut double = |of: &Target, other: &Target| {
+                    let told = plan::double_finding(graph, &rule.outputs[output].name, *other);
+                    doubles.entry(*of).or_default().entry(*group).or_default().push(told);
+                };
                 match self.unique.get(&(target.rule, output, found.content)) {
                     Some(other) if other != target => {
-                        let told = |o: &Target| {
-                            plan::double_finding(graph, &rule.outputs[output].name, *o)
-                        };
-                        pairs.insert(*target, told(other));
+                        double(target, other);
                         if running.made.iter().any(|(t, ..)| t == other) {
-                            pairs.insert(*other, told(target));
+                            double(other, target);
                         }
                     }
                     _ => {
@@ -168,47 +175,56 @@ impl<'a> Loop<'a, '_> {
                 }
             }
         }
-        for (target, message) in pairs {
-            for (_, group, made) in running.made.iter().filter(|(t, ..)| *t == target) {
-                let expected = running
-                    .expected
-                    .iter()
-                    .find(|e| e.target == target && e.group == *group)
-                    .map(|e| e.fingerprint);
-                let Some(fingerprint) = expected else { continue };
-                let write = Write {
-                    key: plan::record_key(graph, target, *group),
-                    fingerprint,
-                    outcome: Outcome::Refused {
-                        made: made.clone(),
-                        findings: vec![message.clone()],
-                    },
-                    lines: running.lines_of.get(&(target, *group)).cloned().unwrap_or_default(),
-                    memo: Vec::new(),
-                    ever_made: self.ever_made(target, *group),
-                };
-                self.records.commit(|w| w.withdraw(&fingerprint))?;
-                self.write(&[write])?;
-                self.take_back(target, *group)?;
-                let judgement = plan::Judgement {
-                    verdict: Verdict::Stale(Reason::RefusedBefore(vec![message.clone()])),
-                    fingerprint: Some(fingerprint),
-                    by_bytes: None,
-                    made: None,
-                    rekey: false,
-                };
-                self.board.set(graph, target, *group, judgement);
+        for (target, groups) in doubles {
+            let mut all = Vec::new();
+            for (group, mut findings) in groups {
+                // Of many that are alike, the first says enough.
+                findings.truncate(1);
+                all.extend(findings.iter().cloned());
+                self.withdraw(running, target, group, findings)?;
             }
-            self.tell_target(
-                target,
-                Ending::Failed,
-                Some(format!("refused by the audit: {message}")),
-                Vec::new(),
-            );
-            running.ends.insert(target.cell, End::Failed);
+            let message = format!("refused by the audit: {}", all.join("; "));
+            let built = running.ends.insert(target.cell, End::Failed) == Some(End::Built);
+            let ending = if built { Ending::Withdrawn } else { Ending::Failed };
+            self.tell_target(target, ending, Some(message), Vec::new());
             withdrawn.insert(target);
         }
         Ok(withdrawn)
+    }
+
+    /// Takes back what was recorded of a group of outputs, and puts back what stood there before.
+    fn withdraw(
+        &mut self,
+        running: &Running,
+        target: Target,
+        group: usize,
+        findings: Vec<String>,
+    ) -> Result<()> {
+        let graph = self.build.graph;
+        let made = running.made.iter().find(|(t, g, _)| (*t, *g) == (target, group));
+        let expected = running.expected.iter().find(|e| e.target == target && e.group == group);
+        let (Some((_, _, made)), Some(expected)) = (made, expected) else { return Ok(()) };
+        let fingerprint = expected.fingerprint;
+        let write = Write {
+            key: plan::record_key(graph, target, group),
+            fingerprint,
+            outcome: Outcome::Refused { made: made.clone(), findings: findings.clone() },
+            lines: running.lines_of.get(&(target, group)).cloned().unwrap_or_default(),
+            memo: Vec::new(),
+            ever_made: self.ever_made(target, group),
+        };
+        self.records.commit(|w| w.withdraw(&fingerprint))?;
+        self.write(&[write])?;
+        self.take_back(target, group)?;
+        let judgement = plan::Judgement {
+            verdict: Verdict::Stale(Reason::RefusedBefore(findings)),
+            fingerprint: Some(fingerprint),
+            by_bytes: None,
+            made: None,
+            rekey: false,
+        };
+        self.board.set(graph, target, group, judgement);
+        Ok(())
     }
 
     /// Files and target lines that nobody asked for fail the build, but no target.
@@ -267,7 +283,7 @@ impl<'a> Loop<'a, '_> {
         if matches!(ended.exit, Ok(Exit::Stopped)) || self.build.stop.is_raised() {
             return Ok(ended.undone.iter().map(|u| u.cell).collect());
         }
-        let (lost, reason) = match &ended.exit {
+        let (lost, mut reason) = match &ended.exit {
             Ok(Exit::Code(code)) if runner.exit.ok.contains(code) => {
                 (false, "the run ended well without making it".to_owned())
             }
@@ -279,12 +295,16 @@ impl<'a> Loop<'a, '_> {
                 format!("the run ended with code {code}"),
             ),
             Ok(exit) => (true, exit_words(&Ok(exit.clone()))),
-            Err(error) => (false, error.to_string()),
+            Err(error) => (false, error.in_one_line()),
         };
         for undone in &ended.undone {
+            let lost = lost || undone.unkept.as_ref().is_some_and(|unkept| unkept.again);
             let retry = lost && !undone.failed && running.attempt < runner.retries;
             if retry {
                 again.insert(undone.cell);
+                if let Some(unkept) = &undone.unkept {
+                    reason.clone_from(&unkept.message);
+                }
             } else {
                 let target = Target { rule: running.batch.rule, cell: undone.cell };
                 let message = undone_message(undone, &reason);
@@ -319,9 +339,10 @@ fn is_crash(code: i64) -> bool {
 }
 
 fn undone_message(undone: &Undone, reason: &str) -> String {
-    match (&undone.finding, undone.failed) {
-        (_, true) => "the log says that it failed".to_owned(),
-        (Some(finding), false) => format!("{finding}: {reason}"),
-        (None, false) => reason.to_owned(),
+    match (&undone.finding, &undone.unkept) {
+        _ if undone.failed => "the log says that it failed".to_owned(),
+        (_, Some(unkept)) => unkept.message.clone(),
+        (Some(finding), None) => format!("{finding}: {reason}"),
+        (None, None) => reason.to_owned(),
     }
 }

@@ -178,9 +178,11 @@ fn meaning(event: &Event) -> &'static str {
         Event::Problem { .. } => "Something of a whole run fails the build.",
         Event::Stopping => "Ctrl-C: runs are asked to end, and nothing more is begun.",
         Event::Published { .. } => "A publish wrote this.",
-        Event::Planned { .. } => "The last line of `plan`.",
+        Event::Planned { .. } => {
+            "The last line of `plan`; `refused` is what cannot be published as it is asked for."
+        }
         Event::Finished { .. } => {
-            "The last line of `build` and `publish`; `stopped_seconds` is how long stopping took, if it was stopped."
+            "The last line of `build` and `publish`; `nondeterministic` counts how often one request gave two contents, `stopped_seconds` is how long stopping took, if it was stopped."
         }
     }
 }
@@ -206,9 +208,11 @@ fn answers() -> Vec<String> {
             verdict: "stale",
             reason: "something that it depends on changed",
             differences: &[difference],
+            waits_for: &[],
             notes: &[],
             fingerprint: Some("blake3:e96d…".into()),
             last: Some(Last { run: "20261123-212736-1", at: "2026-11-23T21:27:36Z".into() }),
+            cause: Some("never made"),
         },
         Answer::Count { rule: "plot.rw", cells: 62_496, absent: 18_135, to_make: 44_361 },
         Answer::Listed { target: "step.base[city=C.12580]" },
@@ -266,11 +270,15 @@ fn answers() -> Vec<String> {
                 "`plan`: targets of a rule that share a verdict and its reason."
             }
             Answer::Verdict { .. } => "`plan --each`.",
-            Answer::Why { .. } => "`why`; `option` names the option whose outputs it is about.",
+            Answer::Why { .. } => {
+                "`why`; `option` names the option whose outputs it is about, `waits_for` what a pending target waits for down to the root, and `cause` why it was made when it was last made."
+            }
             Answer::Count { .. } => "`list --count`.",
             Answer::Listed { .. } => "`list` and `accept`.",
             Answer::Path { .. } => "`list --paths`, `plan --write-batches` and `init`.",
-            Answer::Drift { .. } => "`verify`: `missing`, `changed`, `foreign` or `orphaned`.",
+            Answer::Drift { .. } => {
+                "`verify`: `missing`, `changed`, `foreign`, `orphaned`; or `unpublished`, of a whole destination, with an empty key."
+            }
             Answer::Verified { .. } => "The last line of `verify`.",
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",
             Answer::Checked { .. } => "The last line of `check`.",

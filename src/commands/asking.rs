@@ -18,7 +18,6 @@ use crate::plan::{self, Verdict};
 use crate::publishing::{Reach, Source};
 use crate::records::Records;
 use crate::report::Report;
-use crate::selection::{self};
 use crate::session::{Session, World};
 use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
@@ -279,7 +278,7 @@ pub fn list(
 ) -> Outcomes {
     let project = open(global)?;
     let graph = &project.graph;
-    let selection = selection::select(graph, &select.request())?;
+    let selection = super::select(&project, select)?;
     if count {
         let mut by_rule: BTreeMap<RuleId, (usize, usize)> = BTreeMap::new();
         for target in selection.targets() {

@@ -1,6 +1,6 @@
 //! `build` and `publish`: the one way through, from the lock to the last event.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -11,18 +11,20 @@ use crate::build;
 use crate::cli::{BuildArgs, Global};
 use crate::error::{Error, Result};
 use crate::event::{Event, FinishedTargets, PublishedCounts};
+use crate::facts::Snapshot;
 use crate::graph::{Graph, Publish, Target};
 use crate::job::{Executor as _, Stop};
 use crate::manifest::RuleKind;
+use crate::memo::Entry;
 use crate::moments::{self, Moment};
 use crate::objects::Objects;
-use crate::plan::{self, Board, InputFact, Verdict};
+use crate::plan::{self, Board, Facts, InputFact, Verdict};
 use crate::project::{self, Patience, Project};
 use crate::publish::{self, Done};
 use crate::publishing::{Reach, Source};
-use crate::records::Records;
+use crate::records::{Key, Record, Records, Settled};
 use crate::report::Report;
-use crate::selection::{self, Selection};
+use crate::selection::Selection;
 use crate::session::{self, Look, Session, World};
 use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
@@ -42,7 +44,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     }
     let begun = Instant::now();
     let project = open(global)?;
-    let mut selection = selection::select(&project.graph, &args.select.request())?;
+    let mut selection = super::select(&project, &args.select)?;
     if reach == Reach::All {
         selection = selection.publishing(&project.graph).map_err(one)?;
     }
@@ -63,134 +65,238 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     }
     moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
-    let look = |selection: &Selection, records: &Records| {
-        session::look(&project, selection.clone(), Some(records), Some(&objects), &world, &stop)
+    let (project, world, objects, stop) = (&project, &world, &objects, &stop);
+    let whole = Whole { args, reach, project, selection, world, objects, stop, begun };
+    let error = match whole.attempt(&mut records, report) {
+        Ok(code) => return Ok(code),
+        Err(error) => error,
     };
-    let looked = match look(&selection, &records) {
-        Ok(looked) => looked,
-        // A database may turn out damaged only where it is read.
-        Err(error) => match records.replaced().map_err(one)? {
-            Ok((anew, told)) => {
-                records = anew;
-                report.event(&Event::Note { message: told });
-                look(&selection, &records).map_err(one)?
-            }
-            Err(_) => return Err(one(error)),
-        },
-    };
-    let session = match looked {
-        Look::Session(session) => *session,
-        Look::Stopped(hashed) => {
-            let mut hashed = hashed.iter();
-            records
-                .commit(|w| hashed.try_for_each(|(path, entry)| w.input_memo(path, entry)))
-                .map_err(one)?;
-            report.event(&Event::Finished {
-                ok: false,
-                targets: FinishedTargets::default(),
-                published: PublishedCounts::default(),
-                runs: 0,
-                nondeterministic: 0,
-                seconds: begun.elapsed().as_secs_f64(),
-                stopped_seconds: since_asked(&stop),
-            });
-            return Ok(STOPPED);
+    // A database may turn out damaged only where it is read or written.
+    match records.replaced().map_err(one)? {
+        Ok((mut anew, message)) => {
+            report.event(&Event::Note { message });
+            stop.begin_anew();
+            whole.attempt(&mut anew, report).map_err(one)
         }
-    };
-    let graph = &project.graph;
-    moments::pass(Moment::Judged);
-    remember(&session, &mut records).map_err(one)?;
-    for note in notes(&session) {
-        report.event(&Event::Note { message: note });
+        Err(_) => Err(one(error)),
     }
-    let shelf = Stored { objects: Some(&objects) };
-    let reasons = {
-        let judge = session.judge(&shelf);
-        let folds =
-            why::fold(&judge, &session.board, Some(&records), &session.selection).map_err(one)?;
-        folds.iter().map(|fold| fold.words(graph)).collect()
-    };
-    let targets = build::count(graph, &session.selection, &session.board);
-    let (steps, plots) = kinds(&session);
-    report.event(&Event::Started { targets, steps, plots, reasons });
-    let options = options(args);
-    let Session { selection, last, facts, snapshot, board, .. } = session;
-    let known = OnceLock::new();
-    let published = |target: Target| {
-        let look = || {
-            let board = Board::new(graph);
-            Source::new(&project, &selection, &board, &last, &objects, &world.aws, String::new())
-                .known_at_destinations()
+}
+
+/// What a build goes by, from before anything is looked at.
+struct Whole<'a> {
+    args: &'a BuildArgs,
+    reach: Reach,
+    project: &'a Project,
+    selection: Selection,
+    world: &'a World,
+    objects: &'a Objects,
+    stop: &'a Arc<Stop>,
+    begun: Instant,
+}
+
+impl Whole<'_> {
+    /// Looks, judges, builds and publishes; returns the exit code.
+    fn attempt(&self, records: &mut Records, report: &mut Report) -> Result<u8> {
+        let looked = session::look(
+            self.project,
+            self.selection.clone(),
+            Some(records),
+            Some(self.objects),
+            self.world,
+            self.stop,
+        );
+        let session = match looked? {
+            Look::Session(session) => *session,
+            Look::Stopped(hashed) => return self.stopped_looking(&hashed, records, report),
         };
-        known.get_or_init(look).contains(&target)
-    };
-    let built = build::build(
-        &Build {
+        let graph = &self.project.graph;
+        moments::pass(Moment::Judged);
+        remember(&session, records)?;
+        for message in notes(&session) {
+            report.event(&Event::Note { message });
+        }
+        report.event(&self.started(&session, records)?);
+        let Session { selection, last, facts, snapshot, board, .. } = session;
+        let done = self.make(&selection, &last, &facts, &snapshot, board, records, report)?;
+        let mut published = PublishedCounts::default();
+        let mut problems = done.problems;
+        let mut stopped = done.stopped;
+        if !stopped {
+            let now = clock::rfc3339(clock::now());
+            let (project, aws) = (self.project, &self.world.aws);
+            let source =
+                Source::new(project, &selection, &done.board, &last, self.objects, aws, now);
+            match self.publish_all(&source, records, &mut published, report)? {
+                Some(failed) => problems += failed,
+                None => stopped = true,
+            }
+        }
+        let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
+        report.event(&Event::Finished {
+            ok,
+            targets: done.targets,
+            published,
+            runs: done.runs,
+            nondeterministic: done.nondeterministic,
+            seconds: self.begun.elapsed().as_secs_f64(),
+            stopped_seconds: since_asked(self.stop).filter(|_| stopped),
+        });
+        // What could only have been fetched is no failure of what was asked for.
+        let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
+            matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
+        });
+        let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
+        // The process ends now: giving all this back piece by piece would take as long as looking did.
+        std::mem::forget((facts, snapshot, selection, last, done.board));
+        Ok(match (ok, stopped) {
+            (_, true) => STOPPED,
+            (true, false) => WELL,
+            (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
+            (false, false) => FAILED,
+        })
+    }
+
+    /// Keeps what was hashed until somebody asked to stop.
+    fn stopped_looking(
+        &self,
+        hashed: &[(String, Entry)],
+        records: &mut Records,
+        report: &mut Report,
+    ) -> Result<u8> {
+        records
+            .commit(|w| hashed.iter().try_for_each(|(path, entry)| w.input_memo(path, entry)))?;
+        report.event(&Event::Finished {
+            ok: false,
+            targets: FinishedTargets::default(),
+            published: PublishedCounts::default(),
+            runs: 0,
+            nondeterministic: 0,
+            seconds: self.begun.elapsed().as_secs_f64(),
+            stopped_seconds: since_asked(self.stop),
+        });
+        Ok(STOPPED)
+    }
+
+    /// What will be done, and why.
+    fn started(&self, session: &Session<'_>, records: &Records) -> Result<Event> {
+        let graph = &self.project.graph;
+        let shelf = Stored { objects: Some(self.objects) };
+        let judge = session.judge(&shelf);
+        let folds = why::fold(&judge, &session.board, Some(records), &session.selection)?;
+        let targets = build::count(graph, &session.selection, &session.board);
+        let (steps, plots) = kinds(session);
+        let reasons = folds.iter().map(|fold| fold.words(graph)).collect();
+        Ok(Event::Started { targets, steps, plots, reasons })
+    }
+
+    /// Makes what is not there.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a session, which outlive this")]
+    fn make(
+        &self,
+        selection: &Selection,
+        last: &HashMap<Key, Record>,
+        facts: &Facts,
+        snapshot: &Snapshot,
+        board: Board,
+        records: &mut Records,
+        report: &mut Report,
+    ) -> Result<build::Done> {
+        let graph = &self.project.graph;
+        let shelf = Stored { objects: Some(self.objects) };
+        let options = options(self.args);
+        let known = OnceLock::new();
+        let published = |target: Target| {
+            let look = || {
+                let board = Board::new(graph);
+                let (project, aws) = (self.project, &self.world.aws);
+                Source::new(project, selection, &board, last, self.objects, aws, String::new())
+                    .known_at_destinations()
+            };
+            known.get_or_init(look).contains(&target)
+        };
+        let containers = self.world.executor(graph);
+        let build = Build {
             graph,
-            places: &project.places,
-            facts: &facts,
-            snapshot: &snapshot,
-            selection: &selection,
-            last: &last,
+            places: &self.project.places,
+            facts,
+            snapshot,
+            selection,
+            last,
             shelf: &shelf,
-            objects: &objects,
-            executors: Executors { programs: &world.programs, containers: world.executor(graph) },
-            stop: &stop,
+            objects: self.objects,
+            executors: Executors { programs: &self.world.programs, containers },
+            stop: self.stop,
             options: &options,
             now: &clock::now,
             published: &published,
-        },
-        &mut records,
-        board,
-        &mut |event| report.event(&event),
-    );
-    let done = match built {
-        Ok(done) => done,
-        Err(error) => {
-            return Err(one(match records.replaced().map_err(one)? {
-                Ok((_, told)) => {
-                    report.event(&Event::Note { message: told });
-                    error.hint("run `jheem build` again: it begins with new records")
-                }
-                Err(_) => error,
-            }));
-        }
-    };
-    let mut published = PublishedCounts::default();
-    let mut problems = done.problems;
-    let mut stopped = done.stopped;
-    if !stopped {
-        let now = clock::rfc3339(clock::now());
-        let aws = &world.aws;
-        let source = Source::new(&project, &selection, &done.board, &last, &objects, aws, now);
-        match publish_all(&source, reach, &mut records, &stop, &mut published, report) {
-            Some(failed) => problems += failed,
-            None => stopped = true,
-        }
+        };
+        build::build(&build, records, board, &mut |event| report.event(&event))
     }
-    let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
-    report.event(&Event::Finished {
-        ok,
-        targets: done.targets,
-        published,
-        runs: done.runs,
-        nondeterministic: done.nondeterministic,
-        seconds: begun.elapsed().as_secs_f64(),
-        stopped_seconds: since_asked(&stop).filter(|_| stopped),
-    });
-    // What could only have been fetched is no failure of what was asked for.
-    let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
-        matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
-    });
-    let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
-    // The process ends now: giving all this back piece by piece would take as long as looking did.
-    std::mem::forget((facts, snapshot, selection, last, done.board));
-    Ok(match (ok, stopped) {
-        (_, true) => STOPPED,
-        (true, false) => WELL,
-        (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
-        (false, false) => FAILED,
-    })
+
+    /// Publishes everything that was asked for; returns how many publishes failed, none if it was stopped.
+    fn publish_all(
+        &self,
+        source: &Source<'_>,
+        records: &mut Records,
+        published: &mut PublishedCounts,
+        report: &mut Report,
+    ) -> Result<Option<usize>> {
+        let mut failed = 0;
+        for publish in source.publishes() {
+            if self.stop.is_raised() {
+                return Ok(None);
+            }
+            let known = records.settled(&publish.name)?;
+            let say = &mut |message| report.event(&Event::Note { message });
+            let known = known.as_ref();
+            match publish_one(source, publish, self.reach, known, self.stop, published, say) {
+                Ok(None) => {}
+                Ok(Some(One { done, orphaned, settled })) => {
+                    if let Some(settled) = settled {
+                        records.commit(|w| w.settled(&publish.name, &settled))?;
+                    }
+                    if orphaned > 0 {
+                        report.event(&Event::Note { message: orphans(publish, orphaned) });
+                    }
+                    report.event(&Event::Published {
+                        publish: publish.name.clone(),
+                        objects: done.objects + done.headers,
+                        rows: done.rows,
+                        bytes: done.bytes,
+                    });
+                }
+                Err(_) if self.stop.is_raised() => return Ok(None),
+                Err(error) => {
+                    failed += 1;
+                    let lines = error.details();
+                    let message = format!("publish `{}` failed: {}", publish.name, error.message);
+                    report.event(&Event::Problem { message, lines });
+                }
+            }
+        }
+        Ok(Some(failed))
+    }
+}
+
+/// Says that something is published that nothing publishes now.
+fn orphans(publish: &Publish, orphaned: usize) -> String {
+    let (keys, them) = match orphaned {
+        1 => ("1 key was".to_owned(), "it"),
+        _ => (format!("{orphaned} keys were"), "them"),
+    };
+    format!(
+        "`publish.{}`: {keys} published before, and no target publishes {them} now; nothing was removed, and `jheem verify` names {them}",
+        publish.name
+    )
+}
+
+/// What one publish came to.
+struct One {
+    done: Done,
+    /// How many keys are orphaned.
+    orphaned: usize,
+    /// What spares the next look, if anything does.
+    settled: Option<Settled>,
 }
 
 /// How long ago somebody asked to stop.
@@ -215,73 +321,25 @@ fn kinds(session: &Session<'_>) -> (usize, usize) {
     (steps, plots)
 }
 
-/// Publishes everything that was asked for; returns how many publishes failed, none if it was stopped.
-fn publish_all(
-    source: &Source<'_>,
-    reach: Reach,
-    records: &mut Records,
-    stop: &Arc<Stop>,
-    published: &mut PublishedCounts,
-    report: &mut Report,
-) -> Option<usize> {
-    let mut failed = 0;
-    for publish in source.publishes() {
-        if stop.is_raised() {
-            return None;
-        }
-        match publish_one(source, publish, reach, records, stop, published, report) {
-            Ok(None) => {}
-            Ok(Some((done, orphaned))) => {
-                if orphaned > 0 {
-                    let message = format!(
-                        "`publish.{}`: {} published before, and no target publishes {} now; nothing was removed, and `jheem verify` names {2}",
-                        publish.name,
-                        if orphaned == 1 {
-                            "1 key was".into()
-                        } else {
-                            format!("{orphaned} keys were")
-                        },
-                        if orphaned == 1 { "it" } else { "them" },
-                    );
-                    report.event(&Event::Note { message });
-                }
-                report.event(&Event::Published {
-                    publish: publish.name.clone(),
-                    objects: done.objects + done.headers,
-                    rows: done.rows,
-                    bytes: done.bytes,
-                });
-            }
-            Err(_) if stop.is_raised() => return None,
-            Err(error) => {
-                failed += 1;
-                let lines = error.details();
-                let message = format!("publish `{}` failed: {}", publish.name, error.message);
-                report.event(&Event::Problem { message, lines });
-            }
-        }
-    }
-    Some(failed)
-}
-
-/// Publishes what one publish wants; returns what was done, and how many keys are orphaned.
+/// Publishes what one publish wants.
 ///
 /// None if all its destinations are out of reach. What it writes is counted as it comes to stand.
 fn publish_one(
     source: &Source<'_>,
     publish: &Publish,
     reach: Reach,
-    records: &mut Records,
+    known: Option<&Settled>,
     stop: &Arc<Stop>,
     published: &mut PublishedCounts,
-    report: &mut Report,
-) -> Result<Option<(Done, usize)>> {
-    if let Some(known) = records.settled(&publish.name)?
-        && source.still_settled(publish, reach, &known)
+    say: &mut dyn FnMut(String),
+) -> Result<Option<One>> {
+    if let Some(known) = known
+        && source.still_settled(publish, reach, known)
     {
-        return Ok(Some((Done::default(), known.orphaned)));
+        let done = Done::default();
+        return Ok(Some(One { done, orphaned: known.orphaned, settled: None }));
     }
-    let Some(mut prepared) = source.prepare(publish, reach, Some(&mut |message| report.event(&Event::Note { message })))? else { return Ok(None) };
+    let Some(mut prepared) = source.prepare(publish, reach, Some(say))? else { return Ok(None) };
     prepared.places = stoppable(prepared.places, stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {
@@ -291,17 +349,14 @@ fn publish_one(
         publish::Event::Rows { rows, .. } => published.rows += rows,
         _ => {}
     })?;
-    if let Some(settled) = &prepared.settled {
-        records.commit(|w| w.settled(&publish.name, settled))?;
-    }
-    Ok(Some((done, prepared.plan.orphans.len())))
+    Ok(Some(One { done, orphaned: prepared.plan.orphans.len(), settled: prepared.settled }))
 }
 
 /// Those of a publish's destinations that are not on this machine.
 pub(super) fn remotes(publish: &Publish) -> impl Iterator<Item = &str> {
     let urls = publish.objects.iter().map(|o| &o.to).chain(publish.rows.iter().map(|r| &r.to));
     urls.map(String::as_str)
-        .filter(|url| crate::publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
+        .filter(|url| publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
 /// Who publishes to which remote destinations, asked before anything runs; none if all are on this machine.

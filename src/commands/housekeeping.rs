@@ -14,9 +14,8 @@ use crate::error::Error;
 use crate::objects::{Freed, Objects, Usage};
 use crate::plan::{self};
 use crate::project::{self, Patience};
-use crate::records::{Holding, Outcome, Records};
+use crate::records::{Holding, Key, Outcome, Records};
 use crate::report::Report;
-use crate::selection::{self};
 use crate::session::{self, Look, World};
 use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
@@ -61,7 +60,7 @@ pub fn update(global: &Global, report: &mut Report) -> Outcomes {
 
 pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     let project = open(global)?;
-    let selection = selection::select(&project.graph, &select.request())?;
+    let selection = super::select(&project, select)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
@@ -92,7 +91,7 @@ pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes
             report.listed(&graph.label(target));
         }
     }
-    report.say(&format!("{} accepted as absent", crate::error::numbered(accepted, "target")));
+    report.say(&format!("{} accepted as absent", crate::figures::numbered(accepted, "target")));
     Ok(WELL)
 }
 
@@ -148,7 +147,7 @@ pub fn check(
 ) -> Outcomes {
     let project = open(global)?;
     let graph = &project.graph;
-    let selection = selection::select(graph, &select.request())?;
+    let selection = super::select(&project, select)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
     let stop = stop_on_signals().map_err(one)?;
@@ -207,8 +206,9 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
             let objects = Objects::read_only(&project.places.cache);
             let usage = objects.usage().map_err(one)?;
             let records = Records::read(&project.places.cache).map_err(one)?;
+            let keys = plan::record_keys(&project.graph);
             let held = match &records {
-                Some(records) => records.objects().map_err(one)?,
+                Some(records) => records.objects(&|key| keys.contains(key)).map_err(one)?,
                 None => Default::default(),
             };
             let current = held.values().filter(|h| **h == Holding::Current).count();
@@ -237,7 +237,9 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
                 return Err(one(Error::environment(told)
                     .hint("run `jheem build` first: then it is known again what is needed")));
             }
-            let held = records.objects().map_err(one)?;
+            let keys = plan::record_keys(&project.graph);
+            let wanted = |key: &Key| keys.contains(key);
+            let held = records.objects(&wanted).map_err(one)?;
             objects.sweep().map_err(one)?;
             let rank = |digest: &crate::digest::Digest| match held.get(digest) {
                 Some(Holding::Current) => None,
@@ -264,6 +266,7 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
                 gone.bytes += log.bytes;
             }
             let freed = objects.collect(&rank, limit.saturating_sub(log_bytes)).map_err(one)?;
+            records.prune(&wanted, &|digest| objects.has(digest)).map_err(one)?;
             let freed = Freed {
                 objects: freed.objects + gone.objects,
                 logs: gone.logs,
@@ -286,6 +289,13 @@ pub fn init(folder: &Path, report: &mut Report) -> Outcomes {
     let text = crate::init::propose(folder).map_err(one)?;
     std::fs::write(&path, text).map_err(|e| one(Error::io("write", &path, &e)))?;
     report.path(&path.display().to_string());
+    let there = match folder == Path::new(".") {
+        true => String::new(),
+        false => format!(" --file {}", folder.display()),
+    };
+    report.say(&format!(
+        "next: fill in the runner's image or program and its `command`, then run `jheem plan{there}`"
+    ));
     Ok(WELL)
 }
 

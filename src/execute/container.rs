@@ -6,6 +6,9 @@
 //! Knows nothing of plots or records; tokio does not leave this file: callers stay synchronous.
 
 use std::fs;
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -38,6 +41,12 @@ const TICK: Duration = Duration::from_millis(50);
 const LINGER: Duration = Duration::from_secs(5);
 /// How long in all what is left of the output may take.
 const DRAIN: Duration = Duration::from_secs(60);
+/// How long the daemon may take for an answer once the build is to stop.
+const ANSWER: Duration = Duration::from_secs(10);
+/// How long it may take to clear a run away then: removing gigabytes takes its time.
+const CLEARING: Duration = Duration::from_secs(60);
+/// How long it may take for either once somebody is in a hurry.
+const HURRY: Duration = Duration::from_secs(2);
 /// How long the daemon may take to remove a container that it is removing already.
 const REMOVAL: Duration = Duration::from_secs(20);
 
@@ -94,19 +103,29 @@ impl Executor for Containers {
         prepare_mounts(spec)?;
         self.check_names(&spec.mounts)?;
         let Some(_admitted) = stop.admit() else { return Ok(Exit::Stopped) };
-        let name = self.runtime.block_on(self.create(spec))?;
         // Outside of `block_on`, so that it can remove the container even after a panic in `on_line`.
-        let container = Container { containers: self, name, removed: false };
-        let ended = self.runtime.block_on(self.watch(&container.name, spec, stop, on_line));
-        let removed = container.remove();
+        // Before it is created: a daemon that does not answer may have created it all the same.
+        let container = Container { containers: self, name: container_name(spec), removed: false };
+        let created = self.runtime.block_on(heed(stop, ANSWER, self.create(&container.name, spec)));
+        let ended = match created {
+            None => Ok(Exit::Stopped),
+            Some(Err(error)) => {
+                container.forget();
+                return Err(error);
+            }
+            Some(Ok(())) => self.runtime.block_on(self.watch(&container.name, spec, stop, on_line)),
+        };
+        let removed = container.remove(stop);
         let tag = name_of(&spec.id);
         let caller = Caller { daemon: &self.daemon, image, owner: &spec.owner, tag: &tag };
         let written = spec.mounts.iter().filter(|mount| mount.write && mount.host.is_dir());
         let folders: Vec<&Path> = written.map(|mount| mount.host.as_path()).collect();
-        let taken = self.runtime.block_on(ownership::take_back(&caller, &folders));
+        let taking = ownership::take_back(&caller, &folders);
+        let taken = self.runtime.block_on(heed(stop, CLEARING, taking));
         let exit = ended?;
         removed?;
-        taken?;
+        // What is left as it is then, the next build takes back before it begins.
+        taken.unwrap_or(Ok(()))?;
         Ok(exit)
     }
 
@@ -124,9 +143,20 @@ struct Container<'a> {
 }
 
 impl Container<'_> {
-    fn remove(mut self) -> Result<()> {
+    fn remove(mut self, stop: &Stop) -> Result<()> {
         self.removed = true;
-        self.containers.runtime.block_on(self.containers.remove(&self.name))
+        let removing = heed(stop, CLEARING, self.containers.remove(&self.name));
+        self.containers.runtime.block_on(removing).unwrap_or_else(|| {
+            let (name, daemon) = (&self.name, &self.containers.daemon);
+            Err(Error::environment(format!("left container `{name}` behind"))
+                .because(format!("{daemon} did not answer in time"))
+                .hint("the next build removes it before it begins"))
+        })
+    }
+
+    /// It was never created, or is another's.
+    fn forget(mut self) {
+        self.removed = true;
     }
 }
 
@@ -140,22 +170,19 @@ impl Drop for Container<'_> {
 }
 
 impl Containers {
-    /// Creates the container and returns its name.
-    async fn create(&self, spec: &RunSpec) -> Result<String> {
-        let owner: String = spec.owner.chars().take(8).collect();
-        let name = format!("jheem-{}-{}", name_of(&owner), name_of(&spec.id));
-        let first = self.try_create(&name, spec).await;
+    async fn create(&self, name: &str, spec: &RunSpec) -> Result<()> {
+        let first = self.try_create(name, spec).await;
         let created = match first {
             // The name is taken by the same run of a jheem that was killed.
-            Err(error) if status(&error) == Some(409) && self.is_ours(&name, spec).await => {
-                self.remove(&name).await?;
-                self.try_create(&name, spec).await
+            Err(error) if status(&error) == Some(409) && self.is_ours(name, spec).await => {
+                self.remove(name).await?;
+                self.try_create(name, spec).await
             }
             other => other,
         };
         created.map_err(|error| self.cannot_create(spec, &error))?;
         moments::pass(Moment::Created);
-        Ok(name)
+        Ok(())
     }
 
     async fn try_create(&self, name: &str, spec: &RunSpec) -> Result<(), DaemonError> {
@@ -220,10 +247,12 @@ impl Containers {
         let options =
             AttachContainerOptionsBuilder::default().stream(true).stdout(true).stderr(true).build();
         // Podman prepares the container here, so what Docker says on starting it may come now.
-        let attached = docker.attach_container(name, Some(options)).await.map_err(refused)?;
+        let attaching = docker.attach_container(name, Some(options));
+        let Some(attached) = heed(stop, ANSWER, attaching).await else { return Ok(Exit::Stopped) };
         // The input is kept open as long as the output: closing it may close both.
-        let AttachContainerResults { mut output, input: _input } = attached;
-        let started = docker.start_container(name, None::<StartContainerOptions>).await;
+        let AttachContainerResults { mut output, input: _input } = attached.map_err(refused)?;
+        let starting = docker.start_container(name, None::<StartContainerOptions>);
+        let Some(started) = heed(stop, ANSWER, starting).await else { return Ok(Exit::Stopped) };
         started.map_err(refused)?;
         moments::pass(Moment::Started);
 
@@ -261,23 +290,28 @@ impl Containers {
                 Order::Kill => "SIGKILL",
             };
             let options = KillContainerOptionsBuilder::default().signal(signal).build();
-            match docker.kill_container(name, Some(options)).await {
+            match heed(stop, ANSWER, docker.kill_container(name, Some(options))).await {
                 // It has just ended, or is gone: waiting tells.
-                Err(error) if !matches!(status(&error), Some(404 | 409 | 500)) => {
+                Some(Err(error)) if !matches!(status(&error), Some(404 | 409 | 500)) => {
                     return Err(self.lost(spec, &error));
                 }
-                _ => {}
+                Some(_) => {}
+                // Removing it ends it.
+                None => return Ok(Exit::Stopped),
             }
         }
         let drained = Instant::now() + DRAIN;
-        while open && Instant::now() < drained {
+        while open && Instant::now() < drained && !stop.is_hurried() {
             match tokio::time::timeout(LINGER, output.next()).await {
                 Ok(Some(Ok(piece))) => reader.hear(&piece, &mut timing),
                 Ok(Some(Err(_)) | None) | Err(_) => open = false,
             }
         }
         reader.finish();
-        let state = self.state(name, spec).await?;
+        let Some(state) = heed(stop, ANSWER, self.state(name, spec)).await else {
+            return Ok(Exit::Stopped);
+        };
+        let state = state?;
         Ok(timing.ended_by_us().unwrap_or_else(|| exit(&state)))
     }
 
@@ -392,6 +426,28 @@ impl Containers {
             ))
             .hint(format!("run `sudo rm -rf {}`", path.display()))
         })
+    }
+}
+
+/// What a request comes to; none if the build is to stop and the daemon takes too long over it.
+///
+/// A request that is let go may still be carried out.
+async fn heed<T>(stop: &Stop, patience: Duration, request: impl Future<Output = T>) -> Option<T> {
+    let mut request = std::pin::pin!(request);
+    let mut tick = tokio::time::interval(TICK);
+    let (mut raised, mut hurried) = (None, None);
+    loop {
+        tokio::select! {
+            answer = &mut request => return Some(answer),
+            _ = tick.tick() => {}
+        }
+        let now = Instant::now();
+        if stop.is_raised() && now >= *raised.get_or_insert(now + patience) {
+            return None;
+        }
+        if stop.is_hurried() && now >= *hurried.get_or_insert(now + HURRY) {
+            return None;
+        }
     }
 }
 
@@ -517,14 +573,33 @@ fn prepare_mounts(spec: &RunSpec) -> Result<()> {
             .hint(format!("make an empty `{}`, or mount it elsewhere", place.display())));
         }
         let made = if meta.is_dir() {
-            fs::create_dir_all(&place)
+            make_folders(&place, outer.write)
         } else {
             let parent = place.parent().unwrap_or(&place);
-            fs::create_dir_all(parent).and_then(|()| fs::write(&place, ""))
+            make_folders(parent, outer.write).and_then(|()| fs::write(&place, ""))
         };
         made.map_err(|error| Error::io("make", &place, &error))?;
     }
     Ok(())
+}
+
+/// Makes folders for mounts; whoever the image runs as may write beside them where it may write around them.
+fn make_folders(path: &Path, write: bool) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        make_folders(parent, write)?;
+    }
+    fs::create_dir(path)?;
+    let mode = if write { 0o777 } else { 0o755 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// By this name it is removed, whether or not the daemon said that it is there.
+fn container_name(spec: &RunSpec) -> String {
+    let owner: String = spec.owner.chars().take(8).collect();
+    format!("jheem-{}-{}", name_of(&owner), name_of(&spec.id))
 }
 
 /// A text as a part of a container's name.

@@ -210,7 +210,12 @@ fn spawn(command: &mut Command) -> std::io::Result<Child> {
 
 fn cannot_start(executable: &Path, error: &std::io::Error) -> Error {
     let shown = executable.display();
-    let made = Error::io("start", executable, error);
+    let made = Error::environment(format!("cannot start `{shown}`")).because(error);
+    if error.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) {
+        return made.hint(format!(
+            "begin a script with a line such as `#!/usr/bin/env python3`, or build `{shown}` for this machine"
+        ));
+    }
     match error.kind() {
         ErrorKind::NotFound if executable.exists() => {
             made.hint(format!("install the interpreter that the first line of `{shown}` names"))

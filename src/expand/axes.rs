@@ -8,7 +8,8 @@ use super::names::{
     bad_path, cannot_name_a_file, hole_span, not_a_value, or_declare, or_one_of, sorted_parts,
 };
 use crate::axis_values;
-use crate::error::{Error, numbered};
+use crate::error::Error;
+use crate::figures::numbered;
 use crate::grammar::short;
 use crate::graph::{Axis, Preset, Space};
 use crate::manifest::{self, At, Values};
@@ -78,6 +79,10 @@ impl Expansion<'_> {
             }
             Err(error) => {
                 self.error(&file.span, error);
+                // One mistake of one file, however many axes take values from it.
+                if !axis_values::is_readable(&text, file) {
+                    self.texts.insert(file.value.clone(), None);
+                }
                 Vec::new()
             }
         }

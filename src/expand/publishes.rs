@@ -33,6 +33,24 @@ impl Expansion<'_> {
             self.missed.extend(0..self.axes.len());
         }
         let header = format!("publish.{}", written.name.value);
+        let objects = self.objects(written, rule);
+        let rows = self.rows(written, rule, &objects, &header);
+        let mislabelled = |text: &Text| self.is_mislabelled(text, &rule.space);
+        let in_key = |(_, value): &(String, Attribute)| match value {
+            Attribute::S(text) | Attribute::N(text) => mislabelled(text),
+            _ => false,
+        };
+        let mislabelled = objects.iter().any(|object| mislabelled(&object.key))
+            || rows.iter().any(|row| in_key(&row.hash) || row.range.as_ref().is_some_and(in_key));
+        if self.errors.len() > told || mislabelled {
+            self.broken.add(header);
+        }
+        let span = written.name.span.clone();
+        let manifest = written.manifest.as_ref().map(|manifest| manifest.value.clone());
+        Some(Publish { name: written.name.value.clone(), of, manifest, objects, rows, span })
+    }
+
+    fn objects(&mut self, written: &manifest::Publish, rule: &Rule) -> Vec<PublishObject> {
         let mut objects: Vec<PublishObject> = Vec::new();
         for object in written.objects.values() {
             let Some(output) = self.published_output(&object.output, rule) else { continue };
@@ -59,6 +77,16 @@ impl Expansion<'_> {
                 span: object.output.span.clone(),
             });
         }
+        objects
+    }
+
+    fn rows(
+        &mut self,
+        written: &manifest::Publish,
+        rule: &Rule,
+        objects: &[PublishObject],
+        header: &str,
+    ) -> Vec<PublishRow> {
         let mut rows = Vec::new();
         for row in written.rows.values() {
             let Some(output) = self.published_output(&row.output, rule) else { continue };
@@ -87,7 +115,7 @@ impl Expansion<'_> {
             }
             // An object that is missing here may be one that has a mistake.
             let all = objects.len() == written.objects.len();
-            if object.is_none() && speaks && all && !self.manifest.broken.has(&header) {
+            if object.is_none() && speaks && all && !self.manifest.broken.has(header) {
                 let error = Error::user(format!(
                     "this row speaks of an object, and output `{}` has none here",
                     row.output.value
@@ -110,19 +138,7 @@ impl Expansion<'_> {
                 span: row.output.span.clone(),
             });
         }
-        let mislabelled = |text: &Text| self.is_mislabelled(text, &rule.space);
-        let in_key = |(_, value): &(String, Attribute)| match value {
-            Attribute::S(text) | Attribute::N(text) => mislabelled(text),
-            _ => false,
-        };
-        let mislabelled = objects.iter().any(|object| mislabelled(&object.key))
-            || rows.iter().any(|row| in_key(&row.hash) || row.range.as_ref().is_some_and(in_key));
-        if self.errors.len() > told || mislabelled {
-            self.broken.add(header);
-        }
-        let span = written.name.span.clone();
-        let manifest = written.manifest.as_ref().map(|manifest| manifest.value.clone());
-        Some(Publish { name: written.name.value.clone(), of, manifest, objects, rows, span })
+        rows
     }
 
     pub(super) fn published_output(&mut self, name: &At<String>, rule: &Rule) -> Option<usize> {

@@ -14,6 +14,9 @@ use crate::graph::{
 use crate::manifest::{self, At, ByAxis, Reference, RuleName, Scalar};
 use crate::template::{Piece, Template};
 
+/// Options of a rule: a target's groups of outputs are the bits of a word, and the first is for those without one.
+const MOST_OPTIONS: usize = 31;
+
 impl Expansion<'_> {
     /// The rule and the output index that a reference names.
     pub(super) fn output_index(
@@ -253,14 +256,7 @@ impl Expansion<'_> {
             self.broken.add(&name);
         }
         let ignore = self.globs(&written.ignore);
-        let mut joined: BTreeSet<usize> = BTreeSet::new();
-        for read in &reads {
-            let free = read.space.axes.iter().zip(&read.positions).filter(|(_, p)| p.is_none());
-            joined.extend(free.map(|(&axis, _)| axis));
-            if let From::Output { rule, .. } = read.from {
-                joined.extend(&rules[rule.0].joined);
-            }
-        }
+        let joined = joined(&reads, rules);
         Rule {
             name: written.name.value.clone(),
             space,
@@ -273,7 +269,7 @@ impl Expansion<'_> {
             ignore,
             audits,
             absents,
-            joined: joined.into_iter().collect(),
+            joined,
             span: written.name.span.clone(),
         }
     }
@@ -307,6 +303,25 @@ impl Expansion<'_> {
             arguments[group] = texts;
         }
         arguments
+    }
+
+    /// The group of the outputs that an option asks for.
+    fn group(&mut self, option: &At<String>, rule: &RuleName, groups: &mut Vec<Group>) -> usize {
+        if let Some(known) = groups.iter().position(|g| g.option.as_ref() == Some(&option.value)) {
+            return known;
+        }
+        if groups.len() > MOST_OPTIONS {
+            let message = format!(
+                "`{}` is one option too many: a rule can have {MOST_OPTIONS}",
+                option.value
+            );
+            let hint =
+                format!("let outputs of `{rule}` share options, or make them by another rule");
+            self.error(&option.span, Error::user(message).hint(hint));
+            return 0;
+        }
+        groups.push(Group { option: Some(option.value.clone()), ..Group::default() });
+        groups.len() - 1
     }
 
     /// A join stands alone in its argument, since it becomes many.
@@ -424,14 +439,7 @@ impl Expansion<'_> {
             }
             let group = match &output.when {
                 None => 0,
-                Some(when) => {
-                    let option = when.option.value.clone();
-                    let known = groups.iter().position(|g| g.option.as_ref() == Some(&option));
-                    known.unwrap_or_else(|| {
-                        groups.push(Group { option: Some(option), ..Group::default() });
-                        groups.len() - 1
-                    })
-                }
+                Some(when) => self.group(&when.option, &written.name.value, &mut groups),
             };
             groups[group].outputs.push(index);
             let shows = |runner: &&Runner| runner.inside(&self.first_path(&path, space)).is_some();
@@ -629,4 +637,17 @@ fn plain_text(template: &Template) -> String {
             Piece::Hole { .. } => None,
         })
         .collect()
+}
+
+/// The axes that a rule joins over, itself or by what it reads.
+fn joined(reads: &[Read], rules: &[Rule]) -> Vec<usize> {
+    let mut joined: BTreeSet<usize> = BTreeSet::new();
+    for read in reads {
+        let free = read.space.axes.iter().zip(&read.positions).filter(|(_, p)| p.is_none());
+        joined.extend(free.map(|(&axis, _)| axis));
+        if let From::Output { rule, .. } = read.from {
+            joined.extend(&rules[rule.0].joined);
+        }
+    }
+    joined.into_iter().collect()
 }

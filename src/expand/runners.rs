@@ -7,6 +7,7 @@ use super::{Expansion, Scope};
 use crate::error::Error;
 use crate::graph::{Input, Log, RuleId, Runner, Slot, Space, Start};
 use crate::manifest::{self, At, InputPlace, Reference, RuleName};
+use crate::template::Template;
 
 impl Expansion<'_> {
     pub(super) fn input(&mut self, input: &manifest::Input) -> Input {
@@ -54,86 +55,16 @@ impl Expansion<'_> {
         inputs: &[Input],
         ids: &HashMap<RuleName, RuleId>,
     ) -> Runner {
-        let start = match &runner.start {
-            manifest::Start::Image(name) => Start::Image(name.value.clone()),
-            manifest::Start::Program(name) => Start::Program(name.value.clone()),
-            manifest::Start::Built { output, known_by } => match self.output_index(output, ids) {
-                Some((rule, at)) => {
-                    let made_by = self.manifest.rules.get(&rule_name(output));
-                    if made_by.is_some_and(|r| !r.over.is_empty()) {
-                        let error = Error::user("a built program comes from a step without axes")
-                            .hint("take `over` out of the step that builds it");
-                        self.error(&output.span, error);
-                    }
-                    Start::Built { rule, output: at, known_by: *known_by }
-                }
-                None => Start::Program(String::new()),
-            },
-        };
+        let start = self.start(&runner.start, ids);
         let told = self.errors.len();
         let header = format!("runner.{}", runner.name.value);
-        let whole = !self.manifest.broken.has(&header);
-        let mut dirs = Vec::new();
-        let mut batch_dir = None;
-        for (inside, folder) in &runner.dirs {
-            // Of an image and a program at once it is not known which was meant.
-            if whole {
-                self.inside_path(inside, matches!(start, Start::Image(_)));
-            }
-            if folder.value == "{batch}" {
-                batch_dir = Some(inside.value.clone());
-                continue;
-            }
-            if folder.value != "."
-                && let Some(problem) = bad_path(folder)
-            {
-                self.error(&folder.span, problem);
-            }
-            dirs.push((inside.value.clone(), folder.value.clone()));
-        }
-        if matches!(start, Start::Image(_)) {
-            if runner.dirs.is_empty() && whole {
-                let message = format!("runner `{}` shows its image no folder", runner.name.value);
-                let error = Error::user(message)
-                    .hint("add `dirs`: folder in the container = folder of the project");
-                self.error(&runner.name.span, error);
-            }
-        } else if dirs.is_empty() {
-            dirs.push((".".into(), ".".into()));
-        }
-        if batch_dir.is_none() && !matches!(start, Start::Image(_)) {
-            batch_dir = Some("batch".into());
-        }
+        let (dirs, batch_dir) = self.dirs(runner, matches!(start, Start::Image(_)));
         if self.errors.len() > told {
             self.broken.add(header);
         }
-        let mut overlays = Vec::new();
-        for (inside, reference) in &runner.overlays {
-            self.inside_path(inside, true);
-            if let Some(input) = self.input_index(reference) {
-                let sound = !self.broken.has(&format!("input.{}", inputs[input].name));
-                let one_folder =
-                    inputs[input].folder.is_some() && inputs[input].space.axes.is_empty();
-                if sound && !one_folder {
-                    let error =
-                        Error::user("an overlay is an input that is one folder, without axes")
-                            .hint("declare the input with `folder`");
-                    self.error(&reference.span, error);
-                }
-                overlays.push((inside.value.clone(), input));
-            }
-        }
-        let mut env = BTreeMap::new();
-        for (name, template) in &runner.env {
-            let text = self.compile(template, &Space::default(), &Scope::Env);
-            let mut rendered = String::new();
-            for slot in &text.slots {
-                if let Slot::Text(text) = slot {
-                    rendered.push_str(text);
-                }
-            }
-            env.insert(name.clone(), rendered);
-        }
+        let overlays = self.overlays(&runner.overlays, inputs);
+        let env = runner.env.iter().map(|(name, value)| (name.clone(), self.variable(value)));
+        let env: BTreeMap<String, String> = env.collect();
         if let Some(axes) = &runner.log.absent_depends_on {
             for axis in axes {
                 self.axis_index(axis);
@@ -174,6 +105,98 @@ impl Expansion<'_> {
         }
     }
 
+    fn start(&mut self, start: &manifest::Start, ids: &HashMap<RuleName, RuleId>) -> Start {
+        match start {
+            manifest::Start::Image(name) => Start::Image(name.value.clone()),
+            manifest::Start::Program(name) => Start::Program(name.value.clone()),
+            manifest::Start::Built { output, known_by } => match self.output_index(output, ids) {
+                Some((rule, at)) => {
+                    let made_by = self.manifest.rules.get(&rule_name(output));
+                    if made_by.is_some_and(|r| !r.over.is_empty()) {
+                        let error = Error::user("a built program comes from a step without axes")
+                            .hint("take `over` out of the step that builds it");
+                        self.error(&output.span, error);
+                    }
+                    Start::Built { rule, output: at, known_by: *known_by }
+                }
+                None => Start::Program(String::new()),
+            },
+        }
+    }
+
+    /// The folders that a run sees, and the one of the batch file.
+    fn dirs(
+        &mut self,
+        runner: &manifest::Runner,
+        image: bool,
+    ) -> (Vec<(String, String)>, Option<String>) {
+        let whole = !self.manifest.broken.has(&format!("runner.{}", runner.name.value));
+        let mut dirs = Vec::new();
+        let mut batch_dir = None;
+        for (inside, folder) in &runner.dirs {
+            // Of an image and a program at once it is not known which was meant.
+            if whole {
+                self.inside_path(inside, image);
+            }
+            if folder.value == "{batch}" {
+                batch_dir = Some(inside.value.clone());
+                continue;
+            }
+            if folder.value != "."
+                && let Some(problem) = bad_path(folder)
+            {
+                self.error(&folder.span, problem);
+            }
+            dirs.push((inside.value.clone(), folder.value.clone()));
+        }
+        if !image {
+            if dirs.is_empty() {
+                dirs.push((".".into(), ".".into()));
+            }
+            batch_dir.get_or_insert_with(|| "batch".into());
+        } else if runner.dirs.is_empty() && whole {
+            let message = format!("runner `{}` shows its image no folder", runner.name.value);
+            let error = Error::user(message)
+                .hint("add `dirs`: folder in the container = folder of the project");
+            self.error(&runner.name.span, error);
+        }
+        (dirs, batch_dir)
+    }
+
+    fn overlays(
+        &mut self,
+        written: &[(At<String>, At<Reference>)],
+        inputs: &[Input],
+    ) -> Vec<(String, usize)> {
+        let mut overlays = Vec::new();
+        for (inside, reference) in written {
+            self.inside_path(inside, true);
+            if let Some(input) = self.input_index(reference) {
+                let sound = !self.broken.has(&format!("input.{}", inputs[input].name));
+                let one_folder =
+                    inputs[input].folder.is_some() && inputs[input].space.axes.is_empty();
+                if sound && !one_folder {
+                    let error =
+                        Error::user("an overlay is an input that is one folder, without axes")
+                            .hint("declare the input with `folder`");
+                    self.error(&reference.span, error);
+                }
+                overlays.push((inside.value.clone(), input));
+            }
+        }
+        overlays
+    }
+
+    /// The value of an environment variable, which is of no cell.
+    fn variable(&mut self, template: &At<Template>) -> String {
+        let text = self.compile(template, &Space::default(), &Scope::Env);
+        let texts = text.slots.iter().filter_map(|slot| match slot {
+            Slot::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.collect()
+    }
+
     pub(super) fn inside_path(&mut self, inside: &At<String>, image: bool) {
         let problem = if image {
             let whole = inside.starts_with('/') && !inside.split('/').any(|s| s == "..");
@@ -187,7 +210,15 @@ impl Expansion<'_> {
         } else if inside.value == "." {
             None
         } else {
-            bad_path(inside)
+            bad_path(inside).map(|problem| match inside.trim_start_matches('/') {
+                rest if rest != inside.value && !rest.is_empty() => Error {
+                    hints: vec![format!(
+                        "write `{rest}`: a program starts in a folder of its own, and sees its folders from there"
+                    )],
+                    ..problem
+                },
+                _ => problem,
+            })
         };
         if let Some(problem) = problem {
             self.error(&inside.span, problem);

@@ -183,33 +183,10 @@ impl Expansion<'_> {
             return slot.map(Some);
         }
         if let Some(folder) = name.strip_prefix("dir:") {
-            let Some(runner) = rule.runner else { return Ok(Some(UNSAID)) };
-            return match runner.inside(folder) {
-                Some(inside) => Ok(Some(Slot::Text(inside))),
-                None => Err(Error::user(format!(
-                    "runner `{}` does not show the folder `{folder}`",
-                    runner.name
-                ))
-                .hint("add it to the runner's `dirs`")),
-            };
+            return dir_slot(folder, rule).map(Some);
         }
         if let Some(axis) = name.strip_prefix("list:") {
-            let position = space.axes.iter().position(|&a| self.axes[a].name == axis);
-            let Some(position) = position else {
-                let error = Error::user(format!("this rule is not over an axis `{axis}`"));
-                let known = space.axes.iter().map(|&a| self.axes[a].name.as_str());
-                return self
-                    .unless_vague(or_one_of(error, axis, known, "give the rule axes with `over`"))
-                    .map(Some);
-            };
-            let axis = &self.axes[space.axes[position]];
-            return match axis.values.iter().find(|v| v.contains(',')) {
-                Some(value) => Err(Error::user(format!(
-                    "`{value}` holds a comma, so `{{{name}}}` would be misread"
-                ))
-                .hint("use a batch file")),
-                None => Ok(Some(Slot::List(position))),
-            };
+            return self.list_slot(name, axis, space).map(Some);
         }
         let read = |what: &str, wanted: &str, join: bool| {
             let reads = || rule.reads.iter().enumerate().filter(|(_, r)| r.is_join() == join);
@@ -252,6 +229,29 @@ impl Expansion<'_> {
             return slot.map(Some);
         }
         Ok(None)
+    }
+
+    /// All values of an axis in one argument.
+    fn list_slot(&self, name: &str, axis: &str, space: &Space) -> Result<Slot, Error> {
+        let position = space.axes.iter().position(|&a| self.axes[a].name == axis);
+        let Some(position) = position else {
+            let error = Error::user(format!("this rule is not over an axis `{axis}`"));
+            let known = space.axes.iter().map(|&a| self.axes[a].name.as_str());
+            return self.unless_vague(or_one_of(
+                error,
+                axis,
+                known,
+                "give the rule axes with `over`",
+            ));
+        };
+        let axis = &self.axes[space.axes[position]];
+        match axis.values.iter().find(|v| v.contains(',')) {
+            Some(value) => Err(Error::user(format!(
+                "`{value}` holds a comma, so `{{{name}}}` would be misread"
+            ))
+            .hint("use a batch file")),
+            None => Ok(Slot::List(position)),
+        }
     }
 
     fn published_slot(
@@ -441,4 +441,13 @@ fn head(hole: &str) -> &str {
 /// The text with the most bytes.
 fn longest(texts: &[String]) -> &str {
     texts.iter().max_by_key(|text| text.len()).map_or("", String::as_str)
+}
+
+/// A folder as the run sees it.
+fn dir_slot(folder: &str, rule: &RuleScope<'_>) -> Result<Slot, Error> {
+    let Some(runner) = rule.runner else { return Ok(UNSAID) };
+    runner.inside(folder).map(Slot::Text).ok_or_else(|| {
+        let message = format!("runner `{}` does not show the folder `{folder}`", runner.name);
+        Error::user(message).hint("add it to the runner's `dirs`")
+    })
 }

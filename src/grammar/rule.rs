@@ -73,7 +73,7 @@ static RULE_KEYS: &[Key] = &[
     key(
         "ignore",
         Shape::List(&set_of(Shape::Text(Form::Glob))),
-        "Globs of files in the output folders that are neither wanted nor complained of.",
+        "Globs of files in the output folders, by the paths that the run knows them by, that are neither wanted nor complained of.",
         r#"ignore = ["**/lib/**"]"#,
     ),
     key(

@@ -195,7 +195,7 @@ static TIMEOUT: Table = Table {
         key(
             "quiet",
             Shape::Text(Form::Time),
-            "The longest without a sign of progress: a line, or a file that grows.",
+            "The longest without a sign of progress: a line that `log` says something about, or any line if it says nothing of progress.",
             r#"quiet = "10m""#,
         ),
         key(

@@ -611,7 +611,8 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// An IO error on the destination's side, with what can be done about it.
 fn cannot(verb: &str, path: &Path, error: &io::Error) -> Error {
-    let made = Error::io(verb, path, error);
+    // What is to be done about a destination is said here.
+    let made = Error { hints: Vec::new(), ..Error::io(verb, path, error) };
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             made.hint("free some space and run it again; what is published stays as it is")

@@ -321,7 +321,14 @@ impl Check<'_> {
     }
 
     fn at_least_one(&mut self, node: &Node, table: &Table, keys: &[&str], place: &Place) {
-        if place.complete && keys.iter().all(|key| node.entry(key).is_none()) {
+        // A key that needs one of them says already which is missing.
+        let told = table.bonds.iter().any(|bond| match bond {
+            Bond::Needs { keys: others, with } => {
+                keys.contains(with) && others.iter().any(|other| node.entry(other).is_some())
+            }
+            _ => false,
+        });
+        if place.complete && !told && keys.iter().all(|key| node.entry(key).is_none()) {
             self.push(
                 &place.span,
                 format!("{} has none of {}", place.header(), ticked(keys)),

@@ -75,16 +75,20 @@ fn stray(
     }
 }
 
-/// The tree with a profile laid over it, and without the profiles.
-///
-/// # Errors
-/// There is no such profile.
-pub(super) fn laid(root: &Node, profile: Option<&str>) -> Result<Node, Box<Error>> {
+/// The main tables alone.
+pub(super) fn without_profiles(root: &Node) -> Node {
     let mut main = root.clone();
     if let Value::Table(entries) = &mut main.value {
         entries.retain(|entry| entry.key != "profile");
     }
-    let Some(name) = profile else { return Ok(main) };
+    main
+}
+
+/// Lays a profile over the main tables.
+///
+/// # Errors
+/// There is no such profile.
+pub(super) fn lay_profile(main: &mut Node, root: &Node, name: &str) -> Result<(), Box<Error>> {
     let Some(over) = root.get("profile").and_then(|profiles| profiles.get(name)) else {
         let known = names(root);
         let error = Error::user(format!("there is no profile `{}`", short(name)));
@@ -95,8 +99,8 @@ pub(super) fn laid(root: &Node, profile: Option<&str>) -> Result<Node, Box<Error
             (None, true) => error.hint(format!("declare it: `[profile.{}.…]`", short(name))),
         }));
     };
-    lay_table(&mut main, over, &ROOT);
-    Ok(main)
+    lay_table(main, over, &ROOT);
+    Ok(())
 }
 
 fn lay(main: &mut Node, over: &Node, shape: Shape) {

@@ -142,6 +142,8 @@ pub(super) fn parse(source: &Arc<Source>) -> Parsed {
     let mut errors = Vec::new();
     let mut broken = Vec::new();
     let mut text = source.text.clone();
+    let mut blanked = false;
+    let mut quoted = Vec::new();
     // The parser gives up at a key without a value, and takes what follows for a part of what is not
     // closed: such a line is reported once, blanked, and the rest read again. Every round blanks a
     // line, and the number of rounds is bounded.
@@ -152,11 +154,21 @@ pub(super) fn parse(source: &Arc<Source>) -> Parsed {
             let at = line.start..line.start + text[line.clone()].trim_end().len();
             errors.push(lonely_key(source, at));
             text.replace_range(line.clone(), &" ".repeat(line.len()));
+            blanked = true;
+            continue;
+        }
+        if let Some(hole) = holes_round_a_hash(&text, &faults) {
+            errors.push(no_quotes(source, &hole));
+            // In quotes, what follows is read as it was meant; what they hold is not.
+            text.replace_range(hole.start..hole.start + 1, "\"");
+            text.replace_range(hole.end - 1..hole.end, "\"");
+            quoted.push(hole);
             continue;
         }
         if let Some((line, error)) = open_line(source, &text, &faults) {
             errors.push(error);
             text.replace_range(line.clone(), &" ".repeat(line.len()));
+            blanked = true;
             continue;
         }
         let mut root = Node { span: 0..0, value: Value::Table(entries(table.get_ref())) };
@@ -195,8 +207,8 @@ pub(super) fn parse(source: &Arc<Source>) -> Parsed {
             IN_VALUES.iter().any(|start| fault.message().starts_with(start))
         };
         // A line that was blanked had a key.
-        let complete = text == source.text && faults.iter().all(in_values);
-        for span in faults.iter().filter_map(toml::de::Error::span) {
+        let complete = !blanked && faults.iter().all(in_values);
+        for span in faults.iter().filter_map(toml::de::Error::span).chain(quoted) {
             refuse(&mut root, &span);
         }
         let errors = first_of_each_line(source, errors);
@@ -237,6 +249,50 @@ fn bare_holes(node: &Node, text: &str, found: &mut Vec<Span>) {
     }
     let below = node.entries().iter().map(|entry| &entry.node).chain(node.items());
     below.for_each(|node| bare_holes(node, text, found));
+}
+
+/// Holes without their quotes and with a `#` between them, in a table in braces: the parser takes the
+/// rest of the line for a comment, and so what follows for a part of the table.
+fn holes_round_a_hash(text: &str, faults: &[toml::de::Error]) -> Option<Span> {
+    faults.iter().find(|fault| fault.message().starts_with("unclosed inline table"))?;
+    let mut lines = faults.iter().filter_map(|fault| line_of(text, fault.span()?.start));
+    lines.find_map(|line| {
+        let written = text.get(line.clone())?;
+        let hash = comment_in(written)?;
+        let open = written[..hash].rfind('{')?;
+        let name = written[open..hash].strip_prefix('{')?.strip_suffix('}')?;
+        let is_name = |c: char| c.is_alphanumeric() || "_-.:".contains(c);
+        if name.is_empty() || !name.chars().all(is_name) {
+            return None;
+        }
+        let rest = &written[open..];
+        let mut hole = &rest[..rest.find([' ', '\t', ',']).unwrap_or(rest.len())];
+        // The last brace may be the table's own.
+        while hole.matches('}').count() > hole.matches('{').count() {
+            hole = hole.strip_suffix('}')?;
+        }
+        (hole.is_ascii() && hole.len() > 1).then(|| {
+            let start = line.start + open;
+            start..start + hole.len()
+        })
+    })
+}
+
+/// Where the comment of a line begins, if it has one.
+fn comment_in(line: &str) -> Option<usize> {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in line.char_indices() {
+        match (quote, c) {
+            _ if escaped => escaped = false,
+            (Some('"'), '\\') => escaped = true,
+            (Some(open), _) if c == open => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '#') => return Some(at),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn no_quotes(source: &Arc<Source>, span: &Span) -> Error {

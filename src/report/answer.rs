@@ -6,7 +6,7 @@ use crate::error::{Error, Kind};
 use crate::objects::{Freed, Usage};
 use crate::publish::{Drift, DriftKind};
 use crate::records::Run;
-use crate::why::{Difference, Explanation};
+use crate::why::{Difference, Explanation, Upstream};
 
 /// One answer. Counts are numbers of targets unless their names say otherwise; sizes are bytes.
 #[derive(Debug, Serialize)]
@@ -31,9 +31,13 @@ pub enum Answer<'a> {
         verdict: &'a str,
         reason: &'a str,
         differences: &'a [Difference],
+        /// What a pending target waits for, the nearest first; the last is the root of it.
+        waits_for: &'a [Upstream],
         notes: &'a [String],
         fingerprint: Option<String>,
         last: Option<Last<'a>>,
+        /// Why it was made when it was last made, if that is known.
+        cause: Option<&'a str>,
     },
     /// `list --count`.
     Count { rule: &'a str, cells: usize, absent: usize, to_make: usize },
@@ -100,9 +104,11 @@ impl<'a> Answer<'a> {
             verdict: told.verdict,
             reason: &told.reason,
             differences: &told.differences,
+            waits_for: &told.waits_for,
             notes: &told.notes,
             fingerprint: told.fingerprint.map(|digest| digest.to_string()),
             last: told.last.as_ref().map(|(run, at)| Last { run, at: crate::clock::rfc3339(*at) }),
+            cause: told.cause.as_deref(),
         }
     }
 

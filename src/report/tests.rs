@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::error::Source;
 use crate::event::{FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts};
 use crate::publish::{DriftKind, parse_destination};
-use crate::why::Difference;
+use crate::why::{Difference, Upstream};
 
 #[derive(Clone, Default)]
 struct Paper(Rc<RefCell<Vec<u8>>>);
@@ -192,6 +192,7 @@ fn failures_are_shown_at_once_with_their_lines() {
       published 2 objects, 2 rows (2.4 MiB)
            runs 1; `jheem log 20261123-212736-1` shows what went wrong
       5 failed so: the model says `no such file`
+      1 skipped so: not begun, since something failed before; `--keep-going` goes on
     failed: 6 plots of 16 targets, 1 skipped, 1 problem (13 s)
     "#);
 }
@@ -305,7 +306,7 @@ fn json_is_one_object_a_line_and_the_last_is_the_sum() {
     assert_eq!(objects.len(), 3);
     assert_eq!(
         out.lines().last().unwrap(),
-        "{\"event\":\"finished\",\"ok\":false,\"targets\":{\"fresh\":9,\"restored\":0,\"built\":0,\"absent\":0,\"failed\":1,\"skipped\":0},\"published\":{\"objects\":2,\"rows\":2,\"bytes\":2500000},\"runs\":1,\"seconds\":12.7,\"stopped_seconds\":null}"
+        "{\"event\":\"finished\",\"ok\":false,\"targets\":{\"fresh\":9,\"restored\":0,\"built\":0,\"absent\":0,\"failed\":1,\"skipped\":0},\"published\":{\"objects\":2,\"rows\":2,\"bytes\":2500000},\"runs\":1,\"nondeterministic\":0,\"seconds\":12.7,\"stopped_seconds\":null}"
     );
 }
 
@@ -342,7 +343,7 @@ fn a_plan_ends_with_its_sums() {
     assert_eq!(err, "");
     assert_eq!(
         out,
-        "{\"event\":\"planned\",\"targets\":{\"fresh\":60001,\"restorable\":0,\"stale\":477,\"pending\":12,\"blocked\":0,\"absent\":2006},\"publish\":{\"create\":3,\"update\":474,\"unchanged\":60001,\"undecided\":12,\"orphaned\":1},\"runs\":5}\n"
+        "{\"event\":\"planned\",\"targets\":{\"fresh\":60001,\"restorable\":0,\"stale\":477,\"pending\":12,\"blocked\":0,\"absent\":2006},\"publish\":{\"create\":3,\"update\":474,\"unchanged\":60001,\"undecided\":12,\"orphaned\":1,\"refused\":0},\"runs\":5}\n"
     );
 }
 
@@ -360,6 +361,8 @@ fn explanation() -> Explanation {
             },
             Difference { what: "argument".into(), before: None, now: Some("--html".into()) },
         ],
+        waits_for: Vec::new(),
+        cause: None,
         notes: vec![format!("the runner was last known as {}", alike("00"))],
         fingerprint: Some(Digest::of(b"fingerprint")),
         last: Some(("20261123-212736-1".into(), 1_764_000_000)),
@@ -531,6 +534,13 @@ fn what_a_run_says_cannot_steer_the_terminal() {
             verdict: "absent",
             reason: text(),
             differences: vec![Difference { what: text(), before: Some(text()), now: None }],
+            waits_for: vec![Upstream {
+                target: text(),
+                verdict: "stale",
+                reason: text(),
+                differences: Vec::new(),
+            }],
+            cause: Some(text()),
             notes: vec![text()],
             fingerprint: None,
             last: None,
@@ -552,7 +562,7 @@ fn what_a_run_says_cannot_steer_the_terminal() {
         report.errors(&[Error::environment(text()).because(text()).hint(text())]);
     };
     let (out, err) = said(&["build"], say);
-    for (stream, times) in [(&out, 9), (&err, 12)] {
+    for (stream, times) in [(&out, 11), (&err, 12)] {
         assert!(!stream.contains(|c: char| c.is_control() && c != '\n'), "{stream:?}");
         assert_eq!(stream.matches("abc").count(), times, "{stream}");
     }

@@ -2,14 +2,18 @@
 //!
 //! Pure: lines come out, nothing is written.
 
+use std::collections::BTreeMap;
+
 use super::paint::Paint;
 use super::table::{Side, aligned, aligned_cells};
 use crate::error::Error;
-use crate::event::{Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts};
+use crate::event::{
+    Ending, Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts,
+};
 use crate::figures::{bytes, duration, numbered, thousands};
 use crate::progress::{self, Progress};
 use crate::records::Run;
-use crate::why::{Difference, Explanation};
+use crate::why::{Difference, Explanation, Upstream};
 
 /// So many reasons, lines of a log, differences and kinds of failures are shown; the rest is counted.
 const MOST: usize = 12;
@@ -58,8 +62,15 @@ fn counted(reason: &str) -> Option<(String, &str, &str)> {
 }
 
 /// A target that failed, with the lines of the log that belong to it.
-pub fn failed(target: &str, message: &str, lines: &[String], paint: Paint) -> Vec<String> {
-    let mut told = vec![format!("{} {}", paint.bad("failed:"), paint.strong(target))];
+pub fn failed(
+    target: &str,
+    ending: &Ending,
+    message: &str,
+    lines: &[String],
+    paint: Paint,
+) -> Vec<String> {
+    let word = if *ending == Ending::Withdrawn { "withdrawn:" } else { "failed:" };
+    let mut told = vec![format!("{} {}", paint.bad(word), paint.strong(target))];
     told.push(format!("  {}", printable(message)));
     told.extend(quoted(lines, paint));
     told
@@ -201,7 +212,12 @@ pub fn finished(
             format!("  {} {words}", paint.verdict(name, &format!("{name:>widest$}")))
         })
         .collect();
-    lines.extend(folded_failures(progress));
+    lines.extend(folded("failed", &progress.failures, 2));
+    if stopping.is_none() {
+        lines.extend(folded("skipped", &progress.skips, 1));
+        let begun = progress.skips.values().sum::<usize>();
+        lines.extend(not_begun(targets.skipped.saturating_sub(begun)));
+    }
     lines.push(if let Some(stopping) = stopping {
         format!("{} {stopping} after it was asked to ({took} in all)", paint.warn("stopped"))
     } else if ok {
@@ -233,17 +249,32 @@ fn at_rest(targets: &FinishedTargets, took: &str, progress: &Progress, paint: Pa
 }
 
 /// The messages that many targets failed with, most frequent first.
-fn folded_failures(progress: &Progress) -> Vec<String> {
-    let mut failures: Vec<(&String, &usize)> =
-        progress.failures.iter().filter(|(_, count)| **count > 1).collect();
-    failures.sort_by_key(|(message, count)| (std::cmp::Reverse(**count), *message));
-    failures
+fn folded(verb: &str, messages: &BTreeMap<String, usize>, fewest: usize) -> Vec<String> {
+    let mut alike: Vec<(&String, &usize)> =
+        messages.iter().filter(|(_, count)| **count >= fewest).collect();
+    alike.sort_by_key(|(message, count)| (std::cmp::Reverse(**count), *message));
+    let left = alike.len().saturating_sub(MOST);
+    let mut lines: Vec<String> = alike
         .into_iter()
         .take(MOST)
         .map(|(message, count)| {
-            format!("  {} failed so: {}", thousands(*count), printable(message))
+            format!("  {} {verb} so: {}", thousands(*count), printable(message))
         })
-        .collect()
+        .collect();
+    if left > 0 {
+        lines.push(format!("  … and for {} more", numbered(left, "reason")));
+    }
+    lines
+}
+
+/// Says why the rest was not even tried.
+fn not_begun(count: usize) -> Option<String> {
+    (count > 0).then(|| {
+        format!(
+            "  {} skipped so: not begun, since something failed before; `--keep-going` goes on",
+            thousands(count)
+        )
+    })
 }
 
 /// `2 plots of 117 targets, 10 skipped`
@@ -257,8 +288,13 @@ fn what_failed(targets: &FinishedTargets, progress: &Progress) -> String {
         };
         parts.push(format!("{words} of {}", numbered(targets.total(), "target")));
     }
-    if targets.skipped > 0 {
-        parts.push(format!("{} skipped", thousands(targets.skipped)));
+    match (targets.skipped, targets.failed) {
+        (0, _) => {}
+        (skipped, 0) => {
+            let all = numbered(targets.total(), "target");
+            parts.push(format!("{} of {all} skipped", thousands(skipped)));
+        }
+        (skipped, _) => parts.push(format!("{} skipped", thousands(skipped))),
     }
     if progress.problems > 0 {
         parts.push(numbered(progress.problems, "problem"));
@@ -329,7 +365,37 @@ pub fn explained(
     let verdict = paint.verdict(told.verdict, told.verdict);
     let shown = |text: &str| printable(&shorten.digests(text));
     lines.push(format!("  {verdict}: {}", shown(&told.reason)));
-    for Difference { what, before, now } in told.differences.iter().take(MOST) {
+    lines.extend(compared(&told.differences, &shorten, paint));
+    for Upstream { target, verdict, reason, differences } in &told.waits_for {
+        let verdict = paint.verdict(verdict, verdict);
+        let target = paint.strong(&printable(target));
+        lines.push(format!("  {target} is {verdict}: {}", shown(reason)));
+        lines.extend(compared(differences, &shorten, paint));
+    }
+    let mut facts: Vec<(&str, String)> =
+        told.notes.iter().map(|note| ("note", shown(note))).collect();
+    if let Some(fingerprint) = told.fingerprint {
+        facts.push(("fingerprint", shorten.digests(&fingerprint.to_string())));
+    }
+    if let Some((run, at)) = &told.last {
+        let name = if told.verdict == "fresh" { "made" } else { "last attempt" };
+        facts.push((name, format!("run {run}, {}", moment(*at))));
+    }
+    if let (Some(cause), "fresh") = (&told.cause, told.verdict) {
+        facts.push(("made because", shown(cause)));
+    }
+    let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, words) in facts {
+        lines.push(format!("  {}  {words}", paint.faint(&format!("{name:<widest$}"))));
+    }
+    lines
+}
+
+/// What differs, each part with both its values.
+fn compared(differences: &[Difference], shorten: &Shortened, paint: Paint) -> Vec<String> {
+    let shown = |text: &str| printable(&shorten.digests(text));
+    let mut lines = Vec::new();
+    for Difference { what, before, now } in differences.iter().take(MOST) {
         lines.push(format!("    {}", shown(what)));
         for (word, value) in [("was", before), ("now", now)] {
             let value = match value {
@@ -339,23 +405,11 @@ pub fn explained(
             lines.push(format!("      {} {value}", paint.faint(word)));
         }
     }
-    if told.differences.len() > MOST {
+    if differences.len() > MOST {
         lines.push(paint.faint(&format!(
             "    … and {} more; `--format json` lists them all",
-            numbered(told.differences.len() - MOST, "difference")
+            numbered(differences.len() - MOST, "difference")
         )));
-    }
-    let mut facts: Vec<(&str, String)> =
-        told.notes.iter().map(|note| ("note", shown(note))).collect();
-    if let Some(fingerprint) = told.fingerprint {
-        facts.push(("fingerprint", shorten.digests(&fingerprint.to_string())));
-    }
-    if let Some((run, at)) = &told.last {
-        facts.push(("last attempt", format!("run {run}, {}", moment(*at))));
-    }
-    let widest = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, words) in facts {
-        lines.push(format!("  {}  {words}", paint.faint(&format!("{name:<widest$}"))));
     }
     lines
 }
@@ -372,7 +426,8 @@ const DIGEST_DIGITS: usize = 64;
 impl Shortened {
     fn of(told: &Explanation) -> Shortened {
         let mut digests: Vec<&str> = Vec::new();
-        let values = told.differences.iter().flat_map(|d| [&d.before, &d.now]);
+        let below = told.waits_for.iter().flat_map(|upstream| &upstream.differences);
+        let values = told.differences.iter().chain(below).flat_map(|d| [&d.before, &d.now]);
         for text in values.flatten() {
             each_digest(text, |_, digits| digests.push(digits));
         }

@@ -1,12 +1,13 @@
 //! Commands beside building: the manual page, completions, dry runs, and the first Jheemfile.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::CommandFactory as _;
 
-use super::project::{Project, cities, tree};
+use super::project::{Project, Ran, cities, tree};
 
 /// The names of all subcommands that people are told of.
 fn subcommands() -> Vec<String> {
@@ -143,7 +144,7 @@ fn a_folder_of_plots_gets_a_jheemfile_that_can_be_planned_and_is_not_overwritten
         }
     }
     let before = project.files("plots");
-    project.jheem("init").success().says("Jheemfile.toml");
+    project.jheem("init").success().says("Jheemfile.toml").says("then run `jheem plan`");
     let written = project.read("Jheemfile.toml");
     assert!(written.contains("values = [\"C.12580\", \"C.12940\", \"C.14460\"]"), "{written}");
     // Someone works on it; it is theirs now.
@@ -160,4 +161,112 @@ fn a_folder_of_plots_gets_a_jheemfile_that_can_be_planned_and_is_not_overwritten
     let mut listed: Vec<String> = listed.lines().map(str::to_owned).collect();
     listed.sort();
     assert_eq!(listed, before, "the Jheemfile is of other plots than those of the folder");
+}
+
+#[test]
+fn a_selection_of_nothing_is_a_mistake_that_says_what_to_leave_out() {
+    let project = cities();
+    let text = project.read("Jheemfile.toml");
+    project.write("Jheemfile.toml", format!("{text}[preset.small]\naxes = {{ city = [\"A\"] }}\n"));
+    let ran = project.jheem("build --preset small --where city=B").code(2);
+    drop(
+        ran.says("error: nothing is selected")
+            .says("no value of `city` is in all that narrow it")
+            .says("hint: leave out one of the presets and `--where city=…`"),
+    );
+    for command in ["plan", "list", "why", "accept", "check"] {
+        let ran = project.jheem(&format!("{command} plots/A/x.json --where city=B")).code(2);
+        drop(ran.says("the goals and `--where` have no target in common").says("hint: "));
+    }
+    project.jheem("plan --preset small --where city=A").success();
+}
+
+#[test]
+fn no_runs_at_once_and_no_sample_are_refused() {
+    let project = cities();
+    for arguments in ["build -j 0", "-j 0", "build --jobs 0", "check --sample 0"] {
+        project.jheem(arguments).code(2).says("it must be 1 or more");
+    }
+}
+
+/// Runs jheem in a folder of a project.
+fn in_folder(project: &Project, folder: &str, arguments: &str) -> Ran {
+    let mut command = project.command(arguments);
+    Ran::new(arguments, command.current_dir(project.path(folder)).output().unwrap())
+}
+
+#[test]
+fn paths_of_goals_are_those_of_the_folder_that_jheem_is_started_in() {
+    let project = cities();
+    project.build("").success().targets("built=6");
+    for goal in ["A/x.json", "./A/x.json", "../plots/A/x.json", "A/x*", "plot.p --where city=A"] {
+        in_folder(&project, "plots", &format!("why {goal}")).success().says("city=A, outcome=x");
+    }
+    let absolute = project.path("plots/A/x.json").canonicalize().unwrap();
+    in_folder(&project, "plots/B", &format!("list {}", absolute.display()))
+        .success()
+        .says("plot.p[city=A, outcome=x]");
+    let ran = in_folder(&project, "plots", "list plots/A/x.json").code(2);
+    drop(ran.says("hint: did you mean `A/x.json`?"));
+    let ran = in_folder(&project, "plots/A", "list ../../../else").code(2);
+    drop(ran.says("`../../../else` leads out of the project"));
+}
+
+#[test]
+fn a_folder_is_a_goal_for_all_that_lies_below_it() {
+    let project = cities();
+    let all = project.jheem("list plots --paths").success().stdout;
+    assert_eq!(all, project.jheem("list plot.p --paths").success().stdout);
+    for goal in ["plots/A", "plots/A/", "./plots/A"] {
+        let below = project.jheem(&format!("list --paths {goal}")).success().stdout;
+        assert_eq!(below, project.jheem("list --paths plot.p --where city=A").success().stdout);
+    }
+    // Half a name is no folder.
+    project.jheem("list plo").code(2);
+}
+
+#[test]
+fn a_mistyped_path_of_a_goal_gets_the_nearest_one() {
+    let project = cities();
+    project.jheem("build plots/A/x.jsn").code(2).says("hint: did you mean `plots/A/x.json`?");
+    project.jheem("build plot/B/y.json").code(2).says("hint: did you mean `plots/B/y.json`?");
+    project.jheem("build elsewhere/q.json").code(2).says("hint: goals are `");
+}
+
+#[test]
+fn the_cache_keeps_itself_out_of_git_and_leaves_the_rules_of_others_alone() {
+    let project = cities();
+    project.build("").success();
+    assert!(project.read("cache/.gitignore").lines().any(|line| line == "*"));
+    project.write("cache/.gitignore", "!README.md\n");
+    project.build("").success();
+    assert_eq!(project.read("cache/.gitignore"), "!README.md\n");
+}
+
+#[test]
+fn a_program_that_cannot_be_started_is_told_with_what_to_do() {
+    let project = cities();
+    let script = project.path("model.sh");
+    fs::write(&script, "no interpreter is named\n").unwrap();
+    let ran = project.jheem("build").code(1);
+    drop(ran.says("begin a script with a line such as `#!/usr/bin/env python3`"));
+    fs::set_permissions(&script, std::fs::Permissions::from_mode(0o644)).unwrap();
+    project.jheem("build").code(1).says("chmod +x");
+}
+
+#[test]
+fn without_a_daemon_that_answers_the_plan_says_what_to_do() {
+    let project = cities();
+    project.change(
+        "program = \"./model.sh\"",
+        "image = \"model:1\"\ndirs = { \"/plots\" = \"plots\", \"/data\" = \"data\" }",
+    );
+    let project = project.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+    for command in ["plan", "build"] {
+        let ran = project.jheem(command);
+        drop(
+            ran.says("`/nowhere/docker.sock`: no such socket")
+                .says("start that daemon, or unset `DOCKER_HOST`"),
+        );
+    }
 }

@@ -2,6 +2,9 @@
 //!
 //! Without a daemon each test says that it is skipped; with JHEEM_TEST_DOCKER=1 it fails instead.
 
+mod crashes;
+mod updates;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -541,6 +544,65 @@ fn a_folder_of_code_is_laid_over_the_image_and_its_change_makes_plots_stale() {
     project.build("").success().targets("built=2");
     assert_eq!(project.read("plots/b.txt"), "yours\n");
     project.build("").success().targets("fresh=2");
+}
+
+/// Inputs in the very folders that outputs are written to, read by an image that runs as somebody.
+fn crowded(letters: usize, command: &str) -> Project {
+    let names: Vec<String> = (0..letters).map(|at| format!("\"l{at}\"")).collect();
+    let mut project = Project::new();
+    for at in 0..letters {
+        project = project.file(&format!("work/deep/in/l{at}.txt"), format!("{at}\n"));
+    }
+    project.jheemfile(&format!(
+        r#"
+[project]
+name = "crowded"
+[axis.letter]
+values = [{}]
+[input.data]
+path = "work/deep/in/{{letter}}.txt"
+{}
+user = "1234:1234"
+dirs = {{ "/work" = "work" }}
+[step.all]
+runner = "shell"
+joins = {{ data = "input.data" }}
+command = ["sh", "-c", '''{command}''']
+[step.all.output.all]
+path = "work/deep/all.txt"
+"#,
+        names.join(", "),
+        shell_runner(),
+    ))
+}
+
+#[test]
+fn an_image_of_another_user_writes_beside_its_inputs() {
+    if daemon().is_none() {
+        return;
+    }
+    let script = "cat /work/deep/in/*.txt > /work/deep/all.txt; id -u >> /work/deep/all.txt";
+    let project = crowded(2, script);
+    project.build("").success().targets("built=1");
+    assert_eq!(project.read("work/deep/all.txt"), "0\n1\n1234\n");
+    nothing_is_left(&project);
+}
+
+#[test]
+fn many_inputs_of_one_folder_are_shown_together_below_a_folder_of_outputs() {
+    if daemon().is_none() {
+        return;
+    }
+    let script = "cat /work/deep/in/*.txt > /work/deep/all.txt; \
+                  while read what at rest; do case $at in /work/*) echo $at;; esac; done \
+                  < /proc/mounts >> /work/deep/all.txt; \
+                  echo x >> /work/deep/in/l0.txt || echo refused >> /work/deep/all.txt";
+    let project = crowded(70, script);
+    project.build("").success().targets("built=1");
+    let made = project.read("work/deep/all.txt");
+    assert_eq!(made.lines().count(), 72, "{made}");
+    assert!(made.ends_with("/work/deep/in\nrefused\n"), "{made}");
+    nothing_is_left(&project);
 }
 
 /// A container's root may close what it writes to everybody else, from the first line on.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
+use jheem::content::{As, Document};
 use jheem::error::Source;
 use jheem::read::read;
 use serde_json::Value;
@@ -154,7 +155,7 @@ fn quick_start() -> &'static Path {
             fs::remove_dir_all(&folder).unwrap();
         }
         root_copy(&folder);
-        run_blocks(&repository("README.md"), &folder);
+        run_blocks(&repository("README.md"), &folder, runs);
         (folder, lock)
     });
     folder
@@ -256,6 +257,7 @@ fn every_block_of_code_in_the_docs_is_tested_or_says_why_not() {
             let Block { place, language, words, text } = &block;
             let known = |word: &String| {
                 word == "fragment" && language == "toml"
+                    || [NEEDS_R, NEEDS_DATA].contains(&word.as_str()) && language == "console"
                     || word.strip_prefix("not-tested=").is_some_and(|reason| reason.len() > 8)
             };
             if let Some(word) = words.iter().find(|word| !known(word)) {
@@ -309,25 +311,39 @@ fn every_command_in_the_docs_works_and_says_what_is_shown() {
         let folder = tempfile::tempdir().unwrap();
         let project = folder.path().join("project");
         copy_tree(quick_start(), &project);
-        run_blocks(&document, &project);
+        // What an example says of itself is said in its own folder.
+        let beside = document.parent().unwrap().strip_prefix(repository("examples"));
+        let place = beside.map_or(project.clone(), |name| project.join("examples").join(name));
+        run_blocks(&document, &place, runs);
     }
 }
 
+/// The marks of console blocks that need the image of R, and real results.
+const NEEDS_R: &str = "needs=r";
+const NEEDS_DATA: &str = "needs=data";
+
 fn runs(block: &Block) -> bool {
-    block.language == "console" && !block.words.iter().any(|word| word.starts_with("not-tested="))
+    let apart = |word: &String| word.starts_with("needs=") || word.starts_with("not-tested=");
+    block.language == "console" && !block.words.iter().any(apart)
 }
 
-/// Runs the console blocks of a document one after the other.
+fn needs(block: &Block, mark: &str) -> bool {
+    block.language == "console" && block.words.iter().any(|word| word == mark)
+}
+
+/// Runs the chosen console blocks of a document one after the other.
 ///
 /// `$ ` begins a command, which must end well unless `[exit code N]` stands below it.
 /// Other lines are what it says, in this order; `…` stands for any text, alone in a line for any lines.
-fn run_blocks(document: &Path, project: &Path) {
+fn run_blocks(document: &Path, project: &Path, chosen: fn(&Block) -> bool) {
     let programs = tempfile::tempdir().unwrap();
-    let jheem = programs.path().join("jheem");
-    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_jheem"), jheem).unwrap();
+    for program in [Path::new(env!("CARGO_BIN_EXE_jheem")), &rw_model()] {
+        let name = programs.path().join(program.file_name().unwrap());
+        std::os::unix::fs::symlink(program, name).unwrap();
+    }
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", programs.path().display());
-    for block in blocks(document).into_iter().filter(runs) {
+    for block in blocks(document).into_iter().filter(chosen) {
         let (place, text) = (&block.place, format!("\n{}", block.text));
         let (before, commands) = text.split_once("\n$ ").expect("a console block begins with `$ `");
         assert_eq!(before, "", "{place}: a console block begins with `$ `");
@@ -388,14 +404,69 @@ fn r_image() -> bool {
     there
 }
 
+/// The R example, with nothing made.
+fn r_example() -> Project {
+    let project = Project::new();
+    fs::copy(repository("examples/r/Jheemfile.toml"), project.path("Jheemfile.toml")).unwrap();
+    copy_all(&repository("examples/r/parameters"), &project.path("parameters"));
+    project
+}
+
+#[test]
+fn the_commands_of_the_r_example_work_and_say_what_is_shown() {
+    if r_image() {
+        let with_r = |block: &Block| needs(block, NEEDS_R);
+        run_blocks(&repository("examples/r/README.md"), r_example().root(), with_r);
+    }
+}
+
+#[test]
+fn a_page_that_r_draws_again_is_the_same_page_though_its_ids_are_others() {
+    if !r_image() {
+        return;
+    }
+    let project = r_example();
+    let narrow = "--where city=C.12580 --where scenario=cessation --where statistic=mean.and.interval --where outcome=incidence";
+    // A baseline, a scenario and four facets.
+    project.build(&format!("{narrow} --with html")).success().targets("built=6");
+    let pages: Vec<String> =
+        project.files("plots").into_iter().filter(|path| path.ends_with(".html")).collect();
+    assert_eq!(pages.len(), 4, "{pages:?}");
+    let content = |bytes: &[u8]| {
+        let document = Document::parse(bytes, As::HTML).unwrap();
+        document.content_digest(&[]).to_string()
+    };
+    let read = |path: &String| fs::read(project.path(path)).unwrap();
+    let before: Vec<Vec<u8>> = pages.iter().map(read).collect();
+    let asks = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).contains("id=\"htmlwidget-");
+    assert!(before.iter().all(asks), "a page has no widget");
+    // With pages or without them, there is nothing to do.
+    for with in ["", "--with html"] {
+        let ran = project.build(&format!("{narrow} {with}")).success().targets("fresh=6");
+        assert_eq!(ran.count("runs"), 0);
+    }
+
+    project.change(
+        r#"env = { MODEL_ID = "example" }"#,
+        r#"env = { MODEL_ID = "example", AGAIN = "1" }"#,
+    );
+    let ran = project.build(&format!("{narrow} --with html")).success();
+    assert_eq!(ran.ended("same").len(), 4, "{ran}");
+    assert_eq!(ran.count("published.objects"), 0, "{ran}");
+    drop(ran.targets("fresh=2 built=4"));
+    for (page, before) in pages.iter().zip(&before) {
+        let after = read(page);
+        assert!(after != *before, "`{page}`: the ids are not random, so nothing was shown");
+        assert_eq!(content(&after), content(before), "`{page}` has another content");
+    }
+}
+
 #[test]
 fn r_simulates_plots_and_publishes_in_its_container() {
     if !r_image() {
         return;
     }
-    let project = Project::new();
-    fs::copy(repository("examples/r/Jheemfile.toml"), project.path("Jheemfile.toml")).unwrap();
-    copy_all(&repository("examples/r/parameters"), &project.path("parameters"));
+    let project = r_example();
     let city = "--where city=C.12580";
     // A baseline and two scenarios; of 48 cells 12 ask for awareness by age or sex.
     let ran = project.build(city).success().targets("built=39 absent=12");
@@ -467,6 +538,19 @@ fn calibration(data: &Path) -> Project {
         project.write(&format!("data/{name}"), fs::read(data.join(name)).unwrap());
     }
     project
+}
+
+/// The program that draws them.
+fn calibration_plots() -> Vec<u8> {
+    fs::read(rw_model().with_file_name("calibration-plots")).unwrap()
+}
+
+#[test]
+fn the_commands_of_the_calibration_example_work_and_say_what_is_shown() {
+    let Some(folder) = real_data() else { return };
+    let project = calibration(&folder).program("calibration-plots", calibration_plots());
+    let with_data = |block: &Block| needs(block, NEEDS_DATA);
+    run_blocks(&repository("examples/calibration/README.md"), project.root(), with_data);
 }
 
 /// Trace by trace: panel, curve, part; and its points.
@@ -545,8 +629,7 @@ fn real_results_are_plotted_as_they_are_by_a_process_and_by_a_container() {
         ("race", read("hiv-age-projections-by-race.json")),
         ("sex", read("hiv-age-projections-by-sex.json")),
     ]);
-    let program = rw_model().with_file_name("calibration-plots");
-    let project = calibration(&folder).program("calibration-plots", fs::read(program).unwrap());
+    let project = calibration(&folder).program("calibration-plots", calibration_plots());
     project.build("").success().targets("built=264 absent=504");
     let listed = project.jheem("list --paths").success().stdout;
     assert_eq!(listed.lines().count(), 264);

@@ -30,7 +30,16 @@ fn finished(ran: Ran, code: i32, targets: u64) -> Ran {
     assert_eq!(last["event"], "finished", "{ran}");
     has_fields(
         &last,
-        &["event", "ok", "published", "runs", "seconds", "stopped_seconds", "targets"],
+        &[
+            "event",
+            "nondeterministic",
+            "ok",
+            "published",
+            "runs",
+            "seconds",
+            "stopped_seconds",
+            "targets",
+        ],
     );
     has_fields(&last["targets"], &["absent", "built", "failed", "fresh", "restored", "skipped"]);
     has_fields(&last["published"], &["bytes", "objects", "rows"]);
@@ -47,7 +56,10 @@ fn planned(ran: Ran, targets: u64) -> Ran {
     assert_eq!(last["event"], "planned", "{ran}");
     has_fields(&last, &["event", "publish", "runs", "targets"]);
     has_fields(&last["targets"], &["absent", "blocked", "fresh", "pending", "restorable", "stale"]);
-    has_fields(&last["publish"], &["create", "orphaned", "unchanged", "undecided", "update"]);
+    has_fields(
+        &last["publish"],
+        &["create", "orphaned", "refused", "unchanged", "undecided", "update"],
+    );
     assert_eq!(sum(&last["targets"]), targets, "not every target is counted once\n{ran}");
     ran
 }

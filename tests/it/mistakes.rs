@@ -963,6 +963,15 @@ program = "bin/draw"
         r#"
 error: there is no profile `locl`
 hint: did you mean `local`?
+
+error: no runner is called `modle`
+ --> Jheemfile.toml:6:10
+  |
+6 | runner = "modle"
+  |          ^^^^^^^
+hint: did you mean `model`?
+
+2 mistakes in Jheemfile.toml
 "#,
     );
 }

@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::project::{CITIES, MODEL, Project, Ran};
+use super::staleness::chain::chain;
 
 /// The cities, whose model waits until the file `gate` is there.
 struct Gated {
@@ -236,8 +237,9 @@ fn the_cache_is_kept_within_a_size_without_losing_what_is_current() {
     project.plan("").targets("fresh=3 restorable=3");
     project.write("data/A.txt", text(0));
     project.plan("").targets("fresh=3 stale=3");
+    // What went is made again, and nothing in the records speaks of it any more.
     let (_, said) = project.why("plots/A/x.json");
-    assert!(said.contains("the cache lost it"), "{said}");
+    assert!(said.contains("data (data/A.txt)"), "{said}");
     // Whatever the limit, what is in place can be put back.
     project.write("data/A.txt", text(3));
     project.jheem("cache gc --size 1").success();
@@ -245,6 +247,56 @@ fn the_cache_is_kept_within_a_size_without_losing_what_is_current() {
     std::fs::remove_dir_all(project.path("plots")).unwrap();
     project.build("").success().targets("restored=6");
     assert!(project.made().is_empty());
+}
+
+/// How many rows a table of the records has.
+fn rows(project: &Project, table: &str) -> u64 {
+    let records = rusqlite::Connection::open(project.path("cache/records.db")).unwrap();
+    records.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn records_that_neither_a_target_nor_an_object_needs_go_as_well() {
+    let project = chain();
+    for round in 0..3 {
+        project.write("data/A.txt", format!("{round}\n"));
+        project.build("").success();
+    }
+    let before = ["target", "made", "line"].map(|table| rows(&project, table));
+    assert_eq!((before[0], before[1]), (8, 8 + 2 * 5));
+    // What the cache still holds can be put back, so its records stay.
+    project.jheem("cache gc").success();
+    assert_eq!((rows(&project, "target"), rows(&project, "made")), (8, 18));
+    let lines = rows(&project, "line");
+    assert!(lines < before[2], "lines of earlier requests stayed: {lines} of {}", before[2]);
+    project.jheem("cache gc --size 0").success();
+    assert_eq!((rows(&project, "target"), rows(&project, "made")), (8, 8));
+    project.plan("").targets("fresh=8");
+    project.write("data/A.txt", "3\n");
+    assert!(project.why("trimmed/A.txt").1.contains("data (data/A.txt)"));
+    project.build("").success().targets("fresh=3 built=5");
+}
+
+#[test]
+fn what_a_rule_that_is_gone_made_can_go_and_that_it_was_made_is_not_forgotten() {
+    let project = chain();
+    project.build("").success();
+    let whole = project.read("Jheemfile.toml");
+    project.change("values = [\"x\", \"y\"]", "values = [\"x\"]");
+    assert_eq!(stat(&project).2, 5, "what no target is now counts as current");
+    project.jheem("cache gc --size 0").success();
+    assert_eq!(stat(&project).1, 5);
+    project.plan("").targets("fresh=5");
+    // The value is back: what still stands is as it was made, and it may not vanish unseen.
+    project.write("Jheemfile.toml", &whole);
+    project.plan("plot.p").targets("fresh=6");
+    project.write("data/A.txt", "5\n");
+    let command = |arguments: &str| {
+        let output = project.command(arguments).env("ABSENT", "A/y").output().unwrap();
+        Ran::new(arguments, output)
+    };
+    let ran = command("build --format json -k plot.p").code(1).targets("fresh=3 built=2 failed=1");
+    ran.says("it was made before, and now the container says that it cannot exist");
 }
 
 #[test]

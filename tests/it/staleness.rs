@@ -8,10 +8,12 @@ mod grammar;
 mod grid;
 mod joins;
 mod keys;
+mod order;
 mod outputs;
 mod pinned;
 mod rule_keys;
 mod selection;
+mod why;
 
 use super::project::{Project, cities};
 use chain::chain;
@@ -343,6 +345,30 @@ fn what_fails_a_new_audit_is_made_once_more_and_then_failed() {
     // Loosened again, what is stored passes again.
     project.change(new, old);
     nothing_follows(&project);
+}
+
+#[test]
+fn what_an_option_asks_for_is_refused_alone() {
+    let project = built();
+    let audit = "[[plot.p.audit]]\noutput = \"page\"\nsize = { min = 1000 }\n\n[plot.sum]\n";
+    project.change("[plot.sum]\n", audit);
+    project.write("data/A.txt", "5\n");
+    let ran = project.build("-k --with html").code(1).targets("fresh=1 built=1 failed=4 skipped=2");
+    ran.says("refused by the audit: plots/A/x.html: ");
+    // The plot beside it passed its own audit: it is there, and it stays.
+    assert!(project.read("plots/A/x.json").contains("\"value\": \"5-\""));
+    assert!(!project.exists("plots/A/x.html"), "a refused page was put in place");
+    project.plan("plot.p").targets("fresh=6");
+    assert_eq!(
+        project.reasons("plot.p --with html"),
+        ["4 plots stale: plot.p: refused by the audit before (with html)"]
+    );
+    // When the audit of the page changes, the page is judged again, and nothing runs.
+    project.made();
+    project.change("size = { min = 1000 }", "size = { min = 2 }");
+    project.build("plot.p --with html").success().targets("fresh=2 restored=4");
+    assert_eq!(project.made(), Vec::<String>::new());
+    assert_eq!(project.read("plots/A/x.html"), "<p>A x\n");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What must stay so in the source: floors, essays, and what is nowhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -47,6 +47,30 @@ fn floors() -> BTreeMap<String, usize> {
         }
     }
     floors
+}
+
+#[test]
+fn the_floors_of_the_architecture_are_those_of_the_modules() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let mut drawn: Vec<Vec<String>> = Vec::new();
+    for line in page.lines().filter(|line| line.starts_with("| ")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if cells[1].parse() == Ok(drawn.len() + 1) {
+            let modules = cells[2].split(", ").map(|name| name.trim_matches('`').to_owned());
+            drawn.push(modules.collect());
+        }
+    }
+    let floors = floors();
+    let numbers: BTreeSet<usize> = floors.values().copied().collect();
+    let built: Vec<Vec<String>> = numbers
+        .into_iter()
+        .map(|number| {
+            let on = floors.iter().filter(|(_, floor)| **floor == number);
+            on.map(|(name, _)| name.clone()).collect()
+        })
+        .collect();
+    assert_eq!(drawn, built, "ARCHITECTURE.md draws other floors than src/lib.rs");
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::process::{Child, Stdio};
 
 use super::project::{Project, Ran};
 
+mod damage;
+
 /// One step of a shell script, with what it waits for or how it ends in `MODE`.
 fn one_step(script: &str) -> Project {
     Project::new().program("run.sh", script).file("in.txt", "A\n").jheemfile(

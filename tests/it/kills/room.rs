@@ -212,6 +212,25 @@ fn a_full_disk_under_the_cache_loses_nothing_that_was_recorded() {
 }
 
 #[test]
+fn a_cache_that_takes_no_more_ends_the_build_instead_of_plot_after_plot() {
+    let Some(small) = Small::new("cache/objects") else { return };
+    let project = &small.project;
+    // Room for the simulations and not for all plots; what runs write lies on another disk.
+    small.fill(200);
+    let ran = project.build("--keep-going --jobs 1").code(3);
+    let ran = ran.says("No space left on device").says("free some room");
+    check_complaints(&ran, "cache/objects", &["No space left on device"], "the cache is full");
+    assert_eq!(ran.ended("failed"), Vec::<String>::new(), "plots failed for want of room\n{ran}");
+    assert_eq!(project.files("cache/scratch"), Vec::<String>::new(), "{ran}");
+    small.make_room();
+    let recorded = witness::check_after_failures(project, "the cache was full");
+    assert!(!recorded.is_empty(), "what was finished before was not recorded\n{ran}");
+    let undisturbed = pipeline_with_large_files(Project::new());
+    undisturbed.build("").success();
+    goes_on(project, &recorded, &undisturbed, "the cache was full");
+}
+
+#[test]
 fn a_full_disk_under_the_outputs_leaves_no_half_plot() {
     with_more_and_more_room("plots", (0..).step_by(80));
 }
