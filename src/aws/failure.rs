@@ -129,6 +129,9 @@ impl Request {
 
     fn unreachable(&self, causes: &str, timed_out: bool) -> Error {
         let lower = causes.to_lowercase();
+        if lower.contains("credential") {
+            return self.prepared(causes);
+        }
         let error = |message: String| Error::environment(message).because(causes);
         let about = &self.about;
         if lower.contains("dns") || lower.contains("lookup") || lower.contains("resolve") {
