@@ -23,7 +23,10 @@ use failure::Request;
 /// How often a request is tried in all; what throttles is waited for longer each time.
 const ATTEMPTS: u32 = 8;
 const CONNECT: std::time::Duration = std::time::Duration::from_secs(10);
-const READ: std::time::Duration = std::time::Duration::from_secs(60);
+/// From the start of a request, with its body, to the first byte of the answer.
+const READ: std::time::Duration = std::time::Duration::from_secs(600);
+/// How long nothing may come to its end before a caller is told that time goes by.
+const TICK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// A way to Amazon's services, not taken until it is needed.
 #[derive(Clone, Default)]

@@ -17,7 +17,8 @@ use crate::objects::Objects;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Drift, Headers, Keeping, Place, PublishPlan, There, Wanted, WantedObject, WantedRow,
+    self, Destination, Drift, Headers, Keeping, Place, PublishPlan, There, Wanted, WantedObject,
+    WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
@@ -82,7 +83,7 @@ impl<'a> Source<'a> {
     ) -> Source<'a> {
         let (declared, states) = (OnceCell::new(), OnceCell::new());
         let (graph, root) = (&project.graph, project.places.root.as_path());
-        let holder = machine::publisher(&project.places.owner);
+        let holder = machine::publisher(&project.places.owner, &project.places.cache);
         Source { graph, selection, board, last, objects, root, aws, holder, now, declared, states }
     }
 
@@ -204,8 +205,11 @@ impl<'a> Source<'a> {
             refused: Vec::new(),
         };
         let mut places = Places { wanted: &mut wanted, reach, keeping: keeping(publish)? };
-        let object_places: Vec<Option<usize>> =
-            publish.objects.iter().map(|o| places.index(destination(&o.to, None)?)).collect::<Result<_>>()?;
+        let object_places: Vec<Option<usize>> = publish
+            .objects
+            .iter()
+            .map(|o| places.index(destination(&o.to, None)?))
+            .collect::<Result<_>>()?;
         let row_places: Vec<Option<usize>> = publish
             .rows
             .iter()
@@ -214,7 +218,7 @@ impl<'a> Source<'a> {
                 Some(object) if object_places[object].is_none() => Ok(None),
                 _ => {
                     let to = destination(&row.to, Some(&rule.outputs[row.output].name))?;
-                    places.index(to.one_by_one(row.one_by_one))
+                    places.index(to)
                 }
             })
             .collect::<Result<_>>()?;
@@ -350,6 +354,7 @@ fn wanted_row(
         item: values.item(&row.item, row.output)?,
         uncompared: values.item(&row.uncompared, row.output)?,
         object,
+        alone: row.one_by_one,
     })
 }
 

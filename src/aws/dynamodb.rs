@@ -10,12 +10,12 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 pub use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_dynamodb::types::{PutRequest, WriteRequest};
-use futures_util::StreamExt as _;
+use aws_sdk_dynamodb::types::{PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest};
 use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
-use super::Connected;
 use super::failure::Request;
+use super::{Connected, TICK};
 use crate::error::{Error, Result};
 
 /// How many requests are in flight at once.
@@ -58,7 +58,14 @@ impl Table {
     }
 
     /// Writes rows, 25 in a request, over whatever stands there; tells how many more stand.
-    pub fn write_all(&self, rows: Vec<Row>, done: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
+    ///
+    /// `tick` is called every few seconds meanwhile.
+    pub fn write_all(
+        &self,
+        rows: Vec<Row>,
+        done: &mut dyn FnMut(usize) -> Result<()>,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
         let mut batches: Vec<Vec<Row>> = Vec::new();
         for row in rows {
             match batches.last_mut().filter(|batch| batch.len() < TOGETHER) {
@@ -66,7 +73,7 @@ impl Table {
                 None => batches.push(vec![row]),
             }
         }
-        self.all(batches, |batch| self.write_batch(batch), done)
+        self.all(batches, |batch| self.write_batch(batch), done, tick)
     }
 
     async fn write_batch(&self, rows: Vec<Row>) -> Result<usize> {
@@ -81,8 +88,10 @@ impl Table {
         let mut pause = PAUSE;
         for _ in 0..OFFERS {
             let write = self.client.batch_write_item().request_items(&self.name, left);
-            let answer = write.send().await.map_err(|error| self.explained(request.failed(&error)))?;
-            left = answer.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
+            let answer =
+                write.send().await.map_err(|error| self.explained(request.failed(&error)))?;
+            left =
+                answer.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
             if left.is_empty() {
                 return Ok(count);
             }
@@ -90,28 +99,48 @@ impl Table {
             pause *= 2;
         }
         Err(Error::environment(format!("{} keeps on leaving rows undone", self.about()))
-            .because(format!("{} of {count} rows of a request were left after {OFFERS} offers", left.len()))
-            .hint("raise its capacity, or wait a while and run it again: it goes on where it stopped"))
+            .because(format!(
+                "{} of {count} rows of a request were left after {OFFERS} offers",
+                left.len()
+            ))
+            .hint(
+                "raise its capacity, or wait a while and run it again: it goes on where it stopped",
+            ))
     }
 
     /// Writes rows, a request for each; tells how many more stand. The first that may not stand is an error.
-    pub fn put_all(&self, rows: Vec<RowPut>, done: &mut dyn FnMut(usize) -> Result<()>) -> Result<()> {
-        self.all(rows, |row| self.put_one(row), done)
+    pub fn put_all(
+        &self,
+        rows: Vec<RowPut>,
+        done: &mut dyn FnMut(usize) -> Result<()>,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        self.all(rows, |row| self.put_one(row), done, tick)
     }
 
     async fn put_one(&self, put: RowPut) -> Result<usize> {
         let request = Request::new("dynamodb:PutItem", self.about());
+        let row = put.row.clone();
         let mut write = self.client.put_item().table_name(&self.name).set_item(Some(put.row));
         if let Some(hash) = put.only_new {
             write = write
                 .condition_expression("attribute_not_exists(#hash)")
-                .expression_attribute_names("#hash", hash);
+                .expression_attribute_names("#hash", hash)
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                );
         }
         match write.send().await {
             Ok(_) => Ok(1),
             Err(SdkError::ServiceError(e))
                 if matches!(e.err(), PutItemError::ConditionalCheckFailedException(_)) =>
             {
+                // Tried again after its answer was lost, a write meets itself.
+                if let PutItemError::ConditionalCheckFailedException(failed) = e.err()
+                    && failed.item() == Some(&row)
+                {
+                    return Ok(1);
+                }
                 Err(Error::user(format!(
                     "a row that jheem did not publish stands in {} under a key that it would publish",
                     self.about()
@@ -125,8 +154,7 @@ impl Table {
     /// Every row of these partitions, page after page, in their order.
     pub fn query_all(&self, name: &str, hashes: &[AttributeValue]) -> Result<Vec<Vec<Row>>> {
         let asked = stream::iter(hashes).map(|hash| self.query_one(name, hash));
-        let answers: Vec<_> = self.aws.runtime.block_on(asked.buffered(IN_FLIGHT).collect());
-        answers.into_iter().collect()
+        self.aws.runtime.block_on(asked.buffered(IN_FLIGHT).try_collect())
     }
 
     async fn query_one(&self, name: &str, hash: &AttributeValue) -> Result<Vec<Row>> {
@@ -155,6 +183,7 @@ impl Table {
         work: Vec<T>,
         ask: impl Fn(T) -> F,
         done: &mut dyn FnMut(usize) -> Result<()>,
+        tick: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()>
     where
         F: Future<Output = Result<usize>>,
@@ -162,25 +191,32 @@ impl Table {
         let failed = std::cell::Cell::new(false);
         let begun = work.into_iter().take_while(|_| !failed.get());
         let asked = stream::iter(begun).map(ask);
-        self.aws.runtime.block_on(async {
-            let mut answers = std::pin::pin!(asked.buffer_unordered(IN_FLIGHT));
-            let mut first = Ok(());
-            while let Some(answer) = answers.next().await {
-                let came = answer.and_then(&mut *done);
-                if came.is_err() && first.is_ok() {
-                    failed.set(true);
-                    first = came;
-                }
+        let mut answers = std::pin::pin!(asked.buffer_unordered(IN_FLIGHT));
+        let mut first = Ok(());
+        loop {
+            // The caller may make requests of its own, so it is called between two waits.
+            let next = self
+                .aws
+                .runtime
+                .block_on(async { tokio::time::timeout(TICK, answers.next()).await });
+            let came = match next {
+                Ok(None) => return first,
+                Ok(Some(answer)) => answer.and_then(&mut *done),
+                Err(_) => tick(),
+            };
+            if came.is_err() && first.is_ok() {
+                failed.set(true);
+                first = came;
             }
-            first
-        })
+        }
     }
 
     /// A table that has another key says so in its own words only.
     fn explained(&self, error: Error) -> Error {
         let about_key = |cause: &String| {
             let lower = cause.to_lowercase();
-            lower.contains("validationexception") && (lower.contains("key") || lower.contains("schema"))
+            lower.contains("validationexception")
+                && (lower.contains("key") || lower.contains("schema"))
         };
         match error.causes.iter().any(about_key) {
             true => error.hint(format!(

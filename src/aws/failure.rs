@@ -20,8 +20,13 @@ pub struct Request {
 }
 
 /// Codes by which services say that somebody is not who he says, or no longer.
-const STALE_CREDENTIALS: [&str; 5] =
-    ["ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "RequestExpired", "ExpiredCredentials"];
+const STALE_CREDENTIALS: [&str; 5] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "TokenRefreshRequired",
+    "RequestExpired",
+    "ExpiredCredentials",
+];
 const WRONG_CREDENTIALS: [&str; 6] = [
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -30,7 +35,8 @@ const WRONG_CREDENTIALS: [&str; 6] = [
     "InvalidToken",
     "MissingAuthenticationToken",
 ];
-const DENIED: [&str; 4] = ["AccessDenied", "AccessDeniedException", "Forbidden", "UnauthorizedOperation"];
+const DENIED: [&str; 4] =
+    ["AccessDenied", "AccessDeniedException", "Forbidden", "UnauthorizedOperation"];
 const THROTTLED: [&str; 8] = [
     "SlowDown",
     "Throttling",
@@ -90,8 +96,10 @@ impl Request {
                 .hint("get new ones: `aws sso login`, or whatever gave you these");
         }
         if code == "RequestTimeTooSkewed" {
-            return error(format!("this machine's clock is wrong, so requests for {about} are refused"))
-                .hint("set the clock: `timedatectl set-ntp true`");
+            return error(format!(
+                "this machine's clock is wrong, so requests for {about} are refused"
+            ))
+            .hint("set the clock: `timedatectl set-ntp true`");
         }
         if is(&WRONG_CREDENTIALS) {
             return error(format!("the AWS credentials are not accepted for {about}"))
@@ -113,12 +121,16 @@ impl Request {
             };
         }
         if is(&DENIED) || status == 403 {
-            return error(format!("access to {about} is denied"))
-                .hint(format!("the policy of these credentials must allow `{}` there", self.action));
+            return error(format!("access to {about} is denied")).hint(format!(
+                "the policy of these credentials must allow `{}` there",
+                self.action
+            ));
         }
         if is(&THROTTLED) || status == 503 || status == 429 {
-            return error(format!("the service throttles requests for {about}, and kept on doing so"))
-                .hint("wait a while and run it again: it goes on where it stopped");
+            return error(format!(
+                "the service throttles requests for {about}, and kept on doing so"
+            ))
+            .hint("wait a while and run it again: it goes on where it stopped");
         }
         if status >= 500 {
             return error(format!("the service failed on {about}"))
@@ -140,7 +152,7 @@ impl Request {
         }
         if lower.contains("certificate") {
             return error(format!("the server for {about} shows a certificate that is not trusted"))
-                .hint("see whether a proxy is in between; `AWS_CA_BUNDLE` and the system's certificates decide");
+                .hint("see whether a proxy is in between; the system's certificates decide, or those in `SSL_CERT_FILE`");
         }
         let what = if timed_out { "does not answer in time" } else { "cannot be reached" };
         error(format!("the server for {about} {what}"))

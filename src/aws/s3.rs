@@ -5,26 +5,24 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use futures_util::StreamExt as _;
 use futures_util::stream;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 
-use super::Connected;
 use super::failure::Request;
+use super::{Connected, TICK};
 use crate::error::{Error, Result};
 
 /// How many requests are in flight at once.
 const IN_FLIGHT: usize = 64;
-/// How long nothing may come to its end before the caller is told that time goes by.
-const TICK: Duration = Duration::from_secs(5);
 
 /// A bucket, through one client.
 pub struct Bucket {
@@ -63,7 +61,7 @@ pub struct Upload {
 pub enum Body {
     Bytes(Vec<u8>),
     File(PathBuf),
-    /// The bytes that stand there stay; its headers are replaced.
+    /// The bytes that stand there stay; its headers are replaced. Expects a version, if any.
     Standing,
 }
 
@@ -105,7 +103,8 @@ impl Bucket {
         let mut config = aws_sdk_s3::config::Builder::from(&aws.config);
         // Emulators and stores of one's own are reached by an address that no bucket's name can lead.
         let own = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
-        if aws.config.endpoint_url().is_some() || own.iter().any(|n| std::env::var_os(n).is_some()) {
+        if aws.config.endpoint_url().is_some() || own.iter().any(|n| std::env::var_os(n).is_some())
+        {
             config = config.force_path_style(true);
         }
         let client = Client::from_conf(config.build());
@@ -162,7 +161,12 @@ impl Bucket {
                 content_type: text(found.content_type()),
                 content_encoding: text(found.content_encoding()),
                 cache_control: text(found.cache_control()),
-                metadata: found.metadata().into_iter().flatten().map(|(n, v)| (n.clone(), v.clone())).collect(),
+                metadata: found
+                    .metadata()
+                    .into_iter()
+                    .flatten()
+                    .map(|(n, v)| (n.clone(), v.clone()))
+                    .collect(),
             },
             sha256: text(found.checksum_sha256()),
         }))
@@ -174,8 +178,7 @@ impl Bucket {
         F: Future<Output = Result<T>>,
     {
         let asked = stream::iter(keys).map(|key| ask(key)).buffered(IN_FLIGHT);
-        let answers: Vec<Result<T>> = self.aws.runtime.block_on(asked.collect());
-        answers.into_iter().collect()
+        self.aws.runtime.block_on(asked.try_collect())
     }
 
     /// Writes one object.
@@ -195,29 +198,33 @@ impl Bucket {
     ) -> Result<()> {
         let failed = std::cell::Cell::new(false);
         let begun = uploads.enumerate().take_while(|_| !failed.get());
-        let puts = stream::iter(begun).map(async |(index, upload)| (index, self.put_one(upload).await));
-        self.aws.runtime.block_on(async {
-            let mut puts = std::pin::pin!(puts.buffer_unordered(IN_FLIGHT));
-            let mut first = Ok(());
-            let mut clock = tokio::time::interval(TICK);
-            clock.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            clock.tick().await;
-            loop {
-                let came = tokio::select! {
-                    biased;
-                    _ = clock.tick() => tick(),
-                    next = puts.next() => match next {
-                        None => return first,
-                        Some((index, Ok(put))) => done(index, put),
-                        Some((_, Err(error))) => Err(error),
-                    },
-                };
-                if came.is_err() && first.is_ok() {
-                    failed.set(true);
-                    first = came;
+        let puts =
+            stream::iter(begun).map(async |(index, upload)| (index, self.put_one(upload).await));
+        let mut puts = std::pin::pin!(puts.buffer_unordered(IN_FLIGHT));
+        let mut first = Ok(());
+        let mut ticked = Instant::now();
+        loop {
+            // Callers may make requests of their own, so they are called between two waits.
+            let next =
+                self.aws.runtime.block_on(async { tokio::time::timeout(TICK, puts.next()).await });
+            let came = match next {
+                Ok(None) => return first,
+                Ok(Some((index, Ok(put)))) => done(index, put),
+                Ok(Some((_, Err(error)))) => Err(error),
+                Err(_) => Ok(()),
+            };
+            let came = match ticked.elapsed() >= TICK {
+                true => {
+                    ticked = Instant::now();
+                    came.and_then(|()| tick())
                 }
+                false => came,
+            };
+            if came.is_err() && first.is_ok() {
+                failed.set(true);
+                first = came;
             }
-        })
+        }
     }
 
     async fn put_one(&self, upload: Upload) -> Result<Put> {
@@ -225,7 +232,7 @@ impl Bucket {
         let bytes = match body {
             Body::Bytes(bytes) => bytes,
             Body::File(path) => read(&path)?,
-            Body::Standing => return self.replace_headers(&key, headers).await,
+            Body::Standing => return self.replace_headers(&key, headers, expect).await,
         };
         let request = Request::new("s3:PutObject", self.about(&key));
         let put = self.client.put_object().bucket(&self.name).key(&key);
@@ -245,7 +252,8 @@ impl Bucket {
             Err(SdkError::ServiceError(refused))
                 // 404: a version was expected where nothing is.
                 if matches!((refused.raw().status().as_u16(), &expect),
-                    (409 | 412, _) | (404, Expect::Version(_))) =>
+                    (409 | 412, _) | (404, Expect::Version(_)))
+                    && refused.err().code() != Some("NoSuchBucket") =>
             {
                 Ok(Put::Unexpected)
             }
@@ -254,10 +262,14 @@ impl Bucket {
     }
 
     /// An object is copied onto itself, which is how headers are replaced.
-    async fn replace_headers(&self, key: &str, headers: Headers) -> Result<Put> {
+    async fn replace_headers(&self, key: &str, headers: Headers, expect: Expect) -> Result<Put> {
         let request = Request::new("s3:PutObject", self.about(key));
         let source = format!("{}/{}", self.name, encoded(key));
         let copy = self.client.copy_object().bucket(&self.name).key(key).copy_source(source);
+        let copy = match expect {
+            Expect::Version(version) => copy.copy_source_if_match(version),
+            Expect::Anything | Expect::Nothing => copy,
+        };
         let copied = copy
             .metadata_directive(MetadataDirective::Replace)
             .set_content_type(headers.content_type)
@@ -265,10 +277,20 @@ impl Bucket {
             .set_cache_control(headers.cache_control)
             .set_metadata(Some(headers.metadata.into_iter().collect()))
             .send()
-            .await
-            .map_err(|error| request.failed(&error))?;
-        let result = copied.copy_object_result().and_then(|result| result.e_tag());
-        Ok(Put::Done(result.unwrap_or_default().to_owned()))
+            .await;
+        match copied {
+            Ok(copied) => {
+                let result = copied.copy_object_result().and_then(|result| result.e_tag());
+                Ok(Put::Done(result.unwrap_or_default().to_owned()))
+            }
+            Err(SdkError::ServiceError(refused))
+                if matches!(refused.raw().status().as_u16(), 404 | 409 | 412)
+                    && refused.err().code() != Some("NoSuchBucket") =>
+            {
+                Ok(Put::Unexpected)
+            }
+            Err(error) => Err(request.failed(&error)),
+        }
     }
 
     /// Everything whose key begins so, in order: a request for each thousand.

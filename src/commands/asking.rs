@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::building::{notes, options, remotes};
 use super::{FAILED, Outcomes, Reading, WELL, one, open};
-use crate::build;
 use crate::aws::Aws;
+use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish};
@@ -66,7 +66,8 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     if let Some(folder) = asked.write_batches {
         write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
     }
-    let publish = planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
+    let publish =
+        planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(WELL)
 }

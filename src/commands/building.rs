@@ -12,8 +12,9 @@ use crate::cli::{BuildArgs, Global};
 use crate::error::{Error, Result};
 use crate::event::{Event, FinishedTargets, PublishedCounts};
 use crate::facts::Snapshot;
-use crate::graph::{Graph, Publish, Target};
+use crate::graph::{Publish, Target};
 use crate::job::{Executor as _, Stop};
+use crate::machine;
 use crate::manifest::RuleKind;
 use crate::memo::Entry;
 use crate::moments::{self, Moment};
@@ -54,7 +55,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
     if reach == Reach::All
-        && let Some(message) = publishing_as(&project.graph, &selection, &world).map_err(one)?
+        && let Some(message) = publishing_as(&project, &selection, &world).map_err(one)?
     {
         report.event(&Event::Note { message });
     }
@@ -360,12 +361,19 @@ pub(super) fn remotes(publish: &Publish) -> impl Iterator<Item = &str> {
 }
 
 /// Who publishes to which remote destinations, asked before anything runs; none if all are on this machine.
-fn publishing_as(graph: &Graph, selection: &Selection, world: &World) -> Result<Option<String>> {
+fn publishing_as(
+    project: &Project,
+    selection: &Selection,
+    world: &World,
+) -> Result<Option<String>> {
+    let graph = &project.graph;
     let asked = graph.publishes.iter().zip(&selection.publishes).filter(|(_, asked)| **asked);
     let urls: BTreeSet<&str> = asked.flat_map(|(publish, _)| remotes(publish)).collect();
     if urls.is_empty() {
         return Ok(None);
     }
+    let cache = &project.places.cache;
+    machine::name_publisher(cache).map_err(|error| Error::io("write to", cache, &error))?;
     let aws = world.aws.connect()?;
     let identity = aws.identity()?;
     let urls: Vec<String> = urls.into_iter().map(|url| format!("`{url}`")).collect();

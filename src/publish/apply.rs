@@ -7,14 +7,14 @@
 //!
 //! Killed anywhere, the next publish reads what stands, goes on, and writes nothing twice but what was in flight.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::moments::{self, Moment};
 
 use super::destination::Destination;
-use super::manifest::ObjectEntry;
+use super::manifest::{ObjectEntry, RowEntry};
 use super::place::{ObjectPut, ObjectWrite, ObjectsThere, Place, RowPut, RowWrite};
 use super::plan::{self, Action, Planned, PublishPlan, There, Why};
 use super::wanted::{Wanted, WantedObject, WantedRow};
@@ -55,31 +55,72 @@ pub type Source<'a> = dyn Fn(&WantedObject) -> Result<PathBuf> + 'a;
 pub fn look(wanted: &Wanted, places: &[Place]) -> Result<Vec<There>> {
     let fresh: Vec<ObjectEntry> =
         wanted.objects.iter().map(|object| plan::fresh(wanted, object)).collect();
-    let mut there = Vec::new();
-    for (index, place) in places.iter().enumerate() {
-        there.push(match place {
+    let look = |index: usize, place: &Place, exact: &BTreeSet<&str>| {
+        Ok(match place {
             Place::Objects(place) => {
                 let all = wanted.objects.iter().zip(&fresh);
                 let mine = all.filter(|(object, _)| object.destination == index);
                 let destination = &wanted.destinations[index];
                 // A key that cannot stand there is refused by the plan, and not looked for.
                 let sound = mine.filter(|(object, _)| destination.check_key(&object.key).is_ok());
-                let mine = sound.map(|(object, entry)| (object.key.clone(), entry.clone()));
+                let mine = sound.filter(|(object, _)| !exact.contains(object.key.as_str()));
+                let mine = mine.map(|(object, entry)| (object.key.clone(), entry.clone()));
                 There::Objects(place.read(&wanted.owner, &mine.collect())?)
             }
             Place::Rows(place) => {
                 let mine = wanted.rows.iter().filter(|row| row.destination == index);
-                let entry = |row: &WantedRow| {
-                    let object = row.object.map(|at| (&wanted.objects[at], &fresh[at]));
-                    plan::fresh_row(wanted, row, object)
-                };
                 // One that cannot be filled in is refused by the plan.
-                let mine = mine.filter_map(|row| Some((row.key.clone(), entry(row).ok()?)));
+                let mine =
+                    mine.filter_map(|row| Some((row.key.clone(), row_as(wanted, row, &fresh)?)));
                 There::Rows(place.read(&wanted.owner, &mine.collect())?)
             }
-        });
+        })
+    };
+    let none = BTreeSet::new();
+    let mut there: Vec<There> = places
+        .iter()
+        .enumerate()
+        .map(|(at, place)| look(at, place, &none))
+        .collect::<Result<_>>()?;
+    for (index, place) in places.iter().enumerate() {
+        let exact = spoken_of(wanted, &there, index, &fresh);
+        if !exact.is_empty() {
+            there[index] = look(index, place, &exact)?;
+        }
     }
     Ok(there)
+}
+
+/// A row as it would be with its object as it was built.
+fn row_as(wanted: &Wanted, row: &WantedRow, fresh: &[ObjectEntry]) -> Option<RowEntry> {
+    let object = row.object.map(|at| (&wanted.objects[at], &fresh[at]));
+    plan::fresh_row(wanted, row, object).ok()
+}
+
+/// The objects of which only the content is known, and of which rows that are not there as wanted speak.
+///
+/// A row tells the size and the digest of the bytes that stand there, so those must be known.
+fn spoken_of<'w>(
+    wanted: &'w Wanted,
+    there: &[There],
+    destination: usize,
+    fresh: &[ObjectEntry],
+) -> BTreeSet<&'w str> {
+    let There::Objects(objects) = &there[destination] else { return BTreeSet::new() };
+    if objects.assumed.is_empty() {
+        return BTreeSet::new();
+    }
+    let rows = wanted.rows.iter().filter_map(|row| {
+        let object = &wanted.objects[row.object?];
+        let of_here = object.destination == destination && objects.assumed.contains(&object.key);
+        let There::Rows(rows) = &there[row.destination] else { return None };
+        let as_built = row_as(wanted, row, fresh)?;
+        let known = rows.entries.get(&row.key);
+        let same = known
+            .is_some_and(|known| known.item == as_built.item && known.object == as_built.object);
+        (of_here && !same).then_some(object.key.as_str())
+    });
+    rows.collect()
 }
 
 /// Carries the plan out. `places` and `there` are in the order of `Wanted::destinations`.
@@ -108,18 +149,25 @@ pub fn apply(
     let rows = plan.rows.iter().filter(|planned| writes(planned)).count();
     on_event(Event::Started { objects: uploads, rows, bytes: plan.counts().bytes });
 
+    // Contents are read again before anything is begun, so that nothing waits for it with a lease held.
+    let sources: Vec<Option<PathBuf>> = wanted
+        .objects
+        .iter()
+        .zip(&plan.objects)
+        .map(|(object, planned)| planned.writes_bytes().then(|| source(object)).transpose())
+        .collect::<Result<_>>()?;
     let mut begun = Vec::new();
     for (index, (place, there)) in places.iter().zip(there).enumerate() {
         let (Place::Objects(place), There::Objects(there)) = (place, there) else { continue };
         let destination = &wanted.destinations[index];
-        let mine = objects_of(wanted, plan, index);
+        let mine = objects_of(wanted, plan, &sources, index);
         if mine.is_empty() && there.intent.is_none() {
             continue;
         }
         let changed = changed_entries(there, &mine);
         // What was left by a killed publish stays known, whichever of the two stands in the end.
         let left = there.recovered.iter();
-        let next = mine.iter().map(|(object, planned)| (&object.key, &planned.entry));
+        let next = mine.iter().map(|(object, planned, _)| (&object.key, &planned.entry));
         let intent: Vec<_> =
             left.chain(next).map(|(key, entry)| (key.clone(), entry.clone())).collect();
         let publish = place.begin(there, &intent)?;
@@ -128,12 +176,8 @@ pub fn apply(
         begun.push((destination, publish, mine, changed));
     }
     for (_, publish, mine, _) in &mut begun {
-        let mine: Vec<_> = mine.iter().filter(|(_, planned)| writes(*planned)).collect();
-        let sources: Vec<Option<PathBuf>> = mine
-            .iter()
-            .map(|(object, planned)| planned.writes_bytes().then(|| source(object)).transpose())
-            .collect::<Result<_>>()?;
-        let puts = mine.iter().zip(&sources).map(|((object, planned), source)| {
+        let mine: Vec<_> = mine.iter().filter(|(_, planned, _)| writes(*planned)).collect();
+        let puts = mine.iter().map(|(object, planned, source)| {
             let write = match source {
                 None => ObjectWrite::Headers,
                 Some(path) if is_new(&planned.action) => ObjectWrite::Create(path),
@@ -143,7 +187,7 @@ pub fn apply(
         });
         let puts: Vec<_> = puts.collect();
         publish.put(&puts, &mut |index| {
-            let (object, planned) = mine[index];
+            let (object, planned, _) = mine[index];
             let bytes = if planned.writes_bytes() { planned.entry.size } else { 0 };
             match planned.writes_bytes() {
                 true => done.objects += 1,
@@ -164,7 +208,7 @@ pub fn apply(
                     Action::Note => RowWrite::Note,
                     _ => RowWrite::Replace,
                 };
-                RowPut { key: &row.key, entry: &planned.entry, write }
+                RowPut { key: &row.key, entry: &planned.entry, write, alone: row.alone }
             })
             .collect();
         if puts.is_empty() && !there.unfinished {
@@ -187,19 +231,26 @@ pub fn apply(
     Ok(done)
 }
 
-type Mine<'a> = Vec<(&'a WantedObject, &'a Planned<ObjectEntry>)>;
+type Mine<'a> = Vec<(&'a WantedObject, &'a Planned<ObjectEntry>, Option<&'a Path>)>;
 
 /// The objects of one destination that have work.
-fn objects_of<'a>(wanted: &'a Wanted, plan: &'a PublishPlan, index: usize) -> Mine<'a> {
-    let all = wanted.objects.iter().zip(&plan.objects);
-    all.filter(|(object, planned)| object.destination == index && planned.is_work()).collect()
+fn objects_of<'a>(
+    wanted: &'a Wanted,
+    plan: &'a PublishPlan,
+    sources: &'a [Option<PathBuf>],
+    index: usize,
+) -> Mine<'a> {
+    let all = wanted.objects.iter().zip(&plan.objects).zip(sources);
+    let all = all.map(|((object, planned), source)| (object, planned, source.as_deref()));
+    all.filter(|(object, planned, _)| object.destination == index && planned.is_work()).collect()
 }
 
 /// The entries that the manifest of one destination gets.
 fn changed_entries(there: &ObjectsThere, mine: &Mine<'_>) -> BTreeMap<String, ObjectEntry> {
     let mut changed = there.recovered.clone();
-    changed
-        .extend(mine.iter().map(|(object, planned)| (object.key.clone(), planned.entry.clone())));
+    changed.extend(
+        mine.iter().map(|(object, planned, _)| (object.key.clone(), planned.entry.clone())),
+    );
     changed
 }
 

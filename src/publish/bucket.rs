@@ -20,10 +20,10 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
 
-/// The section of the ledger that is a bucket's own.
-const SECTION: &str = "objects";
 /// The metadata in which an object carries the digest of its bytes.
 const BYTES: &str = "jheem-bytes";
+/// The metadata in which it carries the digest of its headers: services give headers back in other words.
+const HEADERS: &str = "jheem-headers";
 
 /// Keeps a ledger's texts as objects below a prefix.
 pub struct BucketStore {
@@ -50,7 +50,15 @@ impl Store for BucketStore {
     fn put(&self, name: &str, bytes: Vec<u8>, expect: Expect) -> Result<Put> {
         let content_type = Some("application/json".to_owned());
         let headers = s3::Headers { content_type, ..s3::Headers::default() };
-        self.bucket.put(Upload { key: self.key(name), body: Body::Bytes(bytes), headers, expect })
+        let (key, body) = (self.key(name), Body::Bytes(bytes.clone()));
+        match self.bucket.put(Upload { key: key.clone(), body, headers, expect })? {
+            Put::Done(version) => Ok(Put::Done(version)),
+            // Tried again after its answer was lost, a write meets itself.
+            Put::Unexpected => match self.bucket.get(&key)? {
+                Some(got) if got.bytes == bytes => Ok(Put::Done(got.version)),
+                _ => Ok(Put::Unexpected),
+            },
+        }
     }
 
     fn remove(&self, name: &str) -> Result<()> {
@@ -63,11 +71,15 @@ pub struct BucketPlace {
     destination: Destination,
     bucket: s3::Bucket,
     ledger: Arc<Ledger>,
+    /// The section of the ledger that is of this bucket and prefix: others may keep theirs in it too.
+    section: String,
 }
 
 impl BucketPlace {
     pub fn new(destination: Destination, bucket: s3::Bucket, ledger: Arc<Ledger>) -> BucketPlace {
-        BucketPlace { destination, bucket, ledger }
+        let place = Digest::of(destination.to_string().as_bytes()).hex();
+        let section = format!("objects-{}", &place[..8]);
+        BucketPlace { destination, bucket, ledger, section }
     }
 
     /// What a publish that did not end has put: where an object carries the digest of an intended one.
@@ -80,8 +92,7 @@ impl BucketPlace {
         for (key, entry) in intended {
             meant.entry(key).or_default().push(entry);
         }
-        let keys: Vec<String> =
-            meant.keys().map(|key| self.destination.full_key(key)).collect();
+        let keys: Vec<String> = meant.keys().map(|key| self.destination.full_key(key)).collect();
         let found = self.bucket.look(&keys)?;
         let mut recovered = BTreeMap::new();
         for ((key, meant), found) in meant.into_iter().zip(found) {
@@ -101,27 +112,33 @@ impl BucketPlace {
 
 /// Whether what was found is what the entry says, bytes and headers.
 fn stands_as(found: &Standing, entry: &ObjectEntry) -> bool {
-    found.size == entry.size && found.headers == headers(entry)
+    let carried = |name: &str| found.headers.metadata.get(name);
+    let own = headers(entry).metadata;
+    let same = |name: &str| carried(name).is_some() && carried(name) == own.get(name);
+    found.size == entry.size && same(BYTES) && same(HEADERS)
 }
 
 /// All headers of an object, jheem's own among them.
 fn headers(entry: &ObjectEntry) -> s3::Headers {
     let wanted::Headers { content_type, content_encoding, cache_control, mut metadata } =
         entry.all_headers();
+    let said = serde_json::to_vec(&entry.all_headers()).expect("headers are plain data");
+    metadata.insert(HEADERS.to_owned(), Digest::of(&said).hex()[..16].to_owned());
     metadata.insert(BYTES.to_owned(), entry.bytes.to_string());
     s3::Headers { content_type, content_encoding, cache_control, metadata }
 }
 
 impl ObjectPlace for BucketPlace {
     fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
-        let section = self.ledger.section(SECTION, wanted)?;
+        let section = self.ledger.section(&self.section, wanted)?;
         let recovered = self.recover(&section.entries, section.intended)?;
         Ok(ObjectsThere {
             // The ledger remembers which head it read.
             head: Head::empty(owner),
             entries: section.entries,
+            assumed: section.assumed,
             recovered,
-            intent: section.unfinished.then(|| Digest::of(SECTION.as_bytes())),
+            intent: section.unfinished.then(|| Digest::of(self.section.as_bytes())),
             missing: BTreeSet::new(),
             claims: BTreeMap::new(),
         })
@@ -137,11 +154,12 @@ impl ObjectPlace for BucketPlace {
 
     fn begin<'a>(
         &'a self,
-        _: &'a ObjectsThere,
+        there: &'a ObjectsThere,
         intent: &[(String, ObjectEntry)],
     ) -> Result<Box<dyn ObjectPublish + 'a>> {
-        self.ledger.begin(SECTION, intent.iter().map(|(key, entry)| (key.as_str(), entry)))?;
-        Ok(Box::new(BucketPublish { place: self, versions: BTreeMap::new() }))
+        self.ledger
+            .begin(&self.section, intent.iter().map(|(key, entry)| (key.as_str(), entry)))?;
+        Ok(Box::new(BucketPublish { place: self, there, versions: BTreeMap::new() }))
     }
 
     fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>> {
@@ -152,7 +170,7 @@ impl ObjectPlace for BucketPlace {
         let mut standing = BTreeSet::new();
         for found in self.bucket.list(&prefix)? {
             let Some(key) = found.key.strip_prefix(&prefix) else { continue };
-            if key.split('/').any(|part| part == OWN_FOLDER) {
+            if key.split('/').next() == Some(OWN_FOLDER) {
                 continue;
             }
             standing.insert(key.to_owned());
@@ -191,40 +209,94 @@ impl BucketPlace {
 /// A publish that holds the lease.
 struct BucketPublish<'a> {
     place: &'a BucketPlace,
+    there: &'a ObjectsThere,
     /// What the bucket gave to the objects that were put.
     versions: BTreeMap<String, String>,
+}
+
+impl BucketPublish<'_> {
+    fn upload(&self, put: &ObjectPut<'_>) -> Upload {
+        let known = self.there.recovered.get(put.key).or_else(|| self.there.entries.get(put.key));
+        // What somebody else wrote over is not ours to replace.
+        let replaced = match known.and_then(|entry| entry.version.clone()) {
+            Some(version) => Expect::Version(version),
+            None => Expect::Anything,
+        };
+        let (body, expect) = match put.write {
+            ObjectWrite::Create(path) => (Body::File(path.to_owned()), Expect::Nothing),
+            ObjectWrite::Replace(path) => (Body::File(path.to_owned()), replaced),
+            ObjectWrite::Headers => (Body::Standing, replaced),
+        };
+        let key = self.place.destination.full_key(put.key);
+        Upload { key, body, headers: headers(put.entry), expect }
+    }
+
+    /// What to do where something else stands than was expected; the version that stands in the end.
+    fn settle(&self, put: &ObjectPut<'_>, found: Option<Standing>) -> Result<String> {
+        let destination = &self.place.destination;
+        match (found, put.write) {
+            // Tried again after its answer was lost, a write meets itself.
+            (Some(found), _) if stands_as(&found, put.entry) => Ok(found.version),
+            // It was published and is gone: it is put where nothing is.
+            (None, ObjectWrite::Replace(_)) => {
+                let upload = Upload { expect: Expect::Nothing, ..self.upload(put) };
+                match self.place.bucket.put(upload)? {
+                    Put::Done(version) => Ok(version),
+                    Put::Unexpected => Err(Error::environment(format!(
+                        "`{}` came and went in `{destination}` while it was being published",
+                        put.key
+                    ))
+                    .hint("run it again")),
+                }
+            }
+            (None, _) => Err(Error::environment(format!(
+                "`{}` is missing in `{destination}`, so its headers cannot be replaced",
+                put.key
+            ))
+            .hint("`jheem verify` shows what else is; put it back from an earlier version of the bucket")),
+            (Some(_), ObjectWrite::Create(_)) => Err(Error::user(format!(
+                "`{}` cannot be put into `{destination}`: something that jheem did not publish stands there",
+                put.key
+            ))
+            .hint("remove it, or publish under another prefix, and run it again")),
+            (Some(_), _) => Err(Error::user(format!(
+                "`{}` was written over in `{destination}` by something other than jheem",
+                put.key
+            ))
+            .hint("see what it is; remove it and run it again, and what was built is put there")),
+        }
+    }
 }
 
 impl ObjectPublish for BucketPublish<'_> {
     fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
         let place = self.place;
-        let uploads = puts.iter().map(|put| {
-            let (body, expect) = match put.write {
-                ObjectWrite::Create(path) => (Body::File(path.to_owned()), Expect::Nothing),
-                ObjectWrite::Replace(path) => (Body::File(path.to_owned()), Expect::Anything),
-                ObjectWrite::Headers => (Body::Standing, Expect::Anything),
-            };
-            let key = place.destination.full_key(put.key);
-            Upload { key, body, headers: headers(put.entry), expect }
-        });
-        let versions = &mut self.versions;
+        let uploads = puts.iter().map(|put| self.upload(put));
+        let mut versions = BTreeMap::new();
+        let mut unexpected = Vec::new();
         place.bucket.put_all(
             uploads,
-            &mut |index, put| match put {
-                Put::Done(version) => {
-                    versions.insert(puts[index].key.to_owned(), version);
-                    moments::pass(Moment::Published);
-                    placed(index);
-                    Ok(())
+            &mut |index, put| {
+                match put {
+                    Put::Done(version) => {
+                        versions.insert(puts[index].key.to_owned(), version);
+                        moments::pass(Moment::Published);
+                        placed(index);
+                    }
+                    Put::Unexpected => unexpected.push(index),
                 }
-                Put::Unexpected => Err(Error::user(format!(
-                    "`{}` cannot be put into `{}`: something that jheem did not publish stands there",
-                    puts[index].key, place.destination
-                ))
-                .hint("remove it, or publish under another prefix, and run it again")),
+                Ok(())
             },
             &mut || place.ledger.renew(),
         )?;
+        self.versions.append(&mut versions);
+        let keys: Vec<String> =
+            unexpected.iter().map(|index| place.destination.full_key(puts[*index].key)).collect();
+        for (index, found) in unexpected.into_iter().zip(place.bucket.look(&keys)?) {
+            let version = self.settle(&puts[index], found)?;
+            self.versions.insert(puts[index].key.to_owned(), version);
+            placed(index);
+        }
         place.ledger.renew()
     }
 
@@ -235,10 +307,10 @@ impl ObjectPublish for BucketPublish<'_> {
                 entry.version = Some(version.clone());
             }
         }
-        self.place.ledger.commit(SECTION, &changed, &BTreeSet::new())
+        self.place.ledger.commit(&self.place.section, &changed, &BTreeSet::new())
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        self.place.ledger.end(SECTION)
+        self.place.ledger.end(&self.place.section)
     }
 }

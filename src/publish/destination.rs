@@ -20,7 +20,7 @@ pub enum Destination {
     /// `s3://bucket/prefix`: objects in a bucket.
     S3 { bucket: String, prefix: String, keeping: Keeping },
     /// `dynamodb://table`: rows in a table.
-    Dynamodb { table: String, keeping: Option<Keeping>, one_by_one: bool },
+    Dynamodb { table: String, keeping: Option<Keeping> },
 }
 
 /// Where the manifest of a remote destination is kept: below a prefix of a bucket.
@@ -84,7 +84,7 @@ pub fn parse_destination(url: &str) -> Result<Destination, String> {
         if table.len() < 3 || table.len() > 255 || !table.chars().all(named) {
             return Err(wrong("a table's name has 3 to 255 of a-z, A-Z, 0-9, `_`, `.` and `-`"));
         }
-        return Ok(Destination::Dynamodb { table: table.into(), keeping: None, one_by_one: false });
+        return Ok(Destination::Dynamodb { table: table.into(), keeping: None });
     }
     Err(wrong("it begins with none of `file:`, `sqlite:`, `s3://` and `dynamodb://`"))
 }
@@ -121,20 +121,10 @@ impl Destination {
             Destination::S3 { bucket, prefix, .. } => {
                 Destination::S3 { bucket, prefix, keeping: keeping.clone() }
             }
-            Destination::Dynamodb { table, one_by_one, .. } => {
-                Destination::Dynamodb { table, keeping: Some(keeping.clone()), one_by_one }
+            Destination::Dynamodb { table, .. } => {
+                Destination::Dynamodb { table, keeping: Some(keeping.clone()) }
             }
             local => local,
-        }
-    }
-
-    /// The same destination written one row at a time, if it is a remote table.
-    pub fn one_by_one(self, one_by_one: bool) -> Destination {
-        match self {
-            Destination::Dynamodb { table, keeping, .. } => {
-                Destination::Dynamodb { table, keeping, one_by_one }
-            }
-            other => other,
         }
     }
 

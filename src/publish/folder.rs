@@ -268,7 +268,15 @@ impl ObjectPlace for Folder {
                 claims.insert((*key).to_owned(), Claim::Foreign);
             }
         }
-        Ok(ObjectsThere { head, entries, recovered, intent, missing, claims })
+        Ok(ObjectsThere {
+            head,
+            entries,
+            assumed: BTreeSet::new(),
+            recovered,
+            intent,
+            missing,
+            claims,
+        })
     }
 
     fn watched(&self, owner: &str, keys: &[&str]) -> Option<BTreeSet<PathBuf>> {

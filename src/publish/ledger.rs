@@ -5,13 +5,15 @@
 //! 1. Reading takes the head and the lease; a chunk whose entries are the wanted ones is known by its digest and not read.
 //! 2. Whoever publishes writes an intent, then the lease that names it, if nobody has one; and looks at the head again.
 //! 3. Chunks are written under names of their own content, and the head is replaced last, if it is still the one that was read.
-//! 4. The lease goes last. One that is no longer renewed is of the dead: its intents say what they may have put.
+//! 4. The lease is freed last. One that is no longer renewed is of the dead: its intents say what they may have put.
+//!    Who takes it over makes the head another version, so that the dead, if they wake, write no manifest.
 //!
 //! No clock is compared with another: a lease is of the dead if its version stays the same while this machine waits.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -51,7 +53,9 @@ pub trait Entry: Clone + PartialEq + Serialize + DeserializeOwned {
 
 impl Entry for ObjectEntry {
     fn compared(&self) -> Self {
-        ObjectEntry { uncompared: BTreeMap::new(), version: None, ..self.clone() }
+        // Bytes may differ where contents do not.
+        let (bytes, size) = (self.content, 0);
+        ObjectEntry { bytes, size, uncompared: BTreeMap::new(), version: None, ..self.clone() }
     }
 
     /// Its folder.
@@ -62,7 +66,7 @@ impl Entry for ObjectEntry {
 
 impl Entry for RowEntry {
     fn compared(&self) -> Self {
-        RowEntry { uncompared: BTreeMap::new(), ..self.clone() }
+        RowEntry { uncompared: BTreeMap::new(), object: None, ..self.clone() }
     }
 
     /// Its partition: a row's key is the JSON of its names and values, the hash first.
@@ -78,6 +82,9 @@ impl Entry for RowEntry {
 struct Head {
     format: u32,
     owner: String,
+    /// Counts how often somebody was thought dead, so that his head fits no more.
+    #[serde(default)]
+    epoch: u64,
     /// The chunks of each section, by name.
     sections: BTreeMap<String, BTreeMap<String, Chunk>>,
 }
@@ -97,8 +104,9 @@ struct Chunk {
 #[serde(deny_unknown_fields)]
 struct Lease {
     format: u32,
+    /// Empty if nobody publishes; what is intended then was left by somebody who stopped.
     holder: String,
-    /// Counts the renewals, so that each is another version.
+    /// Counts the renewals of all holders, so that each is another version.
     renewed: u64,
     /// The name of each section's intent.
     intents: BTreeMap<String, String>,
@@ -142,6 +150,8 @@ struct Held {
 /// What one section holds.
 pub struct Section<E> {
     pub entries: BTreeMap<String, E>,
+    /// Of these it was not read what is never compared: there they are as they were wanted.
+    pub assumed: BTreeSet<String>,
     /// What a publish that did not end was about to put; the latest for a key comes last.
     pub intended: Vec<(String, E)>,
     /// Whether there was such a publish.
@@ -162,8 +172,9 @@ impl Ledger {
 
     /// The same ledger, with another time after which a lease is of the dead.
     #[cfg(test)]
-    pub fn dead_after(self, dead_after: Duration) -> Ledger {
-        Ledger { dead_after, ..self }
+    pub fn dead_after(mut self, dead_after: Duration) -> Ledger {
+        self.dead_after = dead_after;
+        self
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -181,9 +192,15 @@ impl Ledger {
         };
         let (head, version) = match head.take() {
             Some(got) => (self.decoded(HEAD, &got.bytes)?, Some(got.version)),
-            None => {
-                (Head { format: FORMAT, owner: self.owner.clone(), sections: BTreeMap::new() }, None)
-            }
+            None => (
+                Head {
+                    format: FORMAT,
+                    owner: self.owner.clone(),
+                    epoch: 0,
+                    sections: BTreeMap::new(),
+                },
+                None,
+            ),
         };
         if head.owner != self.owner {
             return Err(self.damaged(HEAD, format!("is of the project `{}`", head.owner)));
@@ -201,10 +218,13 @@ impl Ledger {
         struct Version {
             format: u32,
         }
-        let wrong = |error: serde_json::Error| self.damaged(name, format!("cannot be read: {error}"));
+        let wrong =
+            |error: serde_json::Error| self.damaged(name, format!("cannot be read: {error}"));
         let version: Version = serde_json::from_slice(bytes).map_err(wrong)?;
         if version.format != FORMAT {
-            return Err(self.damaged(name, format!("has the format {}, of a later jheem", version.format)));
+            return Err(
+                self.damaged(name, format!("has the format {}, of a later jheem", version.format))
+            );
         }
         serde_json::from_slice(bytes).map_err(wrong)
     }
@@ -220,16 +240,21 @@ impl Ledger {
     /// Waits for another publisher to end, or takes his lease if he is dead; `say` is told once whom it waits for.
     pub fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {
         let mut read = self.read()?;
-        let Some((lease, _)) = &read.lease else { return Ok(()) };
-        if lease.holder == self.holder {
-            return Ok(());
-        }
+        let other = |read: &Read| match &read.lease {
+            Some((lease, version)) if !self.may_take(lease) => {
+                Some((lease.clone(), version.clone()))
+            }
+            _ => None,
+        };
+        let Some((lease, _)) = other(&read) else { return Ok(()) };
         say(format!("`{}` is being published to by {}; waiting for it", self.place, lease.holder));
         let mut since = Instant::now();
-        while let Some((lease, version)) = &read.lease {
+        while let Some((lease, version)) = other(&read) {
             if since.elapsed() >= self.dead_after {
-                let mine = Lease { holder: self.holder.clone(), ..lease.clone() };
-                if let Put::Done(_) = self.put(LEASE, &mine, Expect::Version(version.clone()))? {
+                let renewed = lease.renewed + 1;
+                let mine = Lease { holder: self.holder.clone(), renewed, ..lease.clone() };
+                if let Put::Done(_) = self.put(LEASE, &mine, Expect::Version(version))? {
+                    self.fence(&read)?;
                     say(format!("{} is gone: going on from where it stopped", lease.holder));
                     break;
                 }
@@ -245,8 +270,28 @@ impl Ledger {
         Ok(())
     }
 
+    /// Whether a lease is free, or left by an earlier jheem of this very project.
+    fn may_take(&self, lease: &Lease) -> bool {
+        lease.holder.is_empty() || lease.holder == self.holder
+    }
+
+    /// Makes the head another version, so that who was thought dead and is not can replace it no more.
+    fn fence(&self, read: &Read) -> Result<()> {
+        let head = Head { epoch: read.head.epoch + 1, ..read.head.clone() };
+        let expect = match &read.version {
+            Some(version) => Expect::Version(version.clone()),
+            None => Expect::Nothing,
+        };
+        // If somebody else replaced it just now, it is another version already.
+        self.put(HEAD, &head, expect).map(drop)
+    }
+
     /// What one section holds; of `wanted`, what is there just so need not be read.
-    pub fn section<E: Entry>(&self, name: &str, wanted: &BTreeMap<String, E>) -> Result<Section<E>> {
+    pub fn section<E: Entry>(
+        &self,
+        name: &str,
+        wanted: &BTreeMap<String, E>,
+    ) -> Result<Section<E>> {
         let read = self.read()?;
         let mut mine: BTreeMap<String, BTreeMap<&str, &E>> = BTreeMap::new();
         for (key, entry) in wanted {
@@ -255,27 +300,37 @@ impl Ledger {
         let none = BTreeMap::new();
         let chunks = read.head.sections.get(name).unwrap_or(&none);
         let mut entries = BTreeMap::new();
+        let mut assumed = BTreeSet::new();
         let mut others = Vec::new();
         for (chunk, there) in chunks {
             match mine.get(chunk).filter(|mine| compared(mine) == there.compared) {
-                Some(mine) => entries.extend(mine.iter().map(|(k, e)| ((*k).to_owned(), (*e).clone()))),
+                Some(mine) => {
+                    assumed.extend(mine.keys().map(|key| (*key).to_owned()));
+                    entries.extend(mine.iter().map(|(k, e)| ((*k).to_owned(), (*e).clone())));
+                }
                 None => others.push((chunk, there)),
             }
         }
         for lines in self.chunks(name, &others)? {
             entries.extend(lines);
         }
-        let left = read.lease.as_ref().filter(|(lease, _)| lease.holder == self.holder);
-        let intended = match left.and_then(|(lease, _)| lease.intents.get(name)) {
+        let left = read.lease.as_ref().filter(|(lease, _)| self.may_take(lease));
+        let intent = left.and_then(|(lease, _)| lease.intents.get(name));
+        let intended = match intent {
             Some(intent) => self.intent(intent)?,
             None => Vec::new(),
         };
-        Ok(Section { entries, intended, unfinished: left.is_some() })
+        Ok(Section { entries, assumed, intended, unfinished: intent.is_some() })
     }
 
     /// The entries of chunks, all read at once.
-    fn chunks<E: Entry>(&self, section: &str, chunks: &[(&String, &Chunk)]) -> Result<Vec<Vec<(String, E)>>> {
-        let names: Vec<String> = chunks.iter().map(|(name, chunk)| chunk.file(section, name)).collect();
+    fn chunks<E: Entry>(
+        &self,
+        section: &str,
+        chunks: &[(&String, &Chunk)],
+    ) -> Result<Vec<Vec<(String, E)>>> {
+        let names: Vec<String> =
+            chunks.iter().map(|(name, chunk)| chunk.file(section, name)).collect();
         let got = self.store.get(&names)?;
         let read = names.iter().zip(chunks).zip(got).map(|((name, (_, chunk)), got)| {
             let got = got.ok_or_else(|| self.damaged(name, "is missing"))?;
@@ -299,7 +354,10 @@ impl Ledger {
         lines
             .map(|(index, line)| {
                 serde_json::from_slice(line).map_err(|error| {
-                    self.damaged(name, format!("has a line {} that cannot be read: {error}", index + 1))
+                    self.damaged(
+                        name,
+                        format!("has a line {} that cannot be read: {error}", index + 1),
+                    )
                 })
             })
             .collect()
@@ -319,7 +377,7 @@ impl Ledger {
     ) -> Result<()> {
         let read = self.read()?;
         let lines = encode(intent);
-        let name = format!("intents/{section}-{}.jsonl", &Digest::of(&lines).hex()[..16]);
+        let name = format!("intents/{section}-{}.jsonl", name_of(&lines));
         self.store.put(&name, lines, Expect::Anything)?;
         let mut state = self.state();
         if let Some(held) = &mut state.held {
@@ -327,36 +385,38 @@ impl Ledger {
             held.open.insert(section.to_owned());
             return self.renew_now(held);
         }
-        let (mut intents, expect) = match &read.lease {
-            None => (BTreeMap::new(), Expect::Nothing),
-            Some((lease, version)) if lease.holder == self.holder => {
-                (lease.intents.clone(), Expect::Version(version.clone()))
+        let (mut intents, renewed, expect) = match &read.lease {
+            None => (BTreeMap::new(), 0, Expect::Nothing),
+            Some((lease, version)) if self.may_take(lease) => {
+                (lease.intents.clone(), lease.renewed + 1, Expect::Version(version.clone()))
             }
             Some((lease, _)) => return Err(self.taken(&lease.holder)),
         };
         intents.insert(section.to_owned(), name);
-        let lease = Lease { format: FORMAT, holder: self.holder.clone(), renewed: 0, intents };
+        let lease = Lease { format: FORMAT, holder: self.holder.clone(), renewed, intents };
         let version = match self.put(LEASE, &lease, expect)? {
             Put::Done(version) => version,
-            Put::Unexpected => return Err(self.taken("another jheem")),
+            Put::Unexpected => {
+                return Err(match self.look()?.lease {
+                    Some((lease, _)) if !self.may_take(&lease) => self.taken(&lease.holder),
+                    _ => self.meanwhile(),
+                });
+            }
         };
         let open = BTreeSet::from([section.to_owned()]);
         state.held = Some(Held { lease, version, open, renewed: Instant::now() });
         // Between reading and taking the lease somebody may have come and gone.
         if self.look()?.version != read.version {
             drop(state);
-            match read.lease {
-                // What a dead publisher left stays known: its lease stays, under this name.
-                Some(_) => self.state().held = None,
-                None => self.end(section)?,
-            }
-            return Err(Error::environment(format!(
-                "`{}` was published to while this publish was planned",
-                self.place
-            ))
-            .hint("run it again"));
+            self.let_go();
+            return Err(self.meanwhile());
         }
         Ok(())
+    }
+
+    fn meanwhile(&self) -> Error {
+        let message = format!("`{}` was published to while this publish was planned", self.place);
+        Error::environment(message).hint("run it again")
     }
 
     fn taken(&self, holder: &str) -> Error {
@@ -422,6 +482,7 @@ impl Ledger {
             let (digest, compared) = (Digest::of(&lines), compared(&refs));
             let chunk = Chunk { digest, compared, entries: entries.len() };
             if chunks.get(&name) != Some(&chunk) {
+                self.renew()?;
                 self.store.put(&chunk.file(section, &name), lines, Expect::Anything)?;
                 chunks.insert(name, chunk);
             }
@@ -451,30 +512,58 @@ impl Ledger {
         Ok(())
     }
 
-    /// A section is done; with the last one the lease goes.
+    /// A section is done; with the last one the lease is free.
     pub fn end(&self, section: &str) -> Result<()> {
         let mut state = self.state();
         let Some(held) = &mut state.held else { return Ok(()) };
         held.open.remove(section);
         let intent = held.lease.intents.remove(section);
         if held.open.is_empty() {
-            // What a dead publisher left in other sections stays known.
-            match held.lease.intents.is_empty() {
-                true => self.store.remove(LEASE)?,
-                false => self.renew_now(held)?,
-            }
+            held.lease.holder.clear();
+        }
+        self.renew_now(held)?;
+        if held.open.is_empty() {
+            let lease = (held.lease.clone(), held.version.clone());
             state.held = None;
             if let Some(read) = &mut state.read {
-                read.lease = None;
+                read.lease = Some(lease);
             }
-        } else {
-            self.renew_now(held)?;
         }
+        drop(state);
         match intent {
             Some(intent) => self.store.remove(&intent),
             None => Ok(()),
         }
     }
+
+    /// Frees the lease of a publish that does not end well: what it intended stays known to the next.
+    fn let_go(&self) {
+        let mut state = self.state();
+        if let Some(mut held) = state.held.take() {
+            held.lease.holder.clear();
+            // If this fails too, the lease is taken over once it is not renewed.
+            self.renew_now(&mut held).ok();
+        }
+        state.read = None;
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+/// A name for a text that no other publish gives to another, nor to the same.
+fn name_of(lines: &[u8]) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(lines);
+    hasher.update(&std::process::id().to_le_bytes());
+    hasher.update(&COUNT.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    hasher.update(&now.as_nanos().to_le_bytes());
+    Digest::blake3(hasher.finalize()).hex()[..16].to_owned()
 }
 
 impl Chunk {

@@ -37,6 +37,8 @@ pub struct ObjectsThere {
     pub head: Head,
     /// The manifest.
     pub entries: BTreeMap<String, ObjectEntry>,
+    /// Of these it is known that their contents and headers are the wanted ones, and not which bytes stand there.
+    pub assumed: BTreeSet<String>,
     /// What a publish that did not end has put there, and the manifest does not know yet.
     pub recovered: BTreeMap<String, ObjectEntry>,
     /// The digest of the intent of a publish that did not end, if there is one.
@@ -90,6 +92,8 @@ pub struct RowPut<'a> {
     pub key: &'a RowKey,
     pub entry: &'a RowEntry,
     pub write: RowWrite,
+    /// Whether it is a request of its own, where several can be one.
+    pub alone: bool,
 }
 
 /// How much of a row is written.
@@ -247,14 +251,14 @@ pub fn open(world: &World<'_>, destinations: &[Destination]) -> Result<Vec<Place
                 let place = BucketPlace::new(destination.clone(), bucket, ledger);
                 Ok(Place::Objects(Box::new(place)))
             }
-            Destination::Dynamodb { table: name, keeping, one_by_one } => {
+            Destination::Dynamodb { table: name, keeping } => {
                 let keeping = keeping.as_ref().ok_or_else(|| {
                     Error::user(format!("nothing says where the manifest of `{destination}` is kept"))
                         .hint("give the publish a `manifest = \"s3://BUCKET/PREFIX\"`, or objects in a bucket")
                 })?;
                 let ledger = ledger(world, keeping, &mut ledgers)?;
                 let table = dynamodb::Table::new(world.aws.connect()?, name);
-                let place = TablePlace::new(destination.clone(), table, ledger, *one_by_one);
+                let place = TablePlace::new(destination.clone(), table, ledger);
                 Ok(Place::Rows(Box::new(place)))
             }
         })

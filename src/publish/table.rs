@@ -23,8 +23,6 @@ pub struct TablePlace {
     table: dynamodb::Table,
     ledger: Arc<Ledger>,
     section: String,
-    /// Whether each row is a request of its own, under a condition.
-    one_by_one: bool,
 }
 
 impl TablePlace {
@@ -32,14 +30,16 @@ impl TablePlace {
         destination: Destination,
         table: dynamodb::Table,
         ledger: Arc<Ledger>,
-        one_by_one: bool,
     ) -> TablePlace {
         let section = format!("rows-{}", table.name());
-        TablePlace { destination, table, ledger, section, one_by_one }
+        TablePlace { destination, table, ledger, section }
     }
 
     /// What stands in the partitions of these keys.
-    fn standing<'k>(&self, keys: impl Iterator<Item = &'k RowKey>) -> Result<BTreeMap<RowKey, Item>> {
+    fn standing<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k RowKey>,
+    ) -> Result<BTreeMap<RowKey, Item>> {
         let mut names: Vec<&str> = Vec::new();
         let mut hashes: BTreeSet<&Attribute> = BTreeSet::new();
         for key in keys {
@@ -51,7 +51,8 @@ impl TablePlace {
         let hashes: Vec<AttributeValue> = hashes.into_iter().map(value).collect();
         let mut found = BTreeMap::new();
         for mut row in self.table.query_all(hash, &hashes)?.into_iter().flatten() {
-            let key = names.iter().map(|name| Some(((*name).to_owned(), attribute(&row.remove(*name)?))));
+            let key =
+                names.iter().map(|name| Some(((*name).to_owned(), attribute(&row.remove(*name)?))));
             let Some(key) = key.collect::<Option<Vec<_>>>() else { continue };
             let item = row.iter().map(|(name, value)| (name.clone(), attribute(value)));
             found.insert(RowKey(key), item.collect());
@@ -59,11 +60,28 @@ impl TablePlace {
         Ok(found)
     }
 
+    /// Looks once more, just before rows are written together, for which no condition can be given.
+    fn refuse_foreign(&self, puts: &[RowPut<'_>]) -> Result<()> {
+        let new = || puts.iter().filter(|put| put.write == RowWrite::Create && !put.alone);
+        let standing = self.standing(new().map(|put| put.key))?;
+        match new().find(|put| standing.contains_key(put.key)) {
+            None => Ok(()),
+            Some(put) => Err(Error::user(format!(
+                "the row `{}` appeared in `{}` while it was being published",
+                put.key, self.destination
+            ))
+            .hint("delete that row and run it again")),
+        }
+    }
+
     /// A row's key, as the ledger has it.
     fn row_key(&self, text: &str) -> Result<RowKey> {
         serde_json::from_str(text).map(RowKey).map_err(|error| {
-            Error::environment(format!("the manifest of `{}` is damaged: the key `{text}`", self.destination))
-                .because(error)
+            Error::environment(format!(
+                "the manifest of `{}` is damaged: the key `{text}`",
+                self.destination
+            ))
+            .because(error)
         })
     }
 }
@@ -75,19 +93,27 @@ impl RowPlace for TablePlace {
         let read = |(key, entry): (String, RowEntry)| Ok((self.row_key(&key)?, entry));
         let entries: BTreeMap<RowKey, RowEntry> =
             section.entries.into_iter().map(read).collect::<Result<_>>()?;
-        let intended: BTreeMap<RowKey, RowEntry> =
-            section.intended.into_iter().map(read).collect::<Result<_>>()?;
+        let mut intended: BTreeMap<RowKey, Vec<RowEntry>> = BTreeMap::new();
+        for (key, entry) in section.intended {
+            intended.entry(self.row_key(&key)?).or_default().push(entry);
+        }
         let new: Vec<&RowKey> = wanted.keys().filter(|key| !entries.contains_key(*key)).collect();
         let standing = self.standing(new.iter().copied().chain(intended.keys()))?;
-        let foreign =
-            new.iter().filter(|key| standing.contains_key(**key) && !intended.contains_key(**key));
-        let claims = foreign.map(|key| ((*key).clone(), Claim::Foreign)).collect();
-        // What a killed publish wrote is known by its item.
-        let recovered = intended.into_iter().filter(|(key, entry)| {
-            standing.get(key).is_some_and(|item| *item == entry.whole_item())
-                && entries.get(key) != Some(entry)
-        });
-        let (recovered, unfinished) = (recovered.collect(), section.unfinished);
+        // What a killed publish wrote is known by its item; the latest that it meant is what it wrote last.
+        let mut recovered = BTreeMap::new();
+        for (key, meant) in intended {
+            let stands = |entry: &&RowEntry| standing.get(&key) == Some(&entry.whole_item());
+            if let Some(entry) = meant.iter().rev().find(stands)
+                && entries.get(&key) != Some(entry)
+            {
+                recovered.insert(key, entry.clone());
+            }
+        }
+        let foreign = new
+            .into_iter()
+            .filter(|key| standing.contains_key(*key) && !recovered.contains_key(*key));
+        let claims = foreign.map(|key| (key.clone(), Claim::Foreign)).collect();
+        let unfinished = section.unfinished;
         Ok(RowsThere { entries, recovered, unfinished, claims, ..RowsThere::default() })
     }
 
@@ -106,30 +132,33 @@ impl RowPlace for TablePlace {
         puts: &[RowPut<'_>],
         placed: &mut dyn FnMut(usize),
     ) -> Result<()> {
-        let mut entries: BTreeMap<String, RowEntry> =
-            there.recovered.iter().map(|(key, entry)| (text(key), entry.clone())).collect();
-        entries.extend(puts.iter().map(|put| (text(put.key), put.entry.clone())));
-        self.ledger.begin(&self.section, entries.iter().map(|(key, entry)| (key.as_str(), entry)))?;
+        let recovered = there.recovered.iter().map(|(key, entry)| (text(key), entry.clone()));
+        let planned = puts.iter().map(|put| (text(put.key), put.entry.clone()));
+        // What was left by a killed publish stays known, whichever of the two stands in the end.
+        let intent: Vec<(String, RowEntry)> = recovered.chain(planned).collect();
+        self.ledger
+            .begin(&self.section, intent.iter().map(|(key, entry)| (key.as_str(), entry)))?;
         moments::pass(Moment::Intended);
-        let writes = puts.iter().filter(|put| put.write != RowWrite::Note);
+        self.refuse_foreign(puts)?;
         let mut stands = |count| {
             moments::pass(Moment::Rows);
             placed(count);
             self.ledger.renew()
         };
+        let mut tick = || self.ledger.renew();
         let row = |put: &RowPut<'_>| row(put.key, &put.entry.whole_item());
-        if self.one_by_one {
-            let rows = writes.map(|put| dynamodb::RowPut {
-                row: row(put),
-                only_new: match (put.write, put.key.0.first()) {
-                    (RowWrite::Create, Some((hash, _))) => Some(hash.clone()),
-                    _ => None,
-                },
-            });
-            self.table.put_all(rows.collect(), &mut stands)?;
-        } else {
-            self.table.write_all(writes.map(row).collect(), &mut stands)?;
-        }
+        let writes = || puts.iter().filter(|put| put.write != RowWrite::Note);
+        let together = writes().filter(|put| !put.alone).map(row);
+        self.table.write_all(together.collect(), &mut stands, &mut tick)?;
+        let alone = writes().filter(|put| put.alone).map(|put| dynamodb::RowPut {
+            row: row(put),
+            only_new: match (put.write, put.key.0.first()) {
+                (RowWrite::Create, Some((hash, _))) => Some(hash.clone()),
+                _ => None,
+            },
+        });
+        self.table.put_all(alone.collect(), &mut stands, &mut tick)?;
+        let entries = intent.into_iter().collect();
         self.ledger.commit(&self.section, &entries, &BTreeSet::new())?;
         self.ledger.end(&self.section)
     }

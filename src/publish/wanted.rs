@@ -97,6 +97,8 @@ pub struct WantedRow {
     pub uncompared: Item<Text>,
     /// The index in `Wanted::objects` of the object that it registers.
     pub object: Option<usize>,
+    /// Whether it is written by a request of its own, where several can be one.
+    pub alone: bool,
 }
 
 /// A row's key: one or two named attributes (hash, then range), each a text or a number.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::values::Values;
-use super::{Source, destination, kept, keeping};
+use super::{Source, destination, keeping, kept};
 use crate::error::Result;
 use crate::graph::{Publish, Target};
 use crate::plan::{self, Verdict};
@@ -117,10 +117,14 @@ impl Source<'_> {
         for place in publish::open(&self.world(), std::slice::from_ref(destination))? {
             match place {
                 Place::Objects(place) => {
-                    keys.objects.extend(place.read(&self.graph.project, &BTreeMap::new())?.entries.into_keys());
+                    keys.objects.extend(
+                        place.read(&self.graph.project, &BTreeMap::new())?.entries.into_keys(),
+                    );
                 }
                 Place::Rows(place) => {
-                    keys.rows.extend(place.read(&self.graph.project, &BTreeMap::new())?.entries.into_keys());
+                    keys.rows.extend(
+                        place.read(&self.graph.project, &BTreeMap::new())?.entries.into_keys(),
+                    );
                 }
             }
         }

@@ -13,6 +13,7 @@ mod examples;
 mod json;
 mod kills;
 mod mistakes;
+mod proxy;
 mod publishing;
 mod quick_start;
 mod remote;

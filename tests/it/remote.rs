@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 
 use super::project::{Project, Ran, cities};
+use super::proxy::{Fault, Proxy};
 
 /// A bucket and a table of one test's own.
 struct Cloud {
@@ -100,7 +101,7 @@ uncompared = { timestamp = "{now}" }
 to = "dynamodb://TABLE"
 hash = { city_scenario = "{city}#cessation" }
 range = { outcome_stat_facet = "{outcome}#mean.and.interval#none" }
-item = { outcome = "{outcome}", s3_key = "{object.key}", file_size = { N = "{object.size}" }, tags = { L = ["{city}", { BOOL = true }, { NULL = true }, { M = { a = { N = "1.50" } } }] } }
+item = { outcome = "{outcome}", value = "{plot:/value}", s3_key = "{object.key}", file_size = { N = "{object.size}" }, tags = { L = ["{city}", { BOOL = true }, { NULL = true }, { M = { a = { N = "1.50" } } }] } }
 uncompared = { created_at = "{now}" }
 "#;
 
@@ -131,7 +132,10 @@ fn plots_go_to_a_bucket_and_a_table_and_the_second_time_nothing_does() {
     assert_eq!(rows.as_object().unwrap().len(), 6);
     let row = &rows["A#cessation x#mean.and.interval#none"];
     assert_eq!(row["s3_key"], json!({ "S": key }));
-    assert_eq!(row["tags"]["L"], json!([{ "S": "A" }, { "BOOL": true }, { "NULL": true }, { "M": { "a": { "N": "1.5" } } }]));
+    assert_eq!(
+        row["tags"]["L"],
+        json!([{ "S": "A" }, { "BOOL": true }, { "NULL": true }, { "M": { "a": { "N": "1.5" } } }])
+    );
     assert_eq!(written(publish(&project, "")), (0, 0));
     assert_eq!(cloud.objects(), objects, "nothing is written again, not even with the same bytes");
     assert_eq!(cloud.rows(), rows);
@@ -164,7 +168,8 @@ fn what_somebody_else_put_there_is_not_touched() {
     let key = "github_actions_integration/A/50% a+b/x.json";
     cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key, "body": "theirs" }));
     let project = cloud.project();
-    let ran = publish(&project, "").code(1).says("something that jheem did not publish stands there");
+    let ran =
+        publish(&project, "").code(1).says("something that jheem did not publish stands there");
     assert_eq!(cloud.objects()[key]["body"], "theirs", "{ran}");
     assert_eq!(cloud.rows(), json!({}), "rows come after all objects");
     cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key }));
@@ -200,7 +205,11 @@ fn verify_compares_the_bucket_and_the_table_with_the_manifest() {
     let drift = ran.events().into_iter().filter(|event| event["event"] == "drift");
     let mut found: Vec<String> = drift
         .map(|drift| {
-            let key = drift["key"].as_str().unwrap().replace("/50% a+b/", "/").replace("#mean.and.interval#none", "");
+            let key = drift["key"]
+                .as_str()
+                .unwrap()
+                .replace("/50% a+b/", "/")
+                .replace("#mean.and.interval#none", "");
             format!("{} {key}", drift["kind"].as_str().unwrap())
         })
         .collect();
@@ -224,17 +233,25 @@ fn a_publish_that_is_killed_is_brought_to_its_end_by_the_next() {
     let Some(cloud) = cloud() else { return };
     let project = cloud.project();
     project.build("").success();
-    let moments = ["intended:1", "published:1", "published:4", "intended:2", "rows:1", "chunk:1", "head:1", "committed:1", "chunk:2", "head:2"];
+    let moments = [
+        "intended:1",
+        "published:1",
+        "published:4",
+        "intended:2",
+        "rows:1",
+        "chunk:1",
+        "head:1",
+        "committed:1",
+        "chunk:2",
+        "head:2",
+    ];
     for (round, moment) in moments.iter().enumerate() {
         for city in ["A", "B"] {
             project.write(&format!("data/{city}.txt"), (100 + round).to_string());
         }
         project.build("").success();
-        let killed = project
-            .command("publish --format json")
-            .env("JHEEM_KILL_AT", moment)
-            .output()
-            .unwrap();
+        let killed =
+            project.command("publish --format json").env("JHEEM_KILL_AT", moment).output().unwrap();
         assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
         cloud.no_row_without_its_object(moment);
         let done = publish(&project, "").success();
@@ -243,10 +260,15 @@ fn a_publish_that_is_killed_is_brought_to_its_end_by_the_next() {
         for city in ["A", "B"] {
             for outcome in ["x", "y", "z"] {
                 let plot = project.read(&format!("plots/{city}/{outcome}.json"));
-                let object = &objects[format!("github_actions_integration/{city}/50% a+b/{outcome}.json")];
+                let object =
+                    &objects[format!("github_actions_integration/{city}/50% a+b/{outcome}.json")];
                 assert_eq!(object["body"], plot, "after {moment}");
                 let row = &rows[format!("{city}#cessation {outcome}#mean.and.interval#none")];
-                assert_eq!(row["file_size"], json!({ "N": plot.len().to_string() }), "after {moment}");
+                assert_eq!(
+                    row["file_size"],
+                    json!({ "N": plot.len().to_string() }),
+                    "after {moment}"
+                );
             }
         }
         project.jheem("verify").success();
@@ -287,4 +309,163 @@ fn a_build_asks_no_network_for_what_only_publish_writes() {
     project.build("").success().targets("built=6");
     project.plan("").success();
     assert_eq!(cloud.objects(), json!({}));
+}
+
+/// The same project behind a proxy.
+fn behind_proxy(cloud: &Cloud) -> (Project, Proxy) {
+    let proxy = Proxy::before(&cloud.endpoint);
+    let objects = std::env::var("AWS_ENDPOINT_URL_S3").ok().map(|s3| Proxy::before(&s3));
+    let mut project = cloud.project().env("AWS_ENDPOINT_URL", &proxy.address);
+    let proxy = match objects {
+        Some(objects) => {
+            project = project.env("AWS_ENDPOINT_URL_S3", &objects.address);
+            objects
+        }
+        None => proxy,
+    };
+    (project, proxy)
+}
+
+#[test]
+fn where_nothing_changed_a_publish_makes_three_requests_on_any_machine() {
+    let Some(cloud) = cloud() else { return };
+    if std::env::var_os("AWS_ENDPOINT_URL_S3").is_some() {
+        return println!("skipped: requests are counted where one server has them all");
+    }
+    let (project, proxy) = behind_proxy(&cloud);
+    assert_eq!(written(publish(&project, "")), (6, 6));
+    let first = proxy.asked();
+    let of = |text: &str| first.iter().filter(|asked| asked.contains(text)).count();
+    assert_eq!(
+        of("50%25%20a%2Bb"),
+        6,
+        "each object is put once, and nothing else asked of it: {first:?}"
+    );
+    assert_eq!(of("BatchWriteItem"), 1, "{first:?}");
+    assert_eq!(
+        of("Query"),
+        4,
+        "new rows have their partitions looked at, and again before they are written: {first:?}"
+    );
+    assert_eq!(written(publish(&project, "")), (0, 0));
+    let warm = proxy.asked();
+    assert_eq!(warm.len(), 3, "{warm:?}");
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    std::fs::remove_dir_all(project.path("plots")).unwrap();
+    assert_eq!(written(publish(&project, "")), (0, 0));
+    let empty = proxy.asked();
+    assert_eq!(empty.len(), 3, "{empty:?}");
+    project.build("").success();
+    project.plan("").success();
+    assert_eq!(proxy.asked(), Vec::<String>::new(), "only publish and verify ask the network");
+}
+
+const SLOW_DOWN: &str =
+    "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
+const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+const EXPIRED: &str =
+    "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
+const SKEWED: &str = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference is too large.</Message></Error>";
+const OTHER_REGION: &str =
+    "<Error><Code>PermanentRedirect</Code><Message>Use another endpoint.</Message></Error>";
+const INTERNAL: &str =
+    "<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>";
+
+#[test]
+fn what_helps_itself_when_tried_again_is_tried_again() {
+    let Some(cloud) = cloud() else { return };
+    let (project, proxy) = behind_proxy(&cloud);
+    proxy.fail("50%25", 3, Fault::Answer(503, SLOW_DOWN));
+    proxy.fail("50%25", 2, Fault::Answer(500, INTERNAL));
+    proxy.fail("50%25", 2, Fault::Cut);
+    proxy.fail("head.json", 1, Fault::CutAnswer(20));
+    assert_eq!(written(publish(&project, "")), (6, 6));
+    project.jheem("verify").success();
+}
+
+#[test]
+fn an_answer_that_was_lost_is_no_foreign_object() {
+    let Some(cloud) = cloud() else { return };
+    let (project, proxy) = behind_proxy(&cloud);
+    // The object is written, and the answer never comes: trying again finds it there.
+    proxy.fail("50%25", 1, Fault::CutAnswer(0));
+    proxy.fail("lease.json?x-id=PutObject", 1, Fault::CutAnswer(0));
+    proxy.fail("head.json?x-id=PutObject", 1, Fault::CutAnswer(0));
+    assert_eq!(written(publish(&project, "")).1, 6);
+    project.jheem("verify").success();
+    assert_eq!(written(publish(&project, "")), (0, 0));
+}
+
+#[test]
+fn what_a_service_refuses_for_good_is_said_once_with_what_to_do_and_loses_nothing() {
+    let Some(cloud) = cloud() else { return };
+    let (project, proxy) = behind_proxy(&cloud);
+    project.build("").success();
+    for (body, status, says, hint) in [
+        (DENIED, 403, "is denied", "`s3:PutObject`"),
+        (EXPIRED, 400, "credentials have expired", "aws sso login"),
+        (SKEWED, 403, "clock is wrong", "set the clock"),
+        (OTHER_REGION, 301, "is in another region", "AWS_REGION"),
+    ] {
+        proxy.fail("50%25", 6, Fault::Answer(status, body));
+        let ran = publish(&project, "").code(1).says(says).says(hint);
+        let problems = ran.events().into_iter().filter(|event| event["event"] == "problem").count();
+        assert_eq!(problems, 1, "{ran}");
+        cloud.no_row_without_its_object(says);
+        // What is left of the fault is for nobody.
+        while publish(&project, "").code != Some(0) {}
+        for city in ["A", "B"] {
+            let value: u64 = project.read(&format!("data/{city}.txt")).trim().parse().unwrap();
+            project.write(&format!("data/{city}.txt"), (value + 10).to_string());
+        }
+        project.build("").success();
+    }
+}
+
+#[test]
+fn what_was_written_over_there_is_reported_and_not_reverted() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    written(publish(&project, ""));
+    let key = "github_actions_integration/A/50% a+b/x.json";
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key, "body": "theirs" }));
+    project.write("data/A.txt", "8");
+    let ran = publish(&project, "").code(1).says("was written over").says("hint: ");
+    assert_eq!(cloud.objects()[key]["body"], "theirs", "{ran}");
+    cloud.no_row_without_its_object("written over");
+    cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key }));
+    publish(&project, "").success();
+    assert_eq!(cloud.objects()[key]["body"], project.read("plots/A/x.json"));
+    project.jheem("verify").success();
+}
+
+#[test]
+fn two_destinations_that_keep_their_manifest_at_one_place_are_two() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    let text = project.read("Jheemfile.toml");
+    let second = text
+        [text.find("[publish.site]").unwrap()..text.find("[publish.site.row").unwrap()]
+        .replace("publish.site", "publish.mirror")
+        .replace("github_actions_integration", "mirror")
+        .replace("of = ", &format!("manifest = \"s3://{}/private\"\nof = ", cloud.bucket));
+    let first = text.replace(
+        "[publish.site]\n",
+        &format!("[publish.site]\nmanifest = \"s3://{}/private\"\n", cloud.bucket),
+    );
+    project.write("Jheemfile.toml", format!("{first}{second}"));
+    assert_eq!(written(publish(&project, "")), (12, 6));
+    assert_eq!(cloud.objects().as_object().unwrap().len(), 12);
+    let keys = cloud.ask("keys", json!({ "bucket": cloud.bucket }));
+    let own = |key: &Value| key.as_str().unwrap().contains(".jheem/");
+    let outside: Vec<&Value> = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|key| own(key) && !key.as_str().unwrap().starts_with("private/"))
+        .collect();
+    assert_eq!(outside, Vec::<&Value>::new(), "the manifest is kept out of what is public");
+    project.jheem("verify").success();
+    assert_eq!(written(publish(&project, "")), (0, 0));
+    assert_eq!(written(publish(&project, "publish.mirror")), (0, 0));
 }

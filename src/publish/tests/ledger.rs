@@ -37,6 +37,16 @@ impl Memory {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
+    /// Who holds the lease; nobody if it is free.
+    fn holder(&self) -> String {
+        let texts = self.texts.lock().unwrap();
+        let lease =
+            texts.get("lease.json").map(|(bytes, _)| serde_json::from_slice(bytes).unwrap());
+        lease.map_or_else(String::new, |lease: serde_json::Value| {
+            lease["holder"].as_str().unwrap().to_owned()
+        })
+    }
+
     fn names(&self) -> Vec<String> {
         self.texts.lock().unwrap().keys().cloned().collect()
     }
@@ -47,7 +57,9 @@ impl Store for Memory {
         let one = |name: &String| {
             self.request(format!("get {name}"))?;
             let texts = self.texts.lock().unwrap();
-            Ok(texts.get(name).map(|(bytes, version)| Got { bytes: bytes.clone(), version: version.to_string() }))
+            Ok(texts
+                .get(name)
+                .map(|(bytes, version)| Got { bytes: bytes.clone(), version: version.to_string() }))
         };
         names.iter().map(one).collect()
     }
@@ -97,7 +109,8 @@ fn entry(content: &str) -> ObjectEntry {
 
 /// Three cities with two plots each, all of one content.
 fn plots(content: &str) -> BTreeMap<String, ObjectEntry> {
-    let keys = ["A", "B", "C"].iter().flat_map(|city| ["x", "y"].map(|plot| format!("{city}/{plot}")));
+    let keys =
+        ["A", "B", "C"].iter().flat_map(|city| ["x", "y"].map(|plot| format!("{city}/{plot}")));
     keys.map(|key| (key.clone(), entry(&format!("{key} {content}")))).collect()
 }
 
@@ -118,7 +131,10 @@ fn publish(
     let ledger = ledger(store, holder);
     ledger.wait(&mut |_| {})?;
     let section = ledger.section("objects", wanted)?;
-    let meant = section.intended.iter().filter(|(key, entry)| standing.objects.get(key) == Some(&entry.bytes));
+    let meant = section
+        .intended
+        .iter()
+        .filter(|(key, entry)| standing.objects.get(key) == Some(&entry.bytes));
     let recovered: BTreeMap<String, ObjectEntry> = meant.cloned().collect();
     let known = |key: &String| recovered.get(key).or_else(|| section.entries.get(key));
     let changed: BTreeMap<String, ObjectEntry> = wanted
@@ -145,7 +161,8 @@ fn publish(
 }
 
 fn published(store: &Memory) -> BTreeMap<String, Digest> {
-    let section = ledger(store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    let section =
+        ledger(store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
     section.entries.into_iter().map(|(key, entry)| (key, entry.bytes)).collect()
 }
 
@@ -170,7 +187,8 @@ fn a_change_reads_and_rewrites_the_chunk_of_its_folder_alone() {
     wanted.insert("B/x".into(), entry("B/x 2"));
     assert_eq!(publish(&store, "one", &wanted, &mut standing).unwrap(), 1);
     let chunks = |verb: &str, asked: &[String]| {
-        let chunks: BTreeSet<&String> = asked.iter().filter(|a| a.starts_with(&format!("{verb} chunks/"))).collect();
+        let chunks: BTreeSet<&String> =
+            asked.iter().filter(|a| a.starts_with(&format!("{verb} chunks/"))).collect();
         chunks.len()
     };
     let asked = store.take_asked();
@@ -192,12 +210,14 @@ fn what_is_never_compared_stays_as_it_was_published() {
     assert_eq!(publish(&store, "one", &wanted, &mut standing).unwrap(), 0);
     wanted.insert("B/x".into(), entry("B/x 2"));
     publish(&store, "one", &wanted, &mut standing).unwrap();
-    let section = ledger(&store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    let section =
+        ledger(&store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
     assert_eq!(section.entries["B/y"].uncompared["timestamp"], "B/y 1");
 }
 
 #[test]
-fn cut_off_after_any_request_the_next_publish_goes_on_and_writes_nothing_twice_but_what_was_in_flight() {
+fn cut_off_after_any_request_the_next_publish_goes_on_and_writes_nothing_twice_but_what_was_in_flight()
+ {
     for holder in ["one", "another machine"] {
         for cut in 0.. {
             let store = Memory::default();
@@ -216,7 +236,7 @@ fn cut_off_after_any_request_the_next_publish_goes_on_and_writes_nothing_twice_b
             assert_eq!(standing.objects, wanted, "cut at {cut}");
             let twice: Vec<_> = standing.writes.iter().filter(|(_, count)| **count > 1).collect();
             assert!(twice.is_empty(), "cut at {cut}: {twice:?}");
-            assert!(!store.names().contains(&"lease.json".to_owned()), "cut at {cut}");
+            assert_eq!(store.holder(), "", "cut at {cut}");
             if ended.is_ok() {
                 assert!(cut > 10, "a publish takes more than {cut} requests");
                 break;
@@ -244,7 +264,7 @@ fn of_two_who_publish_at_once_one_goes_first() {
     // What the second had read is no longer so.
     let error = second.begin("objects", two.iter().map(|(k, e)| (k.as_str(), e))).unwrap_err();
     assert!(error.message.contains("while this publish was planned"), "{error}");
-    assert!(!store.names().contains(&"lease.json".to_owned()));
+    assert_eq!(store.holder(), "");
 }
 
 #[test]
@@ -257,13 +277,55 @@ fn whoever_was_thought_dead_writes_no_manifest() {
     let mut told = Vec::new();
     let other = ledger(&store, "other");
     other.wait(&mut |message| told.push(message)).unwrap();
-    assert!(told[0].contains("published to by slow") && told[1].contains("slow is gone"), "{told:?}");
+    assert!(
+        told[0].contains("published to by slow") && told[1].contains("slow is gone"),
+        "{told:?}"
+    );
     let section = other.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
     assert_eq!(section.intended.len(), 6, "what the dead was about to put is known");
     let mut standing = Standing::default();
     publish(&store, "other", &plots("2"), &mut standing).unwrap();
-    let error = slow.commit("objects", &wanted.into_iter().collect(), &BTreeSet::new()).unwrap_err();
+    let error =
+        slow.commit("objects", &wanted.into_iter().collect(), &BTreeSet::new()).unwrap_err();
     assert!(error.message.contains("replaced by another jheem"), "{error}");
     let bytes = plots("2").into_iter().map(|(key, entry)| (key, entry.bytes)).collect();
     assert_eq!(published(&store), bytes);
+}
+
+#[test]
+fn what_two_killed_publishes_have_put_is_known_to_the_third() {
+    let store = Memory::default();
+    let mut standing = Standing::default();
+    publish(&store, "one", &plots("1"), &mut standing).unwrap();
+    // Killed after some objects stand; then again before the first of other ones does.
+    for (content, cut) in [("2", 9), ("3", 6)] {
+        *store.left.lock().unwrap() = Some(cut);
+        publish(&store, "one", &plots(content), &mut standing).unwrap_err();
+        *store.left.lock().unwrap() = None;
+    }
+    assert!(standing.objects.values().any(|bytes| *bytes == Digest::of(b"A/x 2")));
+    publish(&store, "one", &plots("1"), &mut standing).unwrap();
+    let wanted: BTreeMap<_, _> =
+        plots("1").into_iter().map(|(key, entry)| (key, entry.bytes)).collect();
+    assert_eq!(standing.objects, wanted, "what was wanted last stands");
+    assert_eq!(published(&store), wanted);
+}
+
+#[test]
+fn a_publish_that_fails_leaves_a_free_lease_and_its_intent() {
+    let store = Memory::default();
+    let wanted: Vec<_> = plots("1").into_iter().collect();
+    let failing = ledger(&store, "one");
+    failing.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    failing.begin("objects", wanted.iter().map(|(k, e)| (k.as_str(), e))).unwrap();
+    assert_eq!(store.holder(), "one");
+    drop(failing);
+    assert_eq!(store.holder(), "", "another machine need not wait");
+    let other = ledger(&store, "other");
+    other.wait(&mut |message| panic!("{message}")).unwrap();
+    let section = other.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    assert_eq!(section.intended.len(), 6);
+    // A section of another destination has nothing to do with it.
+    let section = other.section::<ObjectEntry>("objects-of-another", &BTreeMap::new()).unwrap();
+    assert!(!section.unfinished && section.intended.is_empty());
 }

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::digest::Digest;
 use crate::aws::Aws;
+use crate::digest::Digest;
 use crate::error::Result;
 
 use super::*;
@@ -166,6 +166,7 @@ impl Project {
                 ("file_size".into(), Attribute::N(vec![Piece::ObjectSize])),
             ]),
             uncompared: BTreeMap::from([("created_at".into(), Attribute::S(vec![Piece::Now]))]),
+            alone: false,
             object: Some(index),
         });
         Wanted {
