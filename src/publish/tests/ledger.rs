@@ -10,10 +10,13 @@ use crate::error::{Error, Kind, Result};
 use crate::publish::ledger::{Ledger, Store};
 use crate::publish::manifest::ObjectEntry;
 
+/// Bytes and versions by name.
+type Texts = BTreeMap<String, (Vec<u8>, u64)>;
+
 /// Texts with versions; all clones are the same store.
 #[derive(Clone, Default)]
 struct Memory {
-    texts: Arc<Mutex<BTreeMap<String, (Vec<u8>, u64)>>>,
+    texts: Arc<Mutex<Texts>>,
     /// Names that were asked for or written, in order.
     asked: Arc<Mutex<Vec<String>>>,
     /// How many more requests are answered, if not all.
