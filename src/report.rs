@@ -378,7 +378,7 @@ impl Report {
         let word = answer::drift_word(&drift.kind);
         let padded = self.out.paint.warn(&format!("{word:<8}"));
         let key = words::printable(&drift.key);
-        self.out.line(&format!("{padded} {} {key}", drift.destination).trim_end());
+        self.out.line(format!("{padded} {} {key}", drift.destination).trim_end());
         if let crate::publish::DriftKind::Changed { published, found } = &drift.kind {
             let [published, found] = [published, found].map(|text| words::printable(text));
             self.out.line(&format!("         was published as {published}"));

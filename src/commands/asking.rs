@@ -1,6 +1,6 @@
 //! `plan`, `why`, `list`, `graph` and `verify`: they read, beside a build or without one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::building::{notes, options, remotes};
@@ -14,7 +14,7 @@ use crate::graph::{RuleId, Target};
 use crate::job::Stop;
 use crate::objects::Objects;
 use crate::places::Places;
-use crate::plan::{self, Verdict};
+use crate::plan::{self, RunnerFact, Verdict, Waits};
 use crate::publishing::{Reach, Source};
 use crate::records::Records;
 use crate::report::Report;
@@ -56,6 +56,9 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
         .map_err(one)?;
     let targets = build::count(graph, &session.selection, &session.board);
     report.plan(graph, &folds);
+    for message in missing_runners(&session) {
+        report.event(&Event::Note { message });
+    }
     if asked.each {
         for target in session.selection.targets() {
             let verdict = session.board.verdict(graph, &session.selection, target);
@@ -70,6 +73,26 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
         planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(WELL)
+}
+
+/// What to do about runners that targets wait for.
+fn missing_runners(session: &Session<'_>) -> Vec<String> {
+    let graph = &session.project.graph;
+    let mut missing = BTreeSet::new();
+    for target in session.selection.targets() {
+        if let Verdict::Pending(Waits::Runner(_)) =
+            session.board.verdict(graph, &session.selection, target)
+        {
+            missing.insert(graph.rule(target.rule).runner);
+        }
+    }
+    let said = missing.into_iter().filter_map(|runner| match &session.facts.runners[runner] {
+        RunnerFact::Unresolved(why) => {
+            Some(format!("runner `{}` is missing: {}", graph.runners[runner].name, why.hint))
+        }
+        _ => None,
+    });
+    said.collect()
 }
 
 /// What publishes that are asked for would do; says what they would refuse.
