@@ -108,7 +108,9 @@ impl Expansion<'_> {
             let speaks = fields.into_iter().any(Attribute::speaks_of_object);
             let kept = written.manifest.iter().chain(written.objects.values().map(|o| &o.to));
             let is_remote = row.to.value.starts_with("dynamodb:");
-            if is_remote && !kept.into_iter().any(|to| to.value.starts_with("s3:")) {
+            // A place that is missing here may be one that has a mistake.
+            let sound = !self.manifest.broken.has(header);
+            if is_remote && sound && !kept.into_iter().any(|to| to.value.starts_with("s3:")) {
                 let error = Error::user("nothing says where the manifest of these rows is kept")
                     .hint("give the publish a `manifest = \"s3://BUCKET/PREFIX\"`: the table holds rows alone");
                 self.error(&row.to.span, error);

@@ -352,6 +352,12 @@ pub const CASES: &[Case] = &[
         ],
     ),
     case(
+        "publish.NAME.manifest",
+        "kept elsewhere",
+        Of::Other,
+        &[("[publish.site]\n", "[publish.site]\nmanifest = \"s3://bucket/manifests\"\n")],
+    ),
+    case(
         "publish.NAME.object",
         "none",
         Of::Other,
@@ -423,6 +429,12 @@ pub const CASES: &[Case] = &[
         "another",
         Of::Other,
         &[("plots.db#plots", "plots.db#rows")],
+    ),
+    case(
+        "publish.NAME.row.OUTPUT.write",
+        "one by one",
+        Of::Other,
+        &[("to = \"sqlite:site/plots.db#plots\"\n", "to = \"sqlite:site/plots.db#plots\"\nwrite = \"put\"\n")],
     ),
     case(
         "publish.NAME.row.OUTPUT.hash",
