@@ -14,7 +14,7 @@ use globset::GlobMatcher;
 use rayon::prelude::*;
 
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use crate::graph::{From, Graph, Start, Target};
 use crate::job::Stop;
 use crate::memo::{self, Disk, Entry, Looked, Nanos, RealDisk, Stat};
@@ -429,7 +429,7 @@ fn runners(
         let fact = match &runner.start {
             Start::Built { .. } => RunnerFact::Built,
             Start::Program(name) => match find_program(&observe.places.root, name) {
-                None => of_error(&no_program(name)),
+                None => of_error(&no_program(&observe.places.root, name)),
                 Some(path) => {
                     let key = path.to_string_lossy().into_owned();
                     match looking.look(&key, &path)? {
@@ -438,7 +438,7 @@ fn runners(
                             snapshot.programs.insert(index, (path, entry));
                             RunnerFact::Known { identity, note: None }
                         }
-                        _ => of_error(&no_program(name)),
+                        _ => of_error(&no_program(&observe.places.root, name)),
                     }
                 }
             },
@@ -566,12 +566,26 @@ pub fn find_program(root: &Path, name: &str) -> Option<PathBuf> {
 }
 
 /// The error for a program that is not there.
-pub fn no_program(name: &str) -> Error {
-    if name.contains('/') {
-        Error::environment(format!("the program `{name}` is not in the project"))
-            .hint("build it, or name a program on the PATH")
-    } else {
-        Error::environment(format!("the program `{name}` is not on the PATH")).hint("install it")
+pub fn no_program(root: &Path, name: &str) -> Error {
+    let Some((folder, file)) = name.rsplit_once('/') else {
+        let error = Error::environment(format!("the program `{name}` is not on the PATH"));
+        return if root.join(name).is_file() {
+            error.hint(format!("write `./{name}` for the one beside the Jheemfile"))
+        } else {
+            error.hint("install it")
+        };
+    };
+    let error = Error::environment(format!("the program `{name}` is not in the project"));
+    let beside: Vec<String> = std::fs::read_dir(root.join(format!("{folder}/")))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(|entry| entry.path().is_file())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    match nearest(file, beside.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean `{folder}/{near}`?")),
+        None => error.hint("build it, or name a program on the PATH"),
     }
 }
 

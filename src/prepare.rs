@@ -226,7 +226,13 @@ fn expected(
 
 /// A program of the project, as it is started: alone, so that what lies beside it and is not
 /// declared is not found.
-fn own_copy(program: &Path, stage: &Stage) -> Result<PathBuf> {
+fn own_copy(name: &str, program: &Path, stage: &Stage) -> Result<PathBuf> {
+    if rustix::fs::access(program, rustix::fs::Access::EXEC_OK).is_err() {
+        // Said here, since what is to be mended is the project's file and not its copy.
+        let name = name.trim_start_matches("./");
+        return Err(Error::environment(format!("cannot start `{name}`: it is not executable"))
+            .hint(format!("run `chmod +x {name}`")));
+    }
     let folder = stage.scratch.join("program");
     std::fs::create_dir_all(&folder).map_err(|e| Error::io("make the folder", &folder, &e))?;
     let executable = folder.join(program.file_name().unwrap_or_default());
@@ -257,9 +263,9 @@ fn spec(
         },
         Start::Program(name) => {
             let found = facts::find_program(&build.places.root, name)
-                .ok_or_else(|| facts::no_program(name))?;
+                .ok_or_else(|| facts::no_program(&build.places.root, name))?;
             let executable = match name.contains('/') && !Path::new(name).is_absolute() {
-                true => own_copy(&found, stage)?,
+                true => own_copy(name, &found, stage)?,
                 false => found,
             };
             Engine::Program { executable }

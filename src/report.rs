@@ -387,13 +387,16 @@ impl Report {
     }
 
     /// The end of `verify`.
-    pub fn verified(&mut self, found: usize) {
+    pub fn verified(&mut self, found: &[Drift]) {
         if self.is_json() {
-            self.object(&Answer::Verified { differences: found });
-        } else if found == 0 {
+            self.object(&Answer::Verified { differences: found.len() });
+        } else if found.is_empty() {
             self.say("all is there as it was published");
         } else {
-            self.say(&numbered(found, "difference"));
+            self.say(&numbered(found.len(), "difference"));
+            if found.iter().any(|d| matches!(d.kind, crate::publish::DriftKind::Changed { .. })) {
+                self.say(answer::CHANGED_HINT);
+            }
         }
     }
 

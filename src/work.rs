@@ -143,8 +143,8 @@ struct State {
     began: bool,
     done: bool,
     failed: bool,
-    /// Whether the log says that it was made.
-    told: bool,
+    /// Whether the log says that it was finished, or that the runner went on to the next.
+    vouched: bool,
     finding: Option<String>,
     unkept: Option<Unkept>,
     /// The line that says that it cannot exist, and its pattern; a success after it takes it back.
@@ -233,8 +233,8 @@ impl<'a> Watch<'a> {
                 let Some(state) = self.cells.get_mut(&key) else { return };
                 state.lines = lines;
                 state.failed = how == How::Failed;
-                state.told = how == How::Succeeded;
-                let absent = state.absent.take().filter(|_| !state.told && !state.done);
+                state.vouched = how != How::Failed;
+                let absent = state.absent.take().filter(|_| how != How::Succeeded && !state.done);
                 if let Some((line, pattern)) = absent {
                     state.done = true;
                     let run = self.id();
@@ -296,17 +296,16 @@ impl<'a> Watch<'a> {
         let open: Vec<usize> = self
             .cells
             .iter()
-            .filter(|(_, state)| {
-                !(state.done || state.failed || broken && state.began && !state.told)
-            })
+            .filter(|(_, state)| !state.done && !state.failed)
             .map(|(&cell, _)| cell)
             .collect();
-        // What no line spoke of may be there all the same: the log may tell nothing at all.
         for cell in open {
-            if broken && !self.whole(cell) {
-                continue;
+            if broken && !self.cells[&cell].vouched {
+                self.distrust(cell);
+            } else {
+                // What no line spoke of may be there all the same: the log may tell nothing at all.
+                self.collect(cell);
             }
-            self.collect(cell);
         }
         let (exit, strays) = match (exit, self.no_room.take()) {
             (Ok(exit), None) => (Ok(exit), self.strays()),
@@ -336,34 +335,23 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Whether a run was cut off: a crash in a container shows as a code, 139 say, which is not declared.
+    /// Whether the whole run has failed: a crash in a container shows as a code, 139 say, which is not declared.
     fn broken(&self, exit: &Result<Exit>) -> bool {
         let policy = &self.graph.runner_of(self.work.rule).exit;
         !matches!(exit, Ok(Exit::Code(code)) if policy.ok.contains(code) || policy.partial.contains(code))
     }
 
-    /// Whether a run that was cut off left this cell whole: everything there, readable and passing.
+    /// Leaves what a failed run left of this cell: a draft can be read and pass an audit as well as the plot can.
     ///
-    /// Of a form that half a file can have as well, only the log can say that it is whole.
-    fn whole(&mut self, cell: usize) -> bool {
-        let expected = self.work.expected.iter().filter(|e| e.target.cell == cell);
-        let doubtful = expected
-            .clone()
-            .flat_map(|e| &e.outputs)
-            .find(|output| !output.kind.ends_itself() && collect::stands(output));
-        if let Some(output) = doubtful
+    /// After a bad end only the log is evidence, and it did not say that the cell was finished.
+    fn distrust(&mut self, cell: usize) {
+        let mut outputs =
+            self.work.expected.iter().filter(|e| e.target.cell == cell).flat_map(|e| &e.outputs);
+        if let Some(output) = outputs.find(|output| collect::stands(output))
             && let Some(state) = self.cells.get_mut(&cell)
-            && !state.told
         {
-            state.finding = Some(format!("nothing says that `{}` is whole", output.path));
-            return false;
+            state.finding = Some(format!("nothing says that `{}` is finished", output.path));
         }
-        expected.clone().all(|expected| {
-            matches!(
-                collect::collect(self.objects, expected, &self.work.spec.id),
-                Ok(Collected::Made(_))
-            )
-        })
     }
 
     fn strays(&self) -> Vec<String> {

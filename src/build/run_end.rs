@@ -272,7 +272,7 @@ impl<'a> Loop<'a, '_> {
                 && !matches!(&ended.exit, Ok(Exit::Code(code)) if declared(code))
             {
                 let message = format!(
-                    "a run of `{}` ended badly ({}), but all that it was to make is there and passes its audit",
+                    "a run of `{}` ended badly ({}), but its log says that all that it was to make was finished",
                     graph.rule(running.batch.rule).name,
                     exit_words(&ended.exit)
                 );

@@ -372,7 +372,7 @@ pub fn verify(global: &Global, select: &Select, report: &mut Report) -> Outcomes
     for drift in &found {
         report.drift(drift);
     }
-    report.verified(found.len());
+    report.verified(&found);
     Ok(if found.is_empty() { WELL } else { FAILED })
 }
 

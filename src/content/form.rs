@@ -43,11 +43,6 @@ pub struct As {
 }
 
 impl As {
-    /// Whether a file that was cut short cannot be read as this.
-    pub fn ends_itself(self) -> bool {
-        self.gzip || matches!(self.form, Form::Json | Form::Plotly)
-    }
-
     pub const BYTES: As = As { gzip: false, form: Form::Bytes };
     pub const JSON: As = As { gzip: false, form: Form::Json };
     pub const PLOTLY: As = As { gzip: false, form: Form::Plotly };

@@ -103,7 +103,7 @@ static ROW: Table = Table {
         key(
             "to",
             Shape::Text(Form::RowUrl),
-            "The destination: `sqlite:FILE#TABLE` or `dynamodb://TABLE`.",
+            "The destination: `sqlite:FILE#TABLE` or `dynamodb://TABLE`. Without `#TABLE` the table is called like the output.",
             r#"to = "dynamodb://jheem-test-tiny""#,
         )
         .required(),

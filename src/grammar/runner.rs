@@ -213,7 +213,7 @@ const CODES: Shape = Shape::Whole { min: 0, max: 255 };
 
 static EXIT: Table = Table {
     title: "runner.NAME.exit",
-    doc: "What the exit codes of a run mean.",
+    doc: "What the exit codes of a run mean. Of a run with any other code only what its log says was finished is kept.",
     keys: &[
         key("ok", Shape::List(&some_of(CODES)), "All outputs were made.", "ok = [0]")
             .default("[0]"),

@@ -96,9 +96,12 @@ fn the_plots_of_the_real_pipeline_show_their_axes() {
 
     # Who draws: an image, or a program of this machine.
     [runner.model]
-    image = "model:latest"                   # yours; or `program = "Rscript"`
+    image = "model:latest"                   # yours
     # Folder in the container = folder of the project; nothing else is seen.
     dirs = { "/app/plots" = "plots", "/app/simulations" = "simulations" }
+    # For a script put `program = "Rscript"` and `pass_env = ["PATH"]` in the place of `image` and `dirs`, and
+    # declare it: `[input.script]` with `path = "draw.R"`, `script = "input.script"` among the inputs of
+    # the plot, and `"{input.script}"` in the place of `"plot"` in its command.
     timeout = { total = "6h", quiet = "10m" }
 
     # What is drawn, and how the runner is asked for it.

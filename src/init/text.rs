@@ -12,6 +12,18 @@ const WIDTH: usize = 96;
 /// So many gaps and strangers are named.
 const MOST_NAMED: usize = 6;
 
+/// How the folders of a container give way to an interpreter, which sees the project's own paths.
+const INTERPRETER: &str = "\
+# For a script put `program = \"Rscript\"` and `pass_env = [\"PATH\"]` in the place of `image` and `dirs`, and
+# declare it: `[input.script]` with `path = \"draw.R\"`, `script = \"input.script\"` among the inputs of
+# the plot, and `\"{input.script}\"` in the place of `\"plot\"` in its command.
+";
+/// The same where an interpreter is proposed.
+const SCRIPT: &str = "\
+# Declare your script: `[input.script]` with `path = \"draw.R\"`, `script = \"input.script\"` among the
+# inputs of the plot, and `\"{input.script}\"` in the place of `\"plot\"` in its command.
+";
+
 /// A text as TOML writes it; JSON's escapes are TOML's too.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("texts have no keys")
@@ -165,16 +177,19 @@ fn write_runner(out: &mut String, grid: &Grid, inputs: &[Input]) -> std::fmt::Re
                 .iter()
                 .map(|f| format!("{} = {}", quoted(&format!("/app/{f}")), quoted(f)))
                 .collect();
-            writeln!(out, "image = \"model:latest\"{:19}# yours; or `program = \"Rscript\"`", "")?;
+            writeln!(out, "image = \"model:latest\"{:19}# yours", "")?;
             writeln!(
                 out,
                 "# Folder in the container = folder of the project; nothing else is seen."
             )?;
             writeln!(out, "dirs = {{ {} }}", dirs.join(", "))?;
+            write!(out, "{INTERPRETER}")?;
         }
         // A container would have to be shown the whole project.
         None => {
-            writeln!(out, "program = \"Rscript\"{:22}# yours; or `image = \"model:latest\"`", "")?
+            writeln!(out, "program = \"Rscript\"{:22}# yours; or `image = \"model:latest\"`", "")?;
+            writeln!(out, "pass_env = [\"PATH\"]")?;
+            write!(out, "{SCRIPT}")?;
         }
     }
     writeln!(out, "timeout = {{ total = \"6h\", quiet = \"10m\" }}\n")
@@ -345,10 +360,10 @@ path = \"simulations/{{city}}/{{scenario}}.csv\"
 
 # Who draws: an image, or a program of this machine.
 [runner.model]
-image = \"model:latest\"                   # yours; or `program = \"Rscript\"`
+image = \"model:latest\"                   # yours
 # Folder in the container = folder of the project; nothing else is seen.
 dirs = {{ \"/app/plots\" = \"plots\", \"/app/simulations\" = \"simulations\" }}
-timeout = {{ total = \"6h\", quiet = \"10m\" }}
+{INTERPRETER}timeout = {{ total = \"6h\", quiet = \"10m\" }}
 
 # What is drawn, and how the runner is asked for it.
 [plot.main]

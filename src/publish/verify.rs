@@ -2,7 +2,7 @@
 //!
 //! Only tells what differs: what to do about it is for a person, or for the next publish.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::Result;
 
@@ -40,9 +40,15 @@ pub fn verify(
             (There::Rows(there), found)
         }
     };
-    let mut all: Vec<Drift> = found.into_iter().map(|(key, kind)| drift(key, kind)).collect();
-    let orphans = orphans(destination, &there, declared);
-    all.extend(orphans.into_iter().map(|orphan| drift(orphan.key, DriftKind::Orphaned)));
+    let orphaned: BTreeSet<String> =
+        orphans(destination, &there, declared).into_iter().map(|orphan| orphan.key).collect();
+    // What nothing publishes any more is never put back, so that it differs as well says nothing.
+    let mut all: Vec<Drift> = found
+        .into_iter()
+        .filter(|(key, _)| !orphaned.contains(key))
+        .map(|(key, kind)| drift(key, kind))
+        .collect();
+    all.extend(orphaned.into_iter().map(|key| drift(key, DriftKind::Orphaned)));
     if there.is_empty() && (declared.any)(destination) {
         all.push(drift(String::new(), DriftKind::Unpublished));
     }

@@ -168,6 +168,9 @@ impl<'a> Answer<'a> {
     }
 }
 
+/// What to do about what was changed at a destination, where nobody but the user knows which is right.
+pub const CHANGED_HINT: &str = "hint: to undo a change, delete the object or row there: the next build puts back what is missing";
+
 /// The word for a difference between a destination and what should be there.
 pub fn drift_word(kind: &DriftKind) -> &'static str {
     match kind {

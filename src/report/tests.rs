@@ -441,11 +441,11 @@ fn the_cache_and_destinations_are_told_with_units() {
         let destination = parse_destination("file:site").unwrap();
         let published = "blake3:aa, 120 bytes".to_owned();
         let found = "blake3:bb, 121 bytes".to_owned();
-        let kind = DriftKind::Changed { published, found };
-        let key = "plots/x.json".to_owned();
-        report.drift(&Drift { destination: destination.clone(), key: key.clone(), kind });
-        report.drift(&Drift { destination, key, kind: DriftKind::Missing });
-        report.verified(2);
+        let drift =
+            |kind| Drift { destination: destination.clone(), key: "plots/x.json".to_owned(), kind };
+        let found = [drift(DriftKind::Changed { published, found }), drift(DriftKind::Missing)];
+        found.iter().for_each(|drift| report.drift(drift));
+        report.verified(&found);
         report.usage(
             &Usage { objects: 1_234, bytes: 5_000_000, edited: 1, log_bytes: 70_000 },
             1_100,
@@ -463,7 +463,10 @@ fn the_cache_and_destinations_are_told_with_units() {
     logs     68.4 KiB
     freed 2.0 KiB in 1 object and 2 logs; 3.8 MiB are left (the limit is 8.0 GiB)
     "#);
-    assert_eq!(err, "2 differences\n");
+    assert_eq!(
+        err,
+        "2 differences\nhint: to undo a change, delete the object or row there: the next build puts back what is missing\n"
+    );
 }
 
 fn mistakes(count: usize) -> Vec<Error> {

@@ -251,7 +251,17 @@ fn a_program_that_cannot_be_started_is_told_with_what_to_do() {
     let ran = project.jheem("build").code(1);
     drop(ran.says("begin a script with a line such as `#!/usr/bin/env python3`"));
     fs::set_permissions(&script, std::fs::Permissions::from_mode(0o644)).unwrap();
-    project.jheem("build").code(1).says("chmod +x");
+    project.jheem("build").code(1).says("run `chmod +x model.sh`");
+}
+
+#[test]
+fn a_program_that_is_not_found_is_told_with_how_to_name_it() {
+    let project = cities();
+    project.change("program = \"./model.sh\"", "program = \"model.sh\"");
+    let ran = project.jheem("build").code(1).says("the program `model.sh` is not on the PATH");
+    drop(ran.says("write `./model.sh` for the one beside the Jheemfile"));
+    project.change("program = \"model.sh\"", "program = \"./modl.sh\"");
+    project.jheem("build").code(1).says("did you mean `./model.sh`?");
 }
 
 #[test]

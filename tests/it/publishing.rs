@@ -308,6 +308,11 @@ fn what_no_target_publishes_any_more_is_told_and_left() {
     assert_eq!(project.plan("").success().count("publish.orphaned"), 6);
     assert_eq!(touched(&before, &look(&project)), Vec::<String>::new());
     project.jheem("verify").code(1).says("orphaned").says("github_actions_integration/A/z.json");
+    // It is named once, though it was changed as well.
+    project.write("site/github_actions_integration/A/z.json", "edited");
+    let ran = project.jheem("verify").code(1).says("orphaned");
+    let named = ran.stdout.lines().filter(|l| l.contains("github_actions_integration/A/z.json"));
+    assert_eq!(named.count(), 1, "{ran}");
 }
 
 #[test]
@@ -421,6 +426,20 @@ fn verify_finds_what_differs_at_a_destination() {
     // What is missing is put back by the next build; what was edited there is not guessed at.
     project.build("").success();
     assert_eq!(project.read(&format!("{folder}/A/x.json")), project.read("plots/A/x.json"));
+}
+
+#[test]
+fn what_was_changed_at_a_destination_is_put_back_as_verify_says() {
+    let project = published();
+    project.build("").success();
+    let folder = "site/github_actions_integration";
+    project.write(&format!("{folder}/A/y.json"), "edited");
+    let ran = project.jheem("verify").code(1).says("delete the object or row there");
+    drop(ran.says("the next build puts back what is missing"));
+    std::fs::remove_file(project.path(&format!("{folder}/A/y.json"))).unwrap();
+    project.build("").success();
+    assert_eq!(project.read(&format!("{folder}/A/y.json")), project.read("plots/A/y.json"));
+    project.jheem("verify").success();
 }
 
 #[test]

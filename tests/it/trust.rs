@@ -68,7 +68,7 @@ echo second half >> "$2"
     );
     for mode in ["code", "killed", "crash", "slow"] {
         let ran = build_as(&project, mode).code(1).targets("failed=1");
-        let ran = ran.says("nothing says that `out/a.txt` is whole");
+        let ran = ran.says("nothing says that `out/a.txt` is finished");
         assert!(!project.exists("out/a.txt"), "{mode}: half a file stands in the project\n{ran}");
         project.plan("").success().targets("stale=1");
     }
@@ -77,12 +77,74 @@ echo second half >> "$2"
 }
 
 #[test]
-fn a_file_that_ends_itself_is_taken_whole_from_a_run_that_ended_badly() {
-    let project = one_step("#!/bin/sh\nprintf '{\"of\": \"%s\"}' \"$MODE\" > \"$2\"\nexit 1\n");
+fn a_draft_that_a_failed_run_left_is_no_plot_though_it_can_be_read() {
+    let project = one_step(
+        r#"#!/bin/sh
+echo '{"title": "draft"}' > "$2"
+case $MODE in
+code) echo no such outcome; exit 1 ;;
+killed) kill -9 $$ ;;
+slow) sleep 60 ;;
+esac
+echo '{"title": "done"}' > "$2"
+"#,
+    );
     project.change("as = \"bytes\"", "as = \"json\"");
-    let ran = build_as(&project, "x").success().targets("built=1");
-    ran.says("ended badly (code 1), but all that it was to make is there");
-    assert_eq!(project.read("out/a.txt"), "{\"of\": \"x\"}");
+    for mode in ["code", "killed", "slow"] {
+        let ran = build_as(&project, mode).code(1).targets("failed=1");
+        let ran = ran.says("nothing says that `out/a.txt` is finished");
+        assert!(!project.exists("out/a.txt"), "{mode}: a draft stands in the project\n{ran}");
+        project.plan("").success().targets("stale=1");
+    }
+    build_as(&project, "code").code(1).says("no such outcome");
+    build_as(&project, "").success().targets("built=1");
+    assert_eq!(project.read("out/a.txt"), "{\"title\": \"done\"}\n");
+}
+
+#[test]
+fn a_draft_that_a_stopped_run_left_is_no_plot_though_it_can_be_read() {
+    let project = one_step(
+        r#"#!/bin/sh
+echo '{"title": "draft"}' > "$2"
+case $MODE in ?*) touch "$MODE/drafted"; sleep 60 ;; esac
+echo '{"title": "done"}' > "$2"
+"#,
+    );
+    project.change("as = \"bytes\"", "as = \"json\"");
+    project.change("total = \"2s\", ", "");
+    let steps = project.root().parent().unwrap().join("steps");
+    std::fs::create_dir(&steps).unwrap();
+    let mut child = project
+        .command("build")
+        .env("MODE", &steps)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while !steps.join("drafted").exists() {
+        assert!(std::time::Instant::now() < deadline, "the run never wrote its draft");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "a stopped build says so");
+    assert!(!project.exists("out/a.txt"), "a draft stands in the project");
+    project.plan("").success().targets("stale=1");
+    build_as(&project, "").success().targets("built=1");
+    assert_eq!(project.read("out/a.txt"), "{\"title\": \"done\"}\n");
+}
+
+#[test]
+fn what_the_log_says_is_finished_is_kept_of_a_failed_run() {
+    let project = one_step(
+        "#!/bin/sh\necho begin a\necho '{\"title\": \"done\"}' > \"$2\"\necho end a\nexit 1\n",
+    );
+    project.change("as = \"bytes\"", "as = \"json\"");
+    project.change("[step.a]", "[runner.r.log]\ntarget = '^begin'\nsuccess = '^end'\n[step.a]");
+    let ran = build_as(&project, "").success().targets("built=1");
+    ran.says("ended badly (code 1), but its log says that all that it was to make was finished");
+    assert_eq!(project.read("out/a.txt"), "{\"title\": \"done\"}\n");
 }
 
 #[test]

@@ -434,7 +434,10 @@ pub const CASES: &[Case] = &[
         "publish.NAME.row.OUTPUT.write",
         "one by one",
         Of::Other,
-        &[("to = \"sqlite:site/plots.db#plots\"\n", "to = \"sqlite:site/plots.db#plots\"\nwrite = \"put\"\n")],
+        &[(
+            "to = \"sqlite:site/plots.db#plots\"\n",
+            "to = \"sqlite:site/plots.db#plots\"\nwrite = \"put\"\n",
+        )],
     ),
     case(
         "publish.NAME.row.OUTPUT.hash",
