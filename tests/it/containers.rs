@@ -563,7 +563,7 @@ values = [{}]
 path = "work/deep/in/{{letter}}.txt"
 {}
 user = "1234:1234"
-dirs = {{ "/work" = "work" }}
+dirs = {{ "/app" = "work" }}
 [step.all]
 runner = "shell"
 joins = {{ data = "input.data" }}
@@ -581,7 +581,7 @@ fn an_image_of_another_user_writes_beside_its_inputs() {
     if daemon().is_none() {
         return;
     }
-    let script = "cat /work/deep/in/*.txt > /work/deep/all.txt; id -u >> /work/deep/all.txt";
+    let script = "cat /app/deep/in/*.txt > /app/deep/all.txt; id -u >> /app/deep/all.txt";
     let project = crowded(2, script);
     project.build("").success().targets("built=1");
     assert_eq!(project.read("work/deep/all.txt"), "0\n1\n1234\n");
@@ -593,15 +593,15 @@ fn many_inputs_of_one_folder_are_shown_together_below_a_folder_of_outputs() {
     if daemon().is_none() {
         return;
     }
-    let script = "cat /work/deep/in/*.txt > /work/deep/all.txt; \
-                  while read what at rest; do case $at in /work/*) echo $at;; esac; done \
-                  < /proc/mounts >> /work/deep/all.txt; \
-                  echo x >> /work/deep/in/l0.txt || echo refused >> /work/deep/all.txt";
+    let script = "cat /app/deep/in/*.txt > /app/deep/all.txt; \
+                  while read what at rest; do case $at in /app/*) echo $at;; esac; done \
+                  < /proc/mounts >> /app/deep/all.txt; \
+                  echo x >> /app/deep/in/l0.txt || echo refused >> /app/deep/all.txt";
     let project = crowded(70, script);
     project.build("").success().targets("built=1");
     let made = project.read("work/deep/all.txt");
     assert_eq!(made.lines().count(), 72, "{made}");
-    assert!(made.ends_with("/work/deep/in\nrefused\n"), "{made}");
+    assert!(made.ends_with("/app/deep/in\nrefused\n"), "{made}");
     nothing_is_left(&project);
 }
 
