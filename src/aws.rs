@@ -3,13 +3,17 @@
 //! Connects when first asked and never before, so that who has no account needs none. Async stays in here: callers block.
 //! Knows nothing of plots, manifests or keys.
 
+use std::cell::Cell;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use futures_util::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
@@ -22,11 +26,11 @@ use failure::Request;
 
 /// How often a request is tried in all; what throttles is waited for longer each time.
 const ATTEMPTS: u32 = 8;
-const CONNECT: std::time::Duration = std::time::Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(10);
 /// From the start of a request, with its body, to the first byte of the answer.
-const READ: std::time::Duration = std::time::Duration::from_secs(600);
+const READ: Duration = Duration::from_secs(600);
 /// How long nothing may come to its end before a caller is told that time goes by.
-const TICK: std::time::Duration = std::time::Duration::from_secs(5);
+const TICK: Duration = Duration::from_secs(5);
 
 /// A way to Amazon's services, not taken until it is needed.
 #[derive(Clone, Default)]
@@ -97,5 +101,45 @@ impl Connected {
             Ok(Identity { account: text(said.account()), arn: text(said.arn()) })
         };
         self.identity.get_or_init(ask).clone()
+    }
+
+    /// Makes requests, so many at once, and tells of each answer as it comes.
+    ///
+    /// `tick` is called every few seconds meanwhile. If it, `done` or a request fails, no more are
+    /// begun, and those in flight are waited for.
+    fn each_answer<W, T, F>(
+        &self,
+        in_flight: usize,
+        work: impl Iterator<Item = W>,
+        ask: impl Fn(W) -> F,
+        done: &mut dyn FnMut(T) -> Result<()>,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let failed = Cell::new(false);
+        let begun = stream::iter(work.take_while(|_| !failed.get())).map(ask);
+        let mut answers = pin!(begun.buffer_unordered(in_flight));
+        let mut first = Ok(());
+        let mut ticked = Instant::now();
+        loop {
+            // Callers may make requests of their own, so they are called between two waits.
+            let next =
+                self.runtime.block_on(async { tokio::time::timeout(TICK, answers.next()).await });
+            let mut came = match next {
+                Ok(None) => return first,
+                Ok(Some(answer)) => answer.and_then(&mut *done),
+                Err(_) => Ok(()),
+            };
+            if ticked.elapsed() >= TICK {
+                ticked = Instant::now();
+                came = came.and_then(|()| tick());
+            }
+            if came.is_err() && first.is_ok() {
+                failed.set(true);
+                first = came;
+            }
+        }
     }
 }

@@ -4,16 +4,15 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::path::Path;
 
 use crate::aws::Aws;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::PlannedPublish;
 use crate::graph::{Graph, Publish, PublishObject, PublishRow, Target};
-use crate::machine;
 use crate::memo::{Disk as _, RealDisk};
 use crate::objects::Objects;
+use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
@@ -38,10 +37,8 @@ pub struct Source<'a> {
     /// What the last attempts left, also of targets that were not selected.
     last: &'a HashMap<Key, Record>,
     objects: &'a Objects,
-    root: &'a Path,
+    places: &'a Places,
     aws: &'a Aws,
-    /// Who publishes.
-    holder: String,
     /// What `{now}` stands for.
     now: String,
     /// Worked out when first needed: both go over every cell of every publish.
@@ -82,15 +79,13 @@ impl<'a> Source<'a> {
         now: String,
     ) -> Source<'a> {
         let (declared, states) = (OnceCell::new(), OnceCell::new());
-        let (graph, root) = (&project.graph, project.places.root.as_path());
-        let holder = machine::publisher(&project.places.owner, &project.places.cache);
-        Source { graph, selection, board, last, objects, root, aws, holder, now, declared, states }
+        let (graph, places) = (&project.graph, &project.places);
+        Source { graph, selection, board, last, objects, places, aws, now, declared, states }
     }
 
     /// What it takes to open a destination.
     fn world(&self) -> publish::World<'_> {
-        let (root, aws) = (self.root, self.aws);
-        publish::World { root, aws, owner: &self.graph.project, holder: &self.holder }
+        publish::World { places: self.places, aws: self.aws, owner: &self.graph.project }
     }
 
     /// The publishes that were asked for.
@@ -124,7 +119,7 @@ impl<'a> Source<'a> {
             }
         }
         let seen = RealDisk.now();
-        let watched = settled::watch(self.root, &wanted, &places)?;
+        let watched = settled::watch(&self.places.root, &wanted, &places)?;
         let there = publish::look(&wanted, &places)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
@@ -204,7 +199,7 @@ impl<'a> Source<'a> {
             rows: Vec::new(),
             refused: Vec::new(),
         };
-        let mut places = Places { wanted: &mut wanted, reach, keeping: keeping(publish)? };
+        let mut places = Numbered { wanted: &mut wanted, reach, keeping: keeping(publish)? };
         let object_places: Vec<Option<usize>> = publish
             .objects
             .iter()
@@ -388,13 +383,13 @@ enum Known<'a> {
 }
 
 /// The destinations of a publish, each once.
-struct Places<'a> {
+struct Numbered<'a> {
     wanted: &'a mut Wanted,
     reach: Reach,
     keeping: Option<Keeping>,
 }
 
-impl Places<'_> {
+impl Numbered<'_> {
     fn index(&mut self, destination: Destination) -> Result<Option<usize>> {
         let destination = kept(destination, self.keeping.as_ref());
         if self.reach == Reach::Local && !destination.is_local() {

@@ -14,8 +14,8 @@ use aws_sdk_dynamodb::types::{PutRequest, ReturnValuesOnConditionCheckFailure, W
 use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
+use super::Connected;
 use super::failure::Request;
-use super::{Connected, TICK};
 use crate::error::{Error, Result};
 
 /// How many requests are in flight at once.
@@ -73,7 +73,8 @@ impl Table {
                 None => batches.push(vec![row]),
             }
         }
-        self.all(batches, |batch| self.write_batch(batch), done, tick)
+        let write = |batch| self.write_batch(batch);
+        self.aws.each_answer(IN_FLIGHT, batches.into_iter(), write, done, tick)
     }
 
     async fn write_batch(&self, rows: Vec<Row>) -> Result<usize> {
@@ -115,7 +116,8 @@ impl Table {
         done: &mut dyn FnMut(usize) -> Result<()>,
         tick: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
-        self.all(rows, |row| self.put_one(row), done, tick)
+        let put = |row| self.put_one(row);
+        self.aws.each_answer(IN_FLIGHT, rows.into_iter(), put, done, tick)
     }
 
     async fn put_one(&self, put: RowPut) -> Result<usize> {
@@ -175,40 +177,6 @@ impl Table {
             rows.extend(page.items.unwrap_or_default());
         }
         Ok(rows)
-    }
-
-    /// Makes requests, many at once, and tells of each; after a failure those in flight are waited for.
-    fn all<T, F>(
-        &self,
-        work: Vec<T>,
-        ask: impl Fn(T) -> F,
-        done: &mut dyn FnMut(usize) -> Result<()>,
-        tick: &mut dyn FnMut() -> Result<()>,
-    ) -> Result<()>
-    where
-        F: Future<Output = Result<usize>>,
-    {
-        let failed = std::cell::Cell::new(false);
-        let begun = work.into_iter().take_while(|_| !failed.get());
-        let asked = stream::iter(begun).map(ask);
-        let mut answers = std::pin::pin!(asked.buffer_unordered(IN_FLIGHT));
-        let mut first = Ok(());
-        loop {
-            // The caller may make requests of its own, so it is called between two waits.
-            let next = self
-                .aws
-                .runtime
-                .block_on(async { tokio::time::timeout(TICK, answers.next()).await });
-            let came = match next {
-                Ok(None) => return first,
-                Ok(Some(answer)) => answer.and_then(&mut *done),
-                Err(_) => tick(),
-            };
-            if came.is_err() && first.is_ok() {
-                failed.set(true);
-                first = came;
-            }
-        }
     }
 
     /// A table that has another key says so in its own words only.

@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
@@ -17,8 +16,8 @@ use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 
+use super::Connected;
 use super::failure::Request;
-use super::{Connected, TICK};
 use crate::error::{Error, Result};
 
 /// How many requests are in flight at once.
@@ -196,35 +195,9 @@ impl Bucket {
         done: &mut dyn FnMut(usize, Put) -> Result<()>,
         tick: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
-        let failed = std::cell::Cell::new(false);
-        let begun = uploads.enumerate().take_while(|_| !failed.get());
-        let puts =
-            stream::iter(begun).map(async |(index, upload)| (index, self.put_one(upload).await));
-        let mut puts = std::pin::pin!(puts.buffer_unordered(IN_FLIGHT));
-        let mut first = Ok(());
-        let mut ticked = Instant::now();
-        loop {
-            // Callers may make requests of their own, so they are called between two waits.
-            let next =
-                self.aws.runtime.block_on(async { tokio::time::timeout(TICK, puts.next()).await });
-            let came = match next {
-                Ok(None) => return first,
-                Ok(Some((index, Ok(put)))) => done(index, put),
-                Ok(Some((_, Err(error)))) => Err(error),
-                Err(_) => Ok(()),
-            };
-            let came = match ticked.elapsed() >= TICK {
-                true => {
-                    ticked = Instant::now();
-                    came.and_then(|()| tick())
-                }
-                false => came,
-            };
-            if came.is_err() && first.is_ok() {
-                failed.set(true);
-                first = came;
-            }
-        }
+        let put = |(index, upload)| async move { Ok((index, self.put_one(upload).await?)) };
+        let done = &mut |(index, put)| done(index, put);
+        self.aws.each_answer(IN_FLIGHT, uploads.enumerate(), put, done, tick)
     }
 
     async fn put_one(&self, upload: Upload) -> Result<Put> {

@@ -58,6 +58,11 @@ pub fn render_item<T>(item: &Item<T>, write: &dyn Fn(&T) -> String) -> Result<It
     item.iter().map(|(name, value)| Ok((name.clone(), value.render(write)?))).collect()
 }
 
+/// Plain data as one line of JSON.
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("plain data is written as JSON")
+}
+
 /// A decimal number in the one form that equal numbers share: no exponent, no needless zero.
 ///
 /// The bounds are DynamoDB's: 38 significant digits, magnitudes from 1e-130 to below 1e126.

@@ -15,10 +15,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transac
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
 
-use super::attribute::{Attribute, Item};
+use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
 use super::manifest::{FORMAT, RowEntry};
-use super::place::{Claim, DriftKind, RowPlace, RowPut, RowWrite, RowsThere, key_part};
+use super::place::{Claim, DriftKind, RowPlace, RowPut, RowWrite, RowsThere, key_part, meanwhile};
 use super::wanted::RowKey;
 
 /// `jheem_table` counts the writes to each table; `jheem_manifest` has one owner for each key.
@@ -433,9 +433,7 @@ impl RowPlace for Database {
             database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         let table = self.table(&transaction)?;
         if table.as_ref().map(|table| table.version) != there.version {
-            let message =
-                format!("`{}` was published to while this publish was planned", self.destination);
-            return Err(Error::environment(message).hint("run it again"));
+            return Err(meanwhile(&self.destination));
         }
         transaction.execute_batch(OWN_TABLES).map_err(failed)?;
         let table = table.filter(|table| table.stands);
@@ -527,10 +525,6 @@ fn quote(name: &str) -> String {
 
 fn text_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("plain data is written as JSON")
 }
 
 fn type_of(value: &Attribute) -> char {

@@ -20,6 +20,7 @@ use super::destination::{Destination, OWN_FOLDER};
 use super::manifest::{self, Head, Lines, ObjectEntry};
 use super::place::{
     Claim, DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere, changed,
+    meanwhile,
 };
 
 /// How many objects are copied before they are put in place together.
@@ -321,9 +322,7 @@ impl ObjectPlace for Folder {
         }
         let intent_now = self.read_intent(owner)?.map(|(digest, _)| digest);
         if self.read_head(owner)? != there.head || intent_now != there.intent {
-            let message =
-                format!("`{}` was published to while this publish was planned", self.destination);
-            return Err(Error::environment(message).hint("run it again"));
+            return Err(meanwhile(&self.destination));
         }
         // Only the holder of the lock has files here, so these are of a publish that was killed.
         let left = fs::read_dir(&temp).map_err(|error| Error::io("list", &temp, &error))?;

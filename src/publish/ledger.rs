@@ -18,7 +18,8 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::manifest::{FORMAT, ObjectEntry, RowEntry};
+use super::manifest::{self, FORMAT, ObjectEntry, RowEntry};
+use super::place::meanwhile;
 use crate::aws::s3::{Expect, Got, Put};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -60,7 +61,7 @@ impl Entry for ObjectEntry {
 
     /// Its folder.
     fn group(key: &str) -> String {
-        key.rsplit_once('/').map_or(key, |(folder, _)| folder).to_owned()
+        manifest::folder_of(key).to_owned()
     }
 }
 
@@ -191,7 +192,10 @@ impl Ledger {
             return Err(Error::bug("a store gave too few answers"));
         };
         let (head, version) = match head.take() {
-            Some(got) => (self.decoded(HEAD, &got.bytes)?, Some(got.version)),
+            Some(got) => {
+                let head = manifest::decode_versioned(&got.bytes, "a manifest's head");
+                (head.map_err(|what| self.damaged(HEAD, what))?, Some(got.version))
+            }
             None => (
                 Head {
                     format: FORMAT,
@@ -206,27 +210,13 @@ impl Ledger {
             return Err(self.damaged(HEAD, format!("is of the project `{}`", head.owner)));
         }
         let lease = match lease.take() {
-            Some(got) => Some((self.decoded(LEASE, &got.bytes)?, got.version)),
+            Some(got) => {
+                let lease = manifest::decode_versioned(&got.bytes, "a lease");
+                Some((lease.map_err(|what| self.damaged(LEASE, what))?, got.version))
+            }
             None => None,
         };
         Ok(Read { head, version, lease })
-    }
-
-    fn decoded<T: DeserializeOwned>(&self, name: &str, bytes: &[u8]) -> Result<T> {
-        // Only the version is looked at first: a later one may have any other shape.
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let wrong =
-            |error: serde_json::Error| self.damaged(name, format!("cannot be read: {error}"));
-        let version: Version = serde_json::from_slice(bytes).map_err(wrong)?;
-        if version.format != FORMAT {
-            return Err(
-                self.damaged(name, format!("has the format {}, of a later jheem", version.format))
-            );
-        }
-        serde_json::from_slice(bytes).map_err(wrong)
     }
 
     fn read(&self) -> Result<Read> {
@@ -350,17 +340,7 @@ impl Ledger {
     }
 
     fn lines<E: Entry>(&self, name: &str, bytes: &[u8]) -> Result<Vec<(String, E)>> {
-        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate();
-        lines
-            .map(|(index, line)| {
-                serde_json::from_slice(line).map_err(|error| {
-                    self.damaged(
-                        name,
-                        format!("has a line {} that cannot be read: {error}", index + 1),
-                    )
-                })
-            })
-            .collect()
+        manifest::decode_lines(bytes).map_err(|what| self.damaged(name, what))
     }
 
     fn put(&self, name: &str, value: &impl Serialize, expect: Expect) -> Result<Put> {
@@ -376,7 +356,7 @@ impl Ledger {
         intent: impl IntoIterator<Item = (&'e str, &'e E)>,
     ) -> Result<()> {
         let read = self.read()?;
-        let lines = encode(intent);
+        let lines = manifest::encode_lines(intent);
         let name = format!("intents/{section}-{}.jsonl", name_of(&lines));
         self.store.put(&name, lines, Expect::Anything)?;
         let mut state = self.state();
@@ -399,7 +379,7 @@ impl Ledger {
             Put::Unexpected => {
                 return Err(match self.look()?.lease {
                     Some((lease, _)) if !self.may_take(&lease) => self.taken(&lease.holder),
-                    _ => self.meanwhile(),
+                    _ => meanwhile(&self.place),
                 });
             }
         };
@@ -409,14 +389,9 @@ impl Ledger {
         if self.look()?.version != read.version {
             drop(state);
             self.let_go();
-            return Err(self.meanwhile());
+            return Err(meanwhile(&self.place));
         }
         Ok(())
-    }
-
-    fn meanwhile(&self) -> Error {
-        let message = format!("`{}` was published to while this publish was planned", self.place);
-        Error::environment(message).hint("run it again")
     }
 
     fn taken(&self, holder: &str) -> Error {
@@ -477,7 +452,8 @@ impl Ledger {
                 chunks.remove(&name);
                 continue;
             }
-            let lines = encode(entries.iter().map(|(key, entry)| (key.as_str(), entry)));
+            let lines =
+                manifest::encode_lines(entries.iter().map(|(key, entry)| (key.as_str(), entry)));
             let refs = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
             let (digest, compared) = (Digest::of(&lines), compared(&refs));
             let chunk = Chunk { digest, compared, entries: entries.len() };
@@ -575,21 +551,11 @@ impl Chunk {
 
 /// The chunk that a key belongs to.
 fn chunk_of<E: Entry>(key: &str) -> String {
-    Digest::of(E::group(key).as_bytes()).hex()[..2].to_owned()
-}
-
-/// One line for each entry.
-fn encode<'e, E: Entry + 'e>(entries: impl IntoIterator<Item = (&'e str, &'e E)>) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for entry in entries {
-        serde_json::to_writer(&mut bytes, &entry).expect("an entry is plain data");
-        bytes.push(b'\n');
-    }
-    bytes
+    manifest::chunk_of_group(&E::group(key))
 }
 
 /// The digest of what is compared of these entries.
 fn compared<E: Entry>(entries: &BTreeMap<&str, &E>) -> Digest {
     let plain: Vec<(&str, E)> = entries.iter().map(|(k, e)| (*k, e.compared())).collect();
-    Digest::of(&encode(plain.iter().map(|(key, entry)| (*key, entry))))
+    Digest::of(&manifest::encode_lines(plain.iter().map(|(key, entry)| (*key, entry))))
 }

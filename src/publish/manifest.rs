@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
@@ -104,18 +105,23 @@ impl Head {
 
     /// Reads a stored head. The error is a fragment that says what is wrong with it.
     pub fn decode(bytes: &[u8]) -> Result<Head, String> {
-        // Only the version is looked at first: a later one may have any other shape.
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let wrong = |error: serde_json::Error| format!("is not a manifest's head: {error}");
-        let version: Version = serde_json::from_slice(bytes).map_err(wrong)?;
-        if version.format != FORMAT {
-            return Err(format!("has the format {}, of a later jheem", version.format));
-        }
-        serde_json::from_slice(bytes).map_err(wrong)
+        decode_versioned(bytes, "a manifest's head")
     }
+}
+
+/// Reads what has a `format` beside its other fields. The error is a fragment that says what is wrong.
+pub fn decode_versioned<T: DeserializeOwned>(bytes: &[u8], what: &str) -> Result<T, String> {
+    // Only the version is looked at first: a later one may have any other shape.
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let wrong = |error: serde_json::Error| format!("is not {what}: {error}");
+    let version: Version = serde_json::from_slice(bytes).map_err(wrong)?;
+    if version.format != FORMAT {
+        return Err(format!("has the format {}, of a later jheem", version.format));
+    }
+    serde_json::from_slice(bytes).map_err(wrong)
 }
 
 impl Chunk {
@@ -125,14 +131,25 @@ impl Chunk {
     }
 }
 
-/// The chunk that a key belongs to: by its folder, or by itself where it has none.
+/// What a key shares with those that change together with it: its folder, or itself where it has none.
+pub fn folder_of(key: &str) -> &str {
+    key.rsplit_once('/').map_or(key, |(folder, _)| folder)
+}
+
+/// The chunk that a key belongs to.
 pub fn chunk_of(key: &str) -> String {
-    let folder = key.rsplit_once('/').map_or(key, |(folder, _)| folder);
-    Digest::of(folder.as_bytes()).hex()[..2].to_owned()
+    chunk_of_group(folder_of(key))
+}
+
+/// The chunk of all keys that share this.
+pub fn chunk_of_group(group: &str) -> String {
+    Digest::of(group.as_bytes()).hex()[..2].to_owned()
 }
 
 /// One line for each entry.
-pub fn encode_lines<'a>(entries: impl IntoIterator<Item = (&'a str, &'a ObjectEntry)>) -> Vec<u8> {
+pub fn encode_lines<'a, E: Serialize + 'a>(
+    entries: impl IntoIterator<Item = (&'a str, &'a E)>,
+) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in entries {
         serde_json::to_writer(&mut bytes, &entry).expect("an entry is plain data");
@@ -142,7 +159,7 @@ pub fn encode_lines<'a>(entries: impl IntoIterator<Item = (&'a str, &'a ObjectEn
 }
 
 /// Reads lines back. The error is a fragment that says what is wrong with them.
-pub fn decode_lines(bytes: &[u8]) -> Result<Lines, String> {
+pub fn decode_lines<E: DeserializeOwned>(bytes: &[u8]) -> Result<Vec<(String, E)>, String> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).enumerate();
     lines
         .map(|(index, line)| {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use crate::aws::{Aws, dynamodb, s3};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::machine;
+use crate::places::Places;
 
 use super::attribute::Attribute;
 use super::bucket::{BucketPlace, BucketStore};
@@ -202,13 +204,11 @@ pub enum Place {
 
 /// What it takes to open a destination.
 pub struct World<'a> {
-    /// Where relative paths start.
-    pub root: &'a Path,
+    /// Where relative paths start, and whose cache tells who publishes.
+    pub places: &'a Places,
     pub aws: &'a Aws,
     /// Whose manifest is read.
     pub owner: &'a str,
-    /// Who publishes: one jheem at a time can be this.
-    pub holder: &'a str,
 }
 
 /// Opens destinations. Nothing is read or written yet.
@@ -220,7 +220,7 @@ pub fn open(world: &World<'_>, destinations: &[Destination]) -> Result<Vec<Place
             return Err(Error::bug(format!("`{destination}` is opened twice by one publish")));
         }
     }
-    let root = world.root;
+    let root = &world.places.root;
     let databases: Vec<_> = destinations
         .iter()
         .filter_map(|destination| match destination {
@@ -276,10 +276,17 @@ fn ledger(
     }
     let prefix = keeping.prefix(world.owner);
     let store = BucketStore::new(world.aws.connect()?, &keeping.bucket, prefix);
-    let ledger = Ledger::new(Box::new(store), keeping.to_string(), world.owner, world.holder);
+    let holder = machine::publisher(&world.places.owner, &world.places.cache);
+    let ledger = Ledger::new(Box::new(store), keeping.to_string(), world.owner, &holder);
     let ledger = Arc::new(ledger);
     ledgers.insert(keeping.clone(), Arc::clone(&ledger));
     Ok(ledger)
+}
+
+/// The refusal of a publish whose plan is of what is there no more.
+pub(super) fn meanwhile(place: &impl std::fmt::Display) -> Error {
+    Error::environment(format!("`{place}` was published to while this publish was planned"))
+        .hint("run it again")
 }
 
 /// What two digests look like beside each other in a message.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::attribute::{Attribute, Item};
+use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
 use super::ledger::Ledger;
 use super::manifest::RowEntry;
@@ -188,10 +188,6 @@ impl RowPlace for TablePlace {
 /// A row's key as the ledger has it: its names and values, the hash first.
 fn text(key: &RowKey) -> String {
     json(&key.0)
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("plain data is written as JSON")
 }
 
 fn row(key: &RowKey, item: &Item) -> Row {

@@ -17,7 +17,7 @@ impl Source<'_> {
     pub fn still_settled(&self, publish: &Publish, reach: Reach, known: &Settled) -> bool {
         known.asked == self.asked(publish, reach)
             && known.watched.iter().all(|(path, before)| {
-                let now = RealDisk.stat(&self.root.join(path));
+                let now = RealDisk.stat(&self.places.root.join(path));
                 now.is_ok_and(|now| now == *before)
                     && before.as_ref().is_none_or(|stat| stat.tells_since(known.seen))
             })

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::aws::Aws;
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::places::Places;
 
 use super::*;
 
@@ -115,8 +116,9 @@ impl Project {
     }
 
     pub fn open(&self, destinations: &[Destination]) -> Result<Vec<Place>> {
-        let (root, aws) = (self.root.as_path(), &Aws::new());
-        open(&World { root, aws, owner: &self.owner, holder: "test" }, destinations)
+        let (root, cache) = (self.root.clone(), self.path("cache"));
+        let places = &Places { root, cache, owner: "test".into() };
+        open(&World { places, aws: &Aws::new(), owner: &self.owner }, destinations)
     }
 
     pub fn path(&self, path: &str) -> PathBuf {
