@@ -460,6 +460,8 @@ pub struct PublishObject {
     pub key: Text,
     pub content_type: Option<String>,
     pub content_encoding: Option<String>,
+    /// Whether its bytes are packed before they are put.
+    pub gzip: bool,
     pub cache_control: Option<String>,
     pub metadata: BTreeMap<String, Text>,
     pub uncompared: BTreeMap<String, Text>,

@@ -405,6 +405,8 @@ pub struct PublishObject {
     pub key: At<Template>,
     pub content_type: Option<At<String>>,
     pub content_encoding: Option<At<String>>,
+    /// Whether its bytes are packed before they are put.
+    pub gzip: bool,
     pub cache_control: Option<At<String>>,
     pub metadata: BTreeMap<String, At<Template>>,
     /// Metadata that is written but never compared.

@@ -5,6 +5,8 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use crate::aws::Aws;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -23,9 +25,11 @@ use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
 
 use declared::DeclaredKeys;
+use packed::Packed;
 use values::Values;
 
 mod declared;
+mod packed;
 mod settled;
 mod values;
 
@@ -105,7 +109,7 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let (wanted, undecided) = self.wanted(publish, reach)?;
+        let (mut wanted, undecided) = self.wanted(publish, reach)?;
         if wanted.destinations.is_empty() {
             return Ok(None);
         }
@@ -121,6 +125,7 @@ impl<'a> Source<'a> {
         let seen = RealDisk.now();
         let watched = settled::watch(&self.places.root, &wanted, &places)?;
         let there = publish::look(&wanted, &places)?;
+        self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
         let idle = plan.is_empty() && plan.refused.is_empty() && undecided == 0;
@@ -140,11 +145,13 @@ impl<'a> Source<'a> {
         prepared: &Prepared,
         on_event: &mut dyn FnMut(publish::Event<'_>),
     ) -> Result<publish::Done> {
+        let packed = Packed::begin(self.places)?;
         let source = |object: &WantedObject| {
-            self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
+            let built = self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
                 Error::environment(format!("{} is no longer in the cache", object.target))
                     .hint("run `jheem build` again: it will be made anew")
-            })
+            })?;
+            if object.gzip { packed.of(object, &built) } else { Ok(built) }
         };
         publish::apply(
             &prepared.wanted,
@@ -154,6 +161,23 @@ impl<'a> Source<'a> {
             &source,
             on_event,
         )
+    }
+
+    /// Packs what would be put packed, only to know its digest and its size.
+    fn measure_packed(&self, wanted: &mut Wanted, there: &[There]) -> Result<()> {
+        let measured: Vec<_> = publish::to_pack(wanted, there)
+            .into_par_iter()
+            .map(|index| {
+                // What is gone from the cache is told when it is published.
+                let built = self.objects.verified_path(&wanted.objects[index].bytes)?;
+                let packed = built.map(|built| publish::packing::pack(&built, None)).transpose()?;
+                Ok((index, packed))
+            })
+            .collect::<Result<_>>()?;
+        for (index, packed) in measured {
+            wanted.objects[index].packed = packed;
+        }
+        Ok(())
     }
 
     /// Compares every destination of the publishes that were asked for with its manifest, each once.
@@ -300,9 +324,14 @@ impl<'a> Source<'a> {
             bytes: output.bytes,
             judged: made.judged,
             size: output.size,
+            gzip: object.gzip,
+            packed: None,
             headers: Headers {
                 content_type: object.content_type.clone(),
-                content_encoding: object.content_encoding.clone(),
+                content_encoding: match object.gzip {
+                    true => Some("gzip".to_owned()),
+                    false => object.content_encoding.clone(),
+                },
                 cache_control: object.cache_control.clone(),
                 metadata,
             },

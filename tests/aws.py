@@ -3,6 +3,7 @@
 usage: aws.py COMMAND JSON: prints JSON. The endpoint and credentials come from the environment.
 """
 
+import gzip
 import json
 import sys
 
@@ -44,9 +45,14 @@ def objects(bucket):
             "cache": got.get("CacheControl"),
             "metadata": got["Metadata"],
             "written": str(got["LastModified"]) + got["ETag"],
-            "body": got["Body"].read().decode(),
+            "size": got["ContentLength"],
+            "body": unpacked(got["Body"].read(), got.get("ContentEncoding")),
         }
     return found
+
+
+def unpacked(bytes, encoding):
+    return (gzip.decompress(bytes) if encoding == "gzip" else bytes).decode()
 
 
 def rows(table):

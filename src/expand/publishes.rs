@@ -65,12 +65,19 @@ impl Expansion<'_> {
                 self.error(&object.key.span, error);
             }
             self.check_volatile_fields(&object.metadata, rule);
+            if let Some(encoding) = object.content_encoding.as_ref().filter(|_| object.gzip) {
+                let error = Error::user("`gzip` says what the `Content-Encoding` is").hint(
+                    "leave out `content_encoding`; or `gzip`, if the output is packed so already",
+                );
+                self.error(&encoding.span, error);
+            }
             objects.push(PublishObject {
                 output,
                 to: object.to.value.clone(),
                 key,
                 content_type: content_type(object, &rule.outputs[output].path),
                 content_encoding: object.content_encoding.as_ref().map(|c| c.value.clone()),
+                gzip: object.gzip,
                 cache_control: object.cache_control.as_ref().map(|c| c.value.clone()),
                 metadata: self.texts(&object.metadata, &rule.space, &scope(false)),
                 uncompared: self.texts(&object.uncompared, &rule.space, &scope(true)),

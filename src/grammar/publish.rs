@@ -65,8 +65,15 @@ static OBJECT: Table = Table {
         key(
             "content_encoding",
             Shape::Text(Form::Header),
-            "The header `Content-Encoding`. The output must be packed so already.",
+            "The header `Content-Encoding`. The output must be packed so already; not together with `gzip`.",
             r#"content_encoding = "gzip""#,
+        ),
+        key(
+            "gzip",
+            Shape::Bool,
+            "Packs the bytes with gzip before they are put, and says so in `Content-Encoding`. \
+             What stands there is packed anew only when its content changed; sizes are those of what stands there.",
+            "gzip = true",
         ),
         key(
             "cache_control",

@@ -409,7 +409,7 @@ impl Database {
 type Drift = Vec<(RowKey, DriftKind)>;
 
 impl RowPlace for Database {
-    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere> {
+    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere> {
         let keys: Vec<&RowKey> = wanted.keys().collect();
         let there = self.reading(&|database| self.read_from(database, owner, &keys))?;
         Ok(there.unwrap_or_default())

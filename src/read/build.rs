@@ -143,7 +143,7 @@ impl Build {
         parent.get(key).and_then(|node| self.noted(make(node)))
     }
 
-    fn flag(&self, parent: &Node, key: &str) -> bool {
+    pub(super) fn flag(&self, parent: &Node, key: &str) -> bool {
         let flag = |node: &Node| match node.value {
             Value::Bool(value) => Some(value),
             _ => None,

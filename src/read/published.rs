@@ -19,6 +19,7 @@ impl Build {
             key,
             content_type: self.optional(node, "content_type", text),
             content_encoding: self.optional(node, "content_encoding", text),
+            gzip: self.flag(node, "gzip"),
             cache_control: self.optional(node, "cache_control", text),
             metadata: templates("metadata"),
             uncompared: templates("uncompared"),

@@ -404,6 +404,12 @@ pub const CASES: &[Case] = &[
         &[("\"identity\"", "\"gzip\"")],
     ),
     case(
+        "publish.NAME.object.OUTPUT.gzip",
+        "given",
+        Of::Other,
+        &[("content_encoding = \"identity\"\n", "gzip = true\n")],
+    ),
+    case(
         "publish.NAME.object.OUTPUT.cache_control",
         "another",
         Of::Other,
