@@ -462,6 +462,8 @@ pub struct PublishObject {
     pub content_encoding: Option<String>,
     /// Whether its bytes are packed before they are put.
     pub gzip: bool,
+    /// Whether it is never replaced.
+    pub once: bool,
     pub cache_control: Option<String>,
     pub metadata: BTreeMap<String, Text>,
     pub uncompared: BTreeMap<String, Text>,

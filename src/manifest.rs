@@ -407,6 +407,8 @@ pub struct PublishObject {
     pub content_encoding: Option<At<String>>,
     /// Whether its bytes are packed before they are put.
     pub gzip: bool,
+    /// Whether it is never replaced.
+    pub once: bool,
     pub cache_control: Option<At<String>>,
     pub metadata: BTreeMap<String, At<Template>>,
     /// Metadata that is written but never compared.

@@ -326,6 +326,7 @@ impl<'a> Source<'a> {
             size: output.size,
             gzip: object.gzip,
             packed: None,
+            once: object.once,
             headers: Headers {
                 content_type: object.content_type.clone(),
                 content_encoding: match object.gzip {

@@ -3,6 +3,7 @@
 usage: aws.py COMMAND JSON: prints JSON. The endpoint and credentials come from the environment.
 """
 
+import email.header
 import gzip
 import json
 import sys
@@ -55,6 +56,16 @@ def unpacked(bytes, encoding):
     return (gzip.decompress(bytes) if encoding == "gzip" else bytes).decode()
 
 
+def uploads(bucket):
+    """The keys of what was begun in parts and neither ended nor aborted."""
+    return [upload["Key"] for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
+def decoded(text):
+    """Encoded words of RFC 2047, as a reader of mail reads them."""
+    return str(email.header.make_header(email.header.decode_header(text)))
+
+
 def rows(table):
     pages = dynamodb.get_paginator("scan").paginate(TableName=table)
     return [item for page in pages for item in page["Items"]]
@@ -86,5 +97,5 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, remove, put_row, remove_row)}[sys.argv[1]]
+command = {f.__name__: f for f in (make, keys, objects, uploads, decoded, rows, partition, put, remove, put_row, remove_row)}[sys.argv[1]]
 print(json.dumps(command(**json.loads(sys.argv[2]))))

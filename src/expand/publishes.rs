@@ -78,6 +78,7 @@ impl Expansion<'_> {
                 content_type: content_type(object, &rule.outputs[output].path),
                 content_encoding: object.content_encoding.as_ref().map(|c| c.value.clone()),
                 gzip: object.gzip,
+                once: object.once,
                 cache_control: object.cache_control.as_ref().map(|c| c.value.clone()),
                 metadata: self.texts(&object.metadata, &rule.space, &scope(false)),
                 uncompared: self.texts(&object.uncompared, &rule.space, &scope(true)),

@@ -57,6 +57,13 @@ static OBJECT: Table = Table {
         )
         .required(),
         key(
+            "write",
+            Shape::Word(&["replace", "create"]),
+            "What is done about an object whose content or headers changed: it is replaced; or it is never written twice, \
+             and a change under the same key is refused.",
+            r#"write = "create""#,
+        ),
+        key(
             "content_type",
             Shape::Text(Form::Header),
             "The header `Content-Type`; without it, by the end of the path.",
@@ -84,7 +91,7 @@ static OBJECT: Table = Table {
         key(
             "metadata",
             Shape::Names(&Names { key: Form::MetadataName, ..named(Shape::Text(Form::Template)) }),
-            "User metadata of the object.",
+            "User metadata of the object; in a bucket, what is not plain ASCII stands in the encoded words of RFC 2047.",
             r#"metadata = { city = "{city}", source = "jheem" }"#,
         ),
         key(

@@ -195,7 +195,7 @@ pub fn apply(
             ObjectPut { key: &object.key, entry: &planned.entry, write }
         });
         let puts: Vec<_> = puts.collect();
-        publish.put(&puts, &mut |index| {
+        let placed = &mut |index: usize| {
             let (object, planned, _) = mine[index];
             let bytes = if planned.writes_bytes() { planned.entry.size } else { 0 };
             match planned.writes_bytes() {
@@ -204,7 +204,8 @@ pub fn apply(
             }
             done.bytes += bytes;
             on_event(Event::Object { target: &object.target, key: &object.key, bytes });
-        })?;
+        };
+        publish.put(&puts, placed, &mut || Ok(()))?;
     }
     for (index, (place, there)) in places.iter().zip(there).enumerate() {
         let (Place::Rows(place), There::Rows(there)) = (place, there) else { continue };

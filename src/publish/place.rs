@@ -159,7 +159,14 @@ pub trait ObjectPlace {
 /// A publish that has begun at a place of objects; dropped, it leaves everything for the next to go on with.
 pub trait ObjectPublish {
     /// Puts these objects, each whole or not at all, and tells of each one that stands.
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()>;
+    ///
+    /// `go_on` is asked every few seconds where putting takes long; when it fails, no more is put.
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()>;
 
     /// Makes the manifest hold these entries beside those that it holds.
     fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()>;

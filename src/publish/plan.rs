@@ -272,6 +272,10 @@ fn plan_object(
         Error::user(format!("`{target}` cannot be published as `{key}` to `{destination}`: {what}"))
             .hint("change the `key` of the publish")
     })?;
+    destination.check_headers(&object.headers).map_err(|what| {
+        Error::user(format!("`{}` cannot be published to `{destination}`: {what}", object.target))
+            .hint("give it less `metadata`")
+    })?;
     let recovered = there.recovered.get(&object.key);
     let Some(old) = recovered.or_else(|| there.entries.get(&object.key)) else {
         return match there.claims.get(&object.key) {
@@ -295,6 +299,9 @@ fn plan_object(
     let bytes_written = !why.is_empty();
     if old.headers != object.headers {
         why.push(Why::Headers);
+    }
+    if object.once && why.iter().any(|why| *why != Why::Missing) {
+        return Err(written_once(destination, object, &why));
     }
     let new = fresh(wanted, object);
     let entry = if bytes_written {
@@ -530,6 +537,17 @@ fn check_row(wanted: &Wanted, row: &WantedRow, columns: &mut Option<Columns>) ->
             .hint("move that attribute to `uncompared`"));
     }
     Ok(())
+}
+
+fn written_once(destination: &Destination, object: &WantedObject, why: &[Why]) -> Error {
+    let why: Vec<String> = why.iter().map(Why::to_string).collect();
+    Error::user(format!(
+        "`{}` is published as `{}` to `{destination}` and is never written over, but {}",
+        object.target,
+        object.key,
+        why.join(", ")
+    ))
+    .hint("give another `key`, such as with a version in it; or leave out `write = \"create\"`")
 }
 
 fn twice(wanted: &Wanted, destination: usize, key: &str, first: &str, second: &str) -> Error {

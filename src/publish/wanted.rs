@@ -85,6 +85,8 @@ pub struct WantedObject {
     pub gzip: bool,
     /// The digest and the size of its packed bytes, once they are known: they matter only for what is written.
     pub packed: Option<(Digest, u64)>,
+    /// Whether it is never written over: a change is refused.
+    pub once: bool,
 }
 
 /// One row that should be at a destination.

@@ -157,6 +157,7 @@ impl Project {
                 uncompared: BTreeMap::from([("timestamp".into(), vec![Piece::Now])]),
                 gzip: false,
                 packed: None,
+                once: false,
             }
         });
         let rows = plots.iter().enumerate().map(|(index, plot)| WantedRow {

@@ -410,6 +410,15 @@ pub const CASES: &[Case] = &[
         &[("content_encoding = \"identity\"\n", "gzip = true\n")],
     ),
     case(
+        "publish.NAME.object.OUTPUT.write",
+        "given",
+        Of::Other,
+        &[(
+            "content_encoding = \"identity\"\n",
+            "content_encoding = \"identity\"\nwrite = \"create\"\n",
+        )],
+    ),
+    case(
         "publish.NAME.object.OUTPUT.cache_control",
         "another",
         Of::Other,
