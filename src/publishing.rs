@@ -29,6 +29,7 @@ use packed::Packed;
 use values::Values;
 
 mod declared;
+mod held;
 mod packed;
 mod settled;
 mod values;
@@ -59,6 +60,8 @@ pub struct Prepared {
     pub plan: PublishPlan,
     /// Objects and rows of targets whose content is not known yet.
     pub undecided: usize,
+    /// What is held back, in words; none if nothing is.
+    pub held: Option<String>,
     /// What to remember if nothing is to be done, so that the next look can be spared.
     pub settled: Option<Settled>,
 }
@@ -109,7 +112,7 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let (mut wanted, undecided) = self.wanted(publish, reach)?;
+        let Filled { mut wanted, undecided, held } = self.wanted(publish, reach)?;
         if wanted.destinations.is_empty() {
             return Ok(None);
         }
@@ -136,7 +139,7 @@ impl<'a> Source<'a> {
             watched,
             seen,
         });
-        Ok(Some(Prepared { name, wanted, places, there, plan, undecided, settled }))
+        Ok(Some(Prepared { name, wanted, places, there, plan, undecided, held, settled }))
     }
 
     /// Carries a prepared publish out.
@@ -211,8 +214,8 @@ impl<'a> Source<'a> {
         self.declared.get_or_init(|| DeclaredKeys::of(self))
     }
 
-    /// What the selected targets of a publish should be at its destinations, and how much is undecided.
-    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<(Wanted, usize)> {
+    /// What the selected targets of a publish should be at its destinations.
+    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<Filled> {
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted {
             owner: self.graph.project.clone(),
@@ -242,9 +245,17 @@ impl<'a> Source<'a> {
             })
             .collect::<Result<_>>()?;
         let mut undecided = 0;
-        for cell in 0..rule.space.cells() {
+        let cells: Vec<usize> = (0..rule.space.cells())
+            .filter(|cell| {
+                self.selection.goals[publish.of.0][*cell] && !rule.declared_absent(*cell)
+            })
+            .collect();
+        let in_reach = (&object_places[..], &row_places[..]);
+        let held = self.held(publish, &cells, in_reach);
+        for cell in cells {
             let target = Target { rule: publish.of, cell };
-            if !self.selection.goals[publish.of.0][cell] || rule.declared_absent(cell) {
+            if held.holds(&rule.space, cell) {
+                undecided += self.parts(publish, target, in_reach).0;
                 continue;
             }
             let mut values = Values::new(self, target);
@@ -290,7 +301,8 @@ impl<'a> Source<'a> {
                 }
             }
         }
-        Ok((wanted, undecided))
+        let held = held.words(self.graph, publish);
+        Ok(Filled { wanted, undecided, held })
     }
 
     /// None if the target was made without this output, which is optional.
@@ -355,6 +367,14 @@ impl<'a> Source<'a> {
             None => Known::Nothing,
         }
     }
+}
+
+/// What a publish wants, and what of it must wait.
+struct Filled {
+    wanted: Wanted,
+    /// Objects and rows whose content is not known yet, or that are held back with such.
+    undecided: usize,
+    held: Option<String>,
 }
 
 /// What is wanted of an object of one cell.

@@ -379,6 +379,8 @@ impl Build {
             name: name(entry),
             of: at(of, rule_name(of.text()?)?),
             manifest: self.optional(node, "manifest", text),
+            after: self.aside(|| self.texts(node, "after")),
+            hold: node.get("hold").map(|hold| self.aside(|| self.list(Some(hold), text))),
             objects: self.map(node, "object", |object| self.object(object)),
             rows: self.map(node, "row", |row| self.row(row)),
         })
