@@ -18,6 +18,7 @@ use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
 
+mod cloudfront;
 pub mod dynamodb;
 pub mod failure;
 pub mod s3;

@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 
 s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+cloudfront = boto3.client("cloudfront")
 dynamodb = boto3.client("dynamodb")
 
 
@@ -66,6 +67,21 @@ def decoded(text):
     return str(email.header.make_header(email.header.decode_header(text)))
 
 
+def distribution(name):
+    """The ID of a new distribution."""
+    origin = {"Id": name, "DomainName": "example.s3.amazonaws.com", "OriginPath": "/portal", "S3OriginConfig": {"OriginAccessIdentity": ""}}
+    behaviour = {"TargetOriginId": name, "ViewerProtocolPolicy": "allow-all", "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}}, "MinTTL": 0}
+    config = {"CallerReference": name, "Comment": name, "Enabled": True, "Origins": {"Quantity": 1, "Items": [origin]}, "DefaultCacheBehavior": behaviour}
+    return cloudfront.create_distribution(DistributionConfig=config)["Distribution"]["Id"]
+
+
+def invalidations(id):
+    """The paths of each invalidation of a distribution, in no order."""
+    found = cloudfront.list_invalidations(DistributionId=id)["InvalidationList"].get("Items", [])
+    got = [cloudfront.get_invalidation(DistributionId=id, Id=one["Id"])["Invalidation"] for one in found]
+    return [sorted(one["InvalidationBatch"]["Paths"]["Items"]) for one in got]
+
+
 def rows(table):
     pages = dynamodb.get_paginator("scan").paginate(TableName=table)
     return [item for page in pages for item in page["Items"]]
@@ -97,5 +113,5 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = {f.__name__: f for f in (make, keys, objects, uploads, decoded, rows, partition, put, remove, put_row, remove_row)}[sys.argv[1]]
+command = {f.__name__: f for f in (distribution, invalidations, make, keys, objects, uploads, decoded, rows, partition, put, remove, put_row, remove_row)}[sys.argv[1]]
 print(json.dumps(command(**json.loads(sys.argv[2]))))

@@ -51,7 +51,8 @@ impl Expansion<'_> {
         let manifest = written.manifest.as_ref().map(|manifest| manifest.value.clone());
         let after = written.after.iter().filter_map(|name| before.get(named(name)).copied());
         let (name, after) = (written.name.value.clone(), after.collect());
-        Some(Publish { name, of, manifest, after, hold, objects, rows, span })
+        let invalidate = written.invalidate.clone();
+        Some(Publish { name, of, manifest, after, hold, invalidate, objects, rows, span })
     }
 
     /// Where the axes of `hold` stand in the rule's space.

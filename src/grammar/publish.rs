@@ -37,6 +37,12 @@ pub(super) static PUBLISH: Table = Table {
             r#"hold = ["city"]"#,
         ),
         key(
+            "invalidate",
+            Shape::Table(&INVALIDATE),
+            "The CloudFront distribution before the bucket, which is told of every path that changed, once all is written.",
+            r#"invalidate = { distribution = "E3VDQ7V9FBIIGD", drop_prefix = "portal" }"#,
+        ),
+        key(
             "object",
             Shape::Names(&Names { laid: Laid::OntoExisting, ..named(Shape::Table(&OBJECT)) }),
             "An object for every cell, by the name of the output that it holds.",
@@ -50,6 +56,28 @@ pub(super) static PUBLISH: Table = Table {
         ),
     ],
     bonds: &[Bond::AtLeastOne(&["object", "row"])],
+};
+
+static INVALIDATE: Table = Table {
+    title: "publish.NAME.invalidate",
+    doc: "Of more than 1000 paths only their folders are told, as `/folder/*`. \
+          What could not be told is remembered beside the manifest, and told by the next publish.",
+    keys: &[
+        key(
+            "distribution",
+            Shape::Text(Form::Name),
+            "The distribution's ID.",
+            r#"distribution = "E3VDQ7V9FBIIGD""#,
+        )
+        .required(),
+        key(
+            "drop_prefix",
+            Shape::Text(Form::Text),
+            "What keys begin with and paths do not: the path of the distribution's origin.",
+            r#"drop_prefix = "portal""#,
+        ),
+    ],
+    bonds: &[],
 };
 
 static OBJECT: Table = Table {
