@@ -28,7 +28,8 @@ pub(super) static PUBLISH: Table = Table {
             "Publishes that must stand before this one is begun: an index comes after what it names. \
              To ask for this one asks for them; while one of them is incomplete, this one is held back.",
             r#"after = ["publish.plots"]"#,
-        ),
+        )
+        .default("[]"),
         key(
             "hold",
             Shape::List(&List { of: Shape::Text(Form::AxisName), fewest: 0, unique: true }),
@@ -104,7 +105,8 @@ static OBJECT: Table = Table {
             "What is done about an object whose content or headers changed: it is replaced; or it is never written twice, \
              and a change under the same key is refused.",
             r#"write = "create""#,
-        ),
+        )
+        .default(r#""replace""#),
         key(
             "content_type",
             Shape::Text(Form::Header),
@@ -123,7 +125,8 @@ static OBJECT: Table = Table {
             "Packs the bytes with gzip before they are put, and says so in `Content-Encoding`. \
              What stands there is packed anew only when its content changed; sizes are those of what stands there.",
             "gzip = true",
-        ),
+        )
+        .default("false"),
         key(
             "cache_control",
             Shape::Text(Form::Header),
