@@ -30,6 +30,7 @@ pub mod template;
 
 // Who is asked over the network.
 pub mod aws;
+pub mod http;
 
 // Contents, runs and stats; the Jheemfile as it is written.
 pub mod content;
