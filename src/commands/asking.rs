@@ -177,6 +177,9 @@ fn planned_publish(
         }
         if let Some(prepared) = source.prepare(publish, reach, None)? {
             let counts = prepared.counts();
+            if let Some(message) = prepared.held {
+                report.event(&Event::Note { message });
+            }
             if !prepared.plan.refused.is_empty() {
                 let message = format!("`publish.{}` would be refused", publish.name);
                 let lines = prepared.plan.refused.iter().map(ToString::to_string);

@@ -56,7 +56,9 @@ impl Entry for ObjectEntry {
     fn compared(&self) -> Self {
         // Bytes may differ where contents do not.
         let (bytes, size) = (self.content, 0);
-        ObjectEntry { bytes, size, uncompared: BTreeMap::new(), version: None, ..self.clone() }
+        let packed = self.packed.map(|_| self.content);
+        let uncompared = BTreeMap::new();
+        ObjectEntry { bytes, size, packed, uncompared, version: None, ..self.clone() }
     }
 
     /// Its folder.

@@ -16,6 +16,7 @@ pub mod destination;
 pub mod folder;
 mod ledger;
 pub mod manifest;
+pub mod packing;
 pub mod place;
 pub mod plan;
 mod table;
@@ -26,7 +27,7 @@ pub use apply::{Done, Event, apply, look};
 pub use attribute::{Attribute, Item};
 pub use destination::{Destination, Keeping, parse_destination, parse_place};
 pub use place::{DriftKind, Place, World, open};
-pub use plan::{Action, PublishPlan, There, Why, plan};
+pub use plan::{Action, PublishPlan, There, Why, plan, to_pack};
 pub use verify::{Drift, verify};
 pub use wanted::{Declared, Headers, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
 

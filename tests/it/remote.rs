@@ -2,6 +2,8 @@
 //!
 //! `scripts/test` starts the servers; without `JHEEM_TEST_AWS` these tests are skipped, and say so.
 
+mod writes;
+
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
