@@ -7,8 +7,9 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands::{asking, building, housekeeping};
+use crate::commands::{asking, building, housekeeping, mending};
 use crate::error::Error;
+use crate::publish::Depth;
 use crate::report::Report;
 
 /// Parses the command line and runs the command; the exit code says how it went.
@@ -70,7 +71,16 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
             asking::list(global, &select, count, paths, report)
         }
         Command::Graph => asking::graph(global, report),
-        Command::Verify { select } => asking::verify(global, &select, report),
+        Command::Verify { select, deep, repair } => {
+            let depth = if deep { Depth::Read } else { Depth::Listed };
+            match repair {
+                false => asking::verify(global, &select, depth, report),
+                true => mending::repair(global, &select, depth, report),
+            }
+        }
+        Command::Prune { select, dry_run, at_most } => {
+            mending::prune(global, &select, dry_run, at_most, report)
+        }
         Command::Update => housekeeping::update(global, report),
         Command::Accept { select } => housekeeping::accept(global, &select, report),
         Command::Log { run } => housekeeping::log(global, run.as_deref(), report),

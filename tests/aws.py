@@ -68,6 +68,13 @@ def put(bucket, key, body):
     s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
 
 
+def retype(bucket, key, cache):
+    """The same bytes under the same version, with another header."""
+    found = s3.head_object(Bucket=bucket, Key=key)
+    s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE",
+                   ContentType=found["ContentType"], CacheControl=cache, Metadata=found["Metadata"])
+
+
 def remove(bucket, key):
     s3.delete_object(Bucket=bucket, Key=key)
 
@@ -80,5 +87,5 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, remove, put_row, remove_row)}[sys.argv[1]]
+command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, retype, remove, put_row, remove_row)}[sys.argv[1]]
 print(json.dumps(command(**json.loads(sys.argv[2]))))

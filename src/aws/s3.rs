@@ -16,6 +16,8 @@ use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 
+pub mod mending;
+
 use super::Connected;
 use super::failure::Request;
 use crate::error::{Error, Result};

@@ -1,6 +1,7 @@
 //! Publishing, from the Jheemfile to a folder of objects and a table of rows, and back again.
 
 mod destinations;
+mod mending;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
