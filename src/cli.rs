@@ -197,6 +197,17 @@ pub enum Command {
         #[arg(long)]
         repair: bool,
     },
+    /// Take what stands at destinations already, put there by another tool, for published
+    Adopt {
+        #[command(flatten)]
+        select: Select,
+        /// Also take it for made from the inputs as they are now, so that nothing of it is built again
+        #[arg(long)]
+        as_built: bool,
+        /// Also adopt what carries the mark of a jheem, such as when the manifest was lost
+        #[arg(long)]
+        marked: bool,
+    },
     /// Remove from destinations what no target publishes any more
     Prune {
         #[command(flatten)]

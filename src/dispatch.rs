@@ -10,6 +10,7 @@ use crate::cli::{BuildArgs, Cli, Command};
 use crate::commands::{asking, building, housekeeping, mending};
 use crate::error::Error;
 use crate::publish::Depth;
+use crate::publishing::Adopting;
 use crate::report::Report;
 
 /// Parses the command line and runs the command; the exit code says how it went.
@@ -77,6 +78,9 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
                 false => asking::verify(global, &select, depth, report),
                 true => mending::repair(global, &select, depth, report),
             }
+        }
+        Command::Adopt { select, as_built, marked } => {
+            mending::adopt(global, &select, Adopting { as_built, marked }, report)
         }
         Command::Prune { select, dry_run, at_most } => {
             mending::prune(global, &select, dry_run, at_most, report)

@@ -21,10 +21,12 @@ use crate::publish::{
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
 
+pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
 pub use mending::{Inspection, Lost, Pruning, Repaired};
 use values::Values;
 
+mod adopting;
 mod declared;
 mod mending;
 mod settled;

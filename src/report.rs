@@ -17,7 +17,7 @@ use crate::graph::Graph;
 use crate::objects::{Freed, Usage};
 use crate::progress::Progress;
 use crate::publish::{Destination, Drift, Pruned};
-use crate::publishing::Lost;
+use crate::publishing::{Adopted, Lost};
 use crate::records::Run;
 use crate::why::{Explanation, Fold};
 
@@ -418,6 +418,34 @@ impl Report {
         } else {
             self.out.line(&format!("{kind:<6} {name} {}", words::printable(key)));
         }
+    }
+
+    /// What `adopt` took for published by one publish.
+    pub fn adopted(&mut self, publish: &str, adopted: &Adopted) {
+        for (destination, key, why) in &adopted.skipped {
+            let destination = destination.to_string();
+            if self.is_json() {
+                self.object(&Answer::Skipped { destination, key, why });
+            } else {
+                let padded = self.out.paint.warn("skipped");
+                self.out.line(&format!("{padded} {destination} {}: {why}", words::printable(key)));
+            }
+        }
+        let (objects, rows) = (adopted.objects.len(), adopted.rows.len());
+        let (made, skipped) = (adopted.made.len(), adopted.skipped.len());
+        if self.is_json() {
+            self.object(&Answer::Adopted { publish, objects, rows, made, skipped });
+            return;
+        }
+        let mut told = format!(
+            "publish.{publish}: adopted {} and {}",
+            numbered(objects, "object"),
+            numbered(rows, "row")
+        );
+        if made > 0 {
+            told = format!("{told}; {} taken for made", numbered(made, "target"));
+        }
+        self.say(&told);
     }
 
     /// The end of `prune --dry-run`.

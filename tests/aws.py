@@ -75,6 +75,18 @@ def retype(bucket, key, cache):
                    ContentType=found["ContentType"], CacheControl=cache, Metadata=found["Metadata"])
 
 
+def forget(bucket, marks):
+    """As if another tool had put it all there: without jheem's manifest and, if asked for, without its marks."""
+    for key in keys(bucket):
+        if "/.jheem/" in f"/{key}":
+            s3.delete_object(Bucket=bucket, Key=key)
+        elif marks:
+            got = s3.get_object(Bucket=bucket, Key=key)
+            metadata = {name: value for name, value in got["Metadata"].items() if not name.startswith("jheem-")}
+            s3.put_object(Bucket=bucket, Key=key, Body=got["Body"].read(), ContentType=got["ContentType"],
+                          CacheControl=got["CacheControl"], Metadata=metadata)
+
+
 def remove(bucket, key):
     s3.delete_object(Bucket=bucket, Key=key)
 
@@ -87,5 +99,5 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, retype, remove, put_row, remove_row)}[sys.argv[1]]
+command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, retype, forget, remove, put_row, remove_row)}[sys.argv[1]]
 print(json.dumps(command(**json.loads(sys.argv[2]))))

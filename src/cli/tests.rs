@@ -247,6 +247,12 @@ fn answers() -> Vec<String> {
         },
         Answer::WouldPrune { keys: 54 },
         Answer::Pruned { objects: 27, rows: 27, texts: 3, kept: 0 },
+        Answer::Skipped {
+            destination: "s3://site-bucket/plots".into(),
+            key: "C.12580/testing.json",
+            why: "another project publishes it",
+        },
+        Answer::Adopted { publish: "site", objects: 27, rows: 27, made: 0, skipped: 1 },
         Answer::Compared {
             target: "plot.rw[city=C.12580, outcome=incidence]",
             differences: &["plots/C.12580/incidence.json: `/data/0/y/3` differs".to_owned()],
@@ -313,6 +319,10 @@ fn answers() -> Vec<String> {
             Answer::WouldPrune { .. } => "The last line of `prune --dry-run`.",
             Answer::Pruned { .. } => {
                 "The last line of `prune`; `texts` were left over by manifests that were replaced."
+            }
+            Answer::Skipped { .. } => "`adopt`: something that was not adopted, and why.",
+            Answer::Adopted { .. } => {
+                "`adopt`: what was taken for published by one publish; with `--as-built`, `made` targets were also taken for made."
             }
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",
             Answer::Checked { .. } => "The last line of `check`.",

@@ -1,4 +1,4 @@
-//! `verify --repair` and `prune`: what is published is mended, with the project held and the lease taken as by a publish.
+//! `verify --repair`, `prune` and `adopt`: what is published is mended, with the project held and the lease taken as by a publish.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ use crate::job::Stop;
 use crate::objects::Objects;
 use crate::project::{self, Patience};
 use crate::publish::{Depth, Destination, Doomed, Place};
-use crate::publishing::{Pruning, Source};
+use crate::publishing::{Adopting, Pruning, Source};
 use crate::records::Records;
 use crate::report::Report;
 use crate::session::{self, Look, World};
 
 /// What a command does once it may write.
-type Act<'a> = dyn FnMut(&Source<'_>, &Arc<Stop>, &mut Report) -> Result<u8> + 'a;
+type Act<'a> = dyn FnMut(&Source<'_>, &Arc<Stop>, &mut Records, &mut Report) -> Result<u8> + 'a;
 
 /// Holds the project, says who writes where, looks at everything, and lets a command act; nothing is built.
 fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<'_>) -> Outcomes {
@@ -35,7 +35,7 @@ fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<
         report.event(&Event::Note { message });
     }
     let objects = Objects::open(&project.places.cache).map_err(one)?;
-    let (records, told) = Records::open(&project.places.cache).map_err(one)?;
+    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
     if let Some(message) = told {
         report.event(&Event::Note { message });
     }
@@ -50,14 +50,14 @@ fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<
         &world.aws,
         clock::rfc3339(clock::now()),
     );
-    match act(&source, &stop, report) {
+    match act(&source, &stop, &mut records, report) {
         Err(_) if stop.is_raised() => Ok(STOPPED),
         done => done.map_err(one),
     }
 }
 
 pub fn repair(global: &Global, select: &Select, depth: Depth, report: &mut Report) -> Outcomes {
-    holding(global, select, report, &mut |source, stop, report| {
+    holding(global, select, report, &mut |source, stop, _, report| {
         let say = &mut |message| report.event(&Event::Note { message });
         let inspection = source.inspect(depth, Some(say))?;
         let found = source.drift(&inspection);
@@ -87,7 +87,7 @@ pub fn prune(
     if dry_run {
         return would_prune(global, select, report);
     }
-    holding(global, select, report, &mut |source, stop, report| {
+    holding(global, select, report, &mut |source, stop, _, report| {
         let say = &mut |message| report.event(&Event::Note { message });
         let pruning = source.doomed(Some(say))?;
         show(&pruning, report);
@@ -144,4 +144,31 @@ fn too_much(destination: &Destination, doomed: &Doomed, at_most: AtMost) -> Erro
         "{going} of the {all} of `{destination}` would be removed, which is more than {at_most}; nothing was"
     ))
     .hint(format!("if that is what you mean, allow it: `jheem prune --at-most {share}%`"))
+}
+
+pub fn adopt(
+    global: &Global,
+    select: &Select,
+    adopting: Adopting,
+    report: &mut Report,
+) -> Outcomes {
+    holding(global, select, report, &mut |source, stop, records, report| {
+        let guard = |places: Vec<Place>| stoppable(places, stop);
+        let mut skipped = 0;
+        for publish in source.publishes() {
+            let say = &mut |message| report.event(&Event::Note { message });
+            let adopted = source.adopt(publish, adopting, &guard, say)?;
+            let at = clock::now();
+            records.commit(|w| {
+                adopted.made.iter().try_for_each(|(print, made)| w.made(print, made, at))
+            })?;
+            for (target, why) in &adopted.not_made {
+                let message = format!("{target} is adopted and not taken for made: {why}");
+                report.event(&Event::Note { message });
+            }
+            skipped += adopted.skipped.len();
+            report.adopted(&publish.name, &adopted);
+        }
+        Ok(if skipped == 0 { WELL } else { FAILED })
+    })
 }

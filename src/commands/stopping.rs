@@ -13,7 +13,7 @@ use signal_hook::iterator::Signals;
 use crate::error::{Error, Result};
 use crate::job::Stop;
 use crate::publish::manifest::ObjectEntry;
-use crate::publish::place::{ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal};
+use crate::publish::place::{Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal};
 use crate::publish::{Depth, DriftKind, Place};
 
 /// The exit code of a command that was stopped.
@@ -82,6 +82,14 @@ impl ObjectPlace for StoppablePlace {
         go_on(&self.stop)?;
         let inner = self.inner.begin(there, intent)?;
         Ok(Box::new(StoppablePublish { inner, stop: &self.stop }))
+    }
+
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()> {
+        self.inner.found(keys, see)
     }
 
     fn drift(&self, there: &ObjectsThere, depth: Depth) -> Result<Vec<(String, DriftKind)>> {

@@ -11,8 +11,8 @@ use super::destination::{Destination, OWN_FOLDER};
 use super::ledger::{Ledger, Store};
 use super::manifest::{Head, ObjectEntry};
 use super::place::{
-    Depth, DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere, Removal,
-    changed,
+    Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere,
+    Removal, changed,
 };
 use super::wanted;
 use crate::aws::Connected;
@@ -182,6 +182,32 @@ impl ObjectPlace for BucketPlace {
         Ok(Box::new(BucketPublish { place: self, there, versions: BTreeMap::new() }))
     }
 
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()> {
+        let prefix = self.destination.full_key("");
+        let stands = self.bucket.list(&prefix)?.into_iter().map(|found| found.key);
+        let asked = |key: &String| key.strip_prefix(&prefix).is_some_and(|key| keys.contains(key));
+        let stands: Vec<String> = stands.filter(asked).collect();
+        let mut read = |index: usize, whole: Option<Whole>| {
+            let (Some(whole), Some(key)) = (whole, stands[index].strip_prefix(&prefix)) else {
+                return Ok(());
+            };
+            let s3::Headers { content_type, content_encoding, cache_control, mut metadata } =
+                whole.standing.headers;
+            let marked = metadata.remove(BYTES).is_some();
+            metadata.remove(HEADERS);
+            let content_encoding = encoding(content_encoding.as_ref());
+            let headers =
+                wanted::Headers { content_type, content_encoding, cache_control, metadata };
+            let (headers, version) = (Some(headers), Some(whole.standing.version));
+            see(key, Found { bytes: whole.bytes, headers, version, marked })
+        };
+        self.bucket.read_all(&stands, &mut read, &mut || self.ledger.renew())
+    }
+
     fn drift(&self, there: &ObjectsThere, depth: Depth) -> Result<Vec<(String, DriftKind)>> {
         let published = there.published();
         let prefix = self.destination.full_key("");
@@ -227,7 +253,14 @@ impl BucketPlace {
                     let found = Digest::of(&whole.bytes);
                     match found == entry.bytes {
                         false => Some(changed(&entry.bytes, &found)),
-                        true => other_headers(&headers(entry), &whole.standing.headers),
+                        true => {
+                            let mut ours = headers(entry);
+                            // What another tool put there has no mark.
+                            ours.metadata.retain(|name, _| {
+                                !(entry.attested && [BYTES, HEADERS].contains(&name.as_str()))
+                            });
+                            other_headers(&ours, &whole.standing.headers)
+                        }
                     }
                 }
             };
@@ -254,6 +287,13 @@ impl BucketPlace {
     }
 }
 
+/// A content encoding, without how the upload was framed, which some stores keep in it.
+fn encoding(value: Option<&String>) -> Option<String> {
+    let parts = value.into_iter().flat_map(|value| value.split(',')).map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !matches!(*part, "" | "aws-chunked")).collect();
+    (!parts.is_empty()).then(|| parts.join(","))
+}
+
 /// The first header that is not as it was published; what a service adds by itself is none.
 fn other_headers(published: &s3::Headers, found: &s3::Headers) -> Option<DriftKind> {
     let said = |name: &str, value: Option<&String>| match value {
@@ -265,13 +305,8 @@ fn other_headers(published: &s3::Headers, found: &s3::Headers) -> Option<DriftKi
             DriftKind::Changed { published: said(name, published), found: said(name, found) };
         (published != found).then_some(kind)
     };
-    // Some stores keep how the upload was framed in it.
-    let encoding = |value: &Option<String>| {
-        let parts = value.iter().flat_map(|v| v.split(',')).map(str::trim);
-        let parts: Vec<&str> = parts.filter(|part| !matches!(*part, "" | "aws-chunked")).collect();
-        (!parts.is_empty()).then(|| parts.join(","))
-    };
-    let (ours, theirs) = (encoding(&published.content_encoding), encoding(&found.content_encoding));
+    let (ours, theirs) =
+        (encoding(published.content_encoding.as_ref()), encoding(found.content_encoding.as_ref()));
     // A type that was not given is the service's to choose.
     let typed = published
         .content_type

@@ -562,6 +562,24 @@ impl RowPlace for Database {
         Ok(0)
     }
 
+    fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>> {
+        let asked: BTreeSet<&RowKey> = keys.iter().copied().collect();
+        let read = |database: &Connection| {
+            let mut found = BTreeMap::new();
+            if let Some(Table { columns, stands: true, .. }) = self.table(database)? {
+                self.each_row(database, &columns, true, &mut |key, text| {
+                    if let Ok(item) = serde_json::from_str(&text)
+                        && asked.contains(&key)
+                    {
+                        found.insert(key, item);
+                    }
+                })?;
+            }
+            Ok(found)
+        };
+        Ok(self.reading(&read)?.unwrap_or_default())
+    }
+
     fn drift(&self, there: &RowsThere) -> Result<Drift> {
         let drift = self.reading(&|database| self.drift_from(database, there))?;
         Ok(drift.unwrap_or_default())

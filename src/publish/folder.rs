@@ -19,8 +19,8 @@ use crate::moments::{self, Moment};
 use super::destination::{Destination, OWN_FOLDER};
 use super::manifest::{self, Head, Lines, ObjectEntry};
 use super::place::{
-    Claim, Depth, DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere,
-    Removal, changed, meanwhile,
+    Claim, Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
+    ObjectsThere, Removal, changed, meanwhile,
 };
 
 /// How many objects are copied before they are put in place together.
@@ -336,6 +336,22 @@ impl ObjectPlace for Folder {
             &manifest::encode_intent(intent),
         )?;
         Ok(Box::new(publish))
+    }
+
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()> {
+        for key in keys {
+            let path = self.folder.join(key);
+            if stands_at(&path)? == Stands::File
+                && let Some(bytes) = read(&path)?
+            {
+                see(key, Found { bytes, headers: None, version: None, marked: false })?;
+            }
+        }
+        Ok(())
     }
 
     // Bytes are read in any case; headers stand in the manifest alone.

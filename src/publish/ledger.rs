@@ -58,7 +58,8 @@ impl Entry for ObjectEntry {
     fn compared(&self) -> Self {
         // Bytes may differ where contents do not.
         let (bytes, size) = (self.content, 0);
-        ObjectEntry { bytes, size, uncompared: BTreeMap::new(), version: None, ..self.clone() }
+        let (uncompared, version, attested) = (BTreeMap::new(), None, false);
+        ObjectEntry { bytes, size, uncompared, version, attested, ..self.clone() }
     }
 
     /// Its folder.
@@ -69,7 +70,7 @@ impl Entry for ObjectEntry {
 
 impl Entry for RowEntry {
     fn compared(&self) -> Self {
-        RowEntry { uncompared: BTreeMap::new(), object: None, ..self.clone() }
+        RowEntry { uncompared: BTreeMap::new(), object: None, attested: false, ..self.clone() }
     }
 
     /// Its partition: a row's key is the JSON of its names and values, the hash first.

@@ -36,6 +36,9 @@ pub struct ObjectEntry {
     /// The version that the destination gave it, where it gives any (an ETag).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Whether it was found there and adopted: somebody says that it is this, and no build made its bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attested: bool,
 }
 
 impl ObjectEntry {
@@ -60,6 +63,9 @@ pub struct RowEntry {
     /// The digest of the bytes of the object that it registers, as they were published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<Digest>,
+    /// Whether it was found there and adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attested: bool,
 }
 
 impl RowEntry {
@@ -248,6 +254,7 @@ mod tests {
             headers: Headers::default(),
             uncompared: BTreeMap::new(),
             version: None,
+            attested: false,
         }
     }
 
@@ -315,6 +322,7 @@ mod tests {
             item: BTreeMap::from([("file_size".into(), Attribute::N("1".into()))]),
             uncompared: BTreeMap::new(),
             object: Some(Digest::of(b"a")),
+            attested: false,
         };
         insta::assert_snapshot!(format!(
             "{}{}{}",

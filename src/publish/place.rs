@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::machine;
 use crate::places::Places;
 
-use super::attribute::Attribute;
+use super::attribute::{Attribute, Item};
 use super::bucket::{BucketPlace, BucketStore};
 use super::database::Database;
 use super::destination::{Destination, Keeping, inside};
@@ -21,7 +21,7 @@ use super::folder::Folder;
 use super::ledger::Ledger;
 use super::manifest::{Head, ObjectEntry, RowEntry};
 use super::table::TablePlace;
-use super::wanted::RowKey;
+use super::wanted::{Headers, RowKey};
 
 /// Who has a key that is not in the manifest of the owner who wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +142,16 @@ pub enum DriftKind {
     Unpublished,
 }
 
+/// An object that stands at a destination, whoever put it there.
+pub struct Found {
+    pub bytes: Vec<u8>,
+    /// None where headers stand in manifests alone.
+    pub headers: Option<Headers>,
+    pub version: Option<String>,
+    /// Whether it carries the mark of a jheem.
+    pub marked: bool,
+}
+
 /// What came of the removal of an object or a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
@@ -185,6 +195,13 @@ pub trait ObjectPlace {
         there: &'a ObjectsThere,
         intent: &[(String, ObjectEntry)],
     ) -> Result<Box<dyn ObjectPublish + 'a>>;
+
+    /// Reads the objects that stand under these keys, whoever put them there, and hands each over.
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()>;
 
     /// Compares everything in the manifest with what is there, and looks for what is in nobody's.
     fn drift(&self, there: &ObjectsThere, depth: Depth) -> Result<Vec<(String, DriftKind)>>;
@@ -254,6 +271,9 @@ pub trait RowPlace {
         rows: &[(RowKey, RowEntry)],
         told: &mut dyn FnMut(usize, Removal),
     ) -> Result<usize>;
+
+    /// The items that stand under these keys, whoever put them there.
+    fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>>;
 
     /// Compares everything in the manifest with what is there, and looks for what is in nobody's.
     fn drift(&self, there: &RowsThere) -> Result<Vec<(RowKey, DriftKind)>>;

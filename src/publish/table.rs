@@ -218,6 +218,13 @@ impl RowPlace for TablePlace {
         Ok(swept)
     }
 
+    fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>> {
+        let mut standing = self.standing(keys.iter().copied())?;
+        let asked: BTreeSet<&RowKey> = keys.iter().copied().collect();
+        standing.retain(|key, _| asked.contains(key));
+        Ok(standing)
+    }
+
     fn drift(&self, there: &RowsThere) -> Result<Vec<(RowKey, DriftKind)>> {
         let known = there.published();
         let standing = self.standing(known.keys())?;

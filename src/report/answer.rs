@@ -67,6 +67,10 @@ pub enum Answer<'a> {
     WouldPrune { keys: usize },
     /// The last line of `prune`; `texts` were left over by manifests that were replaced.
     Pruned { objects: usize, rows: usize, texts: usize, kept: usize },
+    /// `adopt`: something that was not adopted, and why.
+    Skipped { destination: String, key: &'a str, why: &'a str },
+    /// `adopt`: what was taken for published by one publish; `made` targets were also taken for made.
+    Adopted { publish: &'a str, objects: usize, rows: usize, made: usize, skipped: usize },
     /// `check`: a target made once more, alone.
     Compared { target: &'a str, differences: &'a [String] },
     /// The last line of `check`.

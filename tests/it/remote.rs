@@ -2,6 +2,7 @@
 //!
 //! `scripts/test` starts the servers; without `JHEEM_TEST_AWS` these tests are skipped, and say so.
 
+mod adopting;
 mod mending;
 mod pruning;
 

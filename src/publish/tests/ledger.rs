@@ -114,6 +114,7 @@ fn entry(content: &str) -> ObjectEntry {
         headers: Default::default(),
         uncompared: BTreeMap::from([("timestamp".into(), content.into())]),
         version: None,
+        attested: false,
     }
 }
 

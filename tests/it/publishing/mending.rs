@@ -89,3 +89,20 @@ fn a_prune_of_what_is_here_that_is_killed_is_brought_to_its_end_by_the_next() {
         assert_eq!(new_rows(&project).len(), 3, "after {moment}");
     }
 }
+
+#[test]
+fn what_another_tool_put_into_a_folder_is_taken_for_published() {
+    let project = published();
+    project.build("").success();
+    let before = objects(project.files("site"));
+    std::fs::remove_dir_all(project.path("site/.jheem")).unwrap();
+    project.build("").code(1).says("something that jheem did not publish stands there");
+    let ran = project.jheem("adopt --format json").success();
+    let adopted: Vec<u64> = ran.events().iter().filter_map(|e| e["objects"].as_u64()).collect();
+    assert_eq!(adopted, [0, 6], "{ran}");
+    counts(project.build("").success(), 0, 0);
+    assert_eq!(objects(project.files("site")), before);
+    project.jheem("verify").success();
+    project.write("data/A.txt", "7");
+    counts(project.build("").success(), 3, 3);
+}
