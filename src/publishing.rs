@@ -18,18 +18,21 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Drift, Headers, Keeping, Place, PublishPlan, There, Wanted, WantedObject,
-    WantedRow,
+    self, Destination, Headers, Keeping, Place, PublishPlan, There, Wanted, WantedObject, WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
 
+pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
+pub use mending::{Inspection, Lost, Pruning, Repaired};
 use packed::Packed;
 use values::Values;
 
+mod adopting;
 mod declared;
 mod held;
+mod mending;
 mod packed;
 mod settled;
 mod values;
@@ -118,12 +121,7 @@ impl<'a> Source<'a> {
         }
         let places = publish::open(&self.world(), &wanted.destinations)?;
         if let Some(say) = wait {
-            for place in &places {
-                match place {
-                    Place::Objects(place) => place.wait(say)?,
-                    Place::Rows(place) => place.wait(say)?,
-                }
-            }
+            publish::wait(&places, say)?;
         }
         let seen = RealDisk.now();
         let watched = settled::watch(&self.places.root, &wanted, &places)?;
@@ -181,33 +179,6 @@ impl<'a> Source<'a> {
             wanted.objects[index].packed = packed;
         }
         Ok(())
-    }
-
-    /// Compares every destination of the publishes that were asked for with its manifest, each once.
-    pub fn verify(&self) -> Result<Vec<Drift>> {
-        let mut destinations: Vec<Destination> = Vec::new();
-        for publish in self.publishes() {
-            let outputs = &self.graph.rule(publish.of).outputs;
-            let keeping = keeping(publish)?;
-            let objects = publish.objects.iter().map(|o| destination(&o.to, None));
-            let rows =
-                publish.rows.iter().map(|r| destination(&r.to, Some(&outputs[r.output].name)));
-            for found in objects.chain(rows) {
-                let found = kept(found?, keeping.as_ref());
-                if !destinations.contains(&found) {
-                    destinations.push(found);
-                }
-            }
-        }
-        let places = publish::open(&self.world(), &destinations)?;
-        let mut drift = Vec::new();
-        for (destination, place) in destinations.iter().zip(&places) {
-            let found = self.declared().asked(|declared| {
-                publish::verify(&self.graph.project, destination, place, declared)
-            });
-            drift.extend(found?);
-        }
-        Ok(drift)
     }
 
     fn declared(&self) -> &DeclaredKeys {

@@ -21,6 +21,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
+pub mod mending;
+
 use super::Connected;
 use super::failure::Request;
 use crate::error::{Error, Result};

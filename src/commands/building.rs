@@ -57,7 +57,8 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
     if reach == Reach::All
-        && let Some(message) = publishing_as(&project, &selection, &world).map_err(one)?
+        && let Some(message) =
+            writing_as("publishing", &project, &selection, &world).map_err(one)?
     {
         report.event(&Event::Note { message });
     }
@@ -409,8 +410,9 @@ pub(super) fn remotes(publish: &Publish) -> impl Iterator<Item = &str> {
         .filter(|url| publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
-/// Who publishes to which remote destinations, asked before anything runs; none if all are on this machine.
-fn publishing_as(
+/// Who writes to which remote destinations, asked before anything runs; none if all are on this machine.
+pub(super) fn writing_as(
+    doing: &str,
     project: &Project,
     selection: &Selection,
     world: &World,
@@ -427,7 +429,7 @@ fn publishing_as(
     let identity = aws.identity()?;
     let urls: Vec<String> = urls.into_iter().map(|url| format!("`{url}`")).collect();
     Ok(Some(format!(
-        "publishing to {} as {} (account {}, region {})",
+        "{doing} to {} as {} (account {}, region {})",
         urls.join(", "),
         identity.arn,
         identity.account,
