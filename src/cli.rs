@@ -102,6 +102,15 @@ pub struct BuildArgs {
     pub no_wait: bool,
 }
 
+#[derive(Clone, Debug, Default, Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Publish also where less would be confirmed than `at_least` of what is published
+    #[arg(long)]
+    pub fewer: bool,
+}
+
 fn one_or_more(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be 1 or more".to_owned()),
@@ -124,6 +133,9 @@ pub enum Command {
         /// Name every target, not only how many there are for each reason
         #[arg(long)]
         each: bool,
+        /// Look at remote destinations too
+        #[arg(long)]
+        remote: bool,
     },
     /// Explain a target: the very comparison that decided
     Why {
@@ -144,7 +156,7 @@ pub enum Command {
     /// Print the graph of rules for Graphviz
     Graph,
     /// Bring goals up to date as `build` does, and publish them, to remote destinations too
-    Publish(BuildArgs),
+    Publish(PublishArgs),
     /// Compare destinations with what was published there
     Verify {
         #[command(flatten)]

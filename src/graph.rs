@@ -448,6 +448,8 @@ pub struct Publish {
     pub of: RuleId,
     /// Where the manifest of remote destinations is kept, if not with the objects.
     pub manifest: Option<String>,
+    /// The share of what is published that a publish must confirm, in percent.
+    pub at_least: Option<u8>,
     pub objects: Vec<PublishObject>,
     pub rows: Vec<PublishRow>,
     pub span: Span,

@@ -19,6 +19,7 @@ compile_error!("jheem runs on Linux and macOS; elsewhere use a virtual machine, 
 
 // What knows nothing of jheem.
 pub mod clock;
+pub mod costs;
 pub mod digest;
 pub mod error;
 pub mod event;

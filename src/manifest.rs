@@ -390,6 +390,8 @@ pub struct Publish {
     pub of: At<RuleName>,
     /// Where the manifest of remote destinations is kept.
     pub manifest: Option<At<String>>,
+    /// The share of what is published that a publish must confirm, in percent.
+    pub at_least: Option<At<u8>>,
     /// By the name of the output.
     pub objects: BTreeMap<String, PublishObject>,
     /// By the name of the output whose object they register.

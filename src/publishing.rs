@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use crate::aws::Aws;
+use crate::costs::Requests;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::PlannedPublish;
@@ -16,16 +17,18 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Drift, Headers, Keeping, Place, PublishPlan, There, Wanted, WantedObject,
-    WantedRow,
+    self, Destination, Drift, Headers, Keeping, Outlook, Place, PublishPlan, There, Wanted,
+    WantedObject, WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
 
 use declared::DeclaredKeys;
+use fewer::{Lacking, LackingKey};
 use values::Values;
 
 mod declared;
+mod fewer;
 mod settled;
 mod values;
 
@@ -53,8 +56,10 @@ pub struct Prepared {
     pub places: Vec<Place>,
     pub there: Vec<There>,
     pub plan: PublishPlan,
-    /// Objects and rows of targets whose content is not known yet.
-    pub undecided: usize,
+    /// Objects and rows of selected targets that are not there to be published.
+    lacking: Vec<Lacking>,
+    /// The requests that it took to look.
+    pub looked: Requests,
     /// What to remember if nothing is to be done, so that the next look can be spared.
     pub settled: Option<Settled>,
 }
@@ -105,7 +110,8 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let (wanted, undecided) = self.wanted(publish, reach)?;
+        let (wanted, lacking) = self.wanted(publish, reach)?;
+        let before = self.aws.requests();
         if wanted.destinations.is_empty() {
             return Ok(None);
         }
@@ -123,7 +129,8 @@ impl<'a> Source<'a> {
         let there = publish::look(&wanted, &places)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        let idle = plan.is_empty() && plan.refused.is_empty() && undecided == 0;
+        let undecided = lacking.iter().any(|lacking| lacking.undecided);
+        let idle = plan.is_empty() && plan.refused.is_empty() && !undecided;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
             asked: self.asked(publish, reach),
             unchanged: plan.objects.len() + plan.rows.len(),
@@ -131,7 +138,8 @@ impl<'a> Source<'a> {
             watched,
             seen,
         });
-        Ok(Some(Prepared { name, wanted, places, there, plan, undecided, settled }))
+        let looked = self.aws.requests() - before;
+        Ok(Some(Prepared { name, wanted, places, there, plan, lacking, looked, settled }))
     }
 
     /// Carries a prepared publish out.
@@ -187,8 +195,8 @@ impl<'a> Source<'a> {
         self.declared.get_or_init(|| DeclaredKeys::of(self))
     }
 
-    /// What the selected targets of a publish should be at its destinations, and how much is undecided.
-    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<(Wanted, usize)> {
+    /// What the selected targets of a publish should be at its destinations, and what of them cannot be there.
+    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<(Wanted, Vec<Lacking>)> {
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted {
             owner: self.graph.project.clone(),
@@ -217,7 +225,7 @@ impl<'a> Source<'a> {
                 }
             })
             .collect::<Result<_>>()?;
-        let mut undecided = 0;
+        let mut lacking = Vec::new();
         for cell in 0..rule.space.cells() {
             let target = Target { rule: publish.of, cell };
             if !self.selection.goals[publish.of.0][cell] || rule.declared_absent(cell) {
@@ -225,14 +233,22 @@ impl<'a> Source<'a> {
             }
             let mut values = Values::new(self, target);
             let mut objects = vec![Standing::Nothing; publish.objects.len()];
+            let mut lacks = |destination, key: Result<LackingKey>, undecided| {
+                // What has no key was never published.
+                lacking.extend(key.ok().map(|key| Lacking { destination, target, key, undecided }));
+            };
             for (index, object) in publish.objects.iter().enumerate() {
                 let Some(destination) = object_places[index] else { continue };
                 let made = match self.made(target, object.output) {
                     Known::Made(made) => made,
-                    Known::Nothing => continue,
-                    Known::Undecided => {
-                        undecided += 1;
-                        objects[index] = Standing::Undecided;
+                    Known::Unasked => continue,
+                    known => {
+                        let undecided = matches!(known, Known::Undecided);
+                        let key = values.plain(&object.key, object.output);
+                        lacks(destination, key.map(LackingKey::Object), undecided);
+                        if undecided {
+                            objects[index] = Standing::Undecided;
+                        }
                         continue;
                     }
                 };
@@ -241,7 +257,10 @@ impl<'a> Source<'a> {
                         objects[index] = Standing::Wanted(wanted.objects.len());
                         wanted.objects.push(object);
                     }
-                    Ok(None) => {}
+                    Ok(None) => {
+                        let key = values.plain(&object.key, object.output);
+                        lacks(destination, key.map(LackingKey::Object), false);
+                    }
                     Err(error) => wanted.refused.push(error),
                 }
             }
@@ -249,16 +268,16 @@ impl<'a> Source<'a> {
                 let Some(destination) = row_places[index] else { continue };
                 let object = row.object.map(|object| objects[object]);
                 let known = self.made(target, row.output);
-                if matches!(known, Known::Undecided) || object == Some(Standing::Undecided) {
-                    undecided += 1;
-                    continue;
-                }
+                let undecided =
+                    matches!(known, Known::Undecided) || object == Some(Standing::Undecided);
                 let object = match (known, object) {
-                    (Known::Nothing, _) | (_, Some(Standing::Nothing | Standing::Undecided)) => {
+                    (Known::Unasked, _) => continue,
+                    (Known::Made(_), Some(Standing::Wanted(object))) => Some(object),
+                    (Known::Made(_), None) => None,
+                    _ => {
+                        lacks(destination, values.row_key(row).map(LackingKey::Row), undecided);
                         continue;
                     }
-                    (_, Some(Standing::Wanted(object))) => Some(object),
-                    (_, None) => None,
                 };
                 match wanted_row(&mut values, row, destination, object) {
                     Ok(row) => wanted.rows.push(row),
@@ -266,7 +285,7 @@ impl<'a> Source<'a> {
                 }
             }
         }
-        Ok((wanted, undecided))
+        Ok((wanted, lacking))
     }
 
     /// None if the target was made without this output, which is optional.
@@ -314,7 +333,7 @@ impl<'a> Source<'a> {
         let group = self.graph.rule(target.rule).outputs[output].group;
         // An output of an option that was not asked for is not published now, nor orphaned.
         if group != 0 && self.selection.wants(target) & (1 << group) == 0 {
-            return Known::Nothing;
+            return Known::Unasked;
         }
         match self.board.get(self.graph, target, group) {
             Some(judgement) => match (&judgement.verdict, &judgement.made) {
@@ -322,7 +341,7 @@ impl<'a> Source<'a> {
                 (Verdict::Absent(_), _) => Known::Nothing,
                 _ => Known::Undecided,
             },
-            None => Known::Nothing,
+            None => Known::Unasked,
         }
     }
 }
@@ -378,8 +397,11 @@ fn kept(destination: Destination, keeping: Option<&Keeping>) -> Destination {
 
 enum Known<'a> {
     Made(&'a Made),
+    /// It cannot exist.
     Nothing,
     Undecided,
+    /// Nobody asked for it.
+    Unasked,
 }
 
 /// The destinations of a publish, each once.
@@ -404,6 +426,14 @@ impl Numbered<'_> {
 }
 
 impl Prepared {
+    /// What would be done at each destination, and how much there is not decided yet.
+    pub fn outlook(&self) -> Vec<(Outlook, usize)> {
+        let all = publish::outlook(&self.wanted, &self.there, &self.plan);
+        let undecided =
+            |index| self.lacking.iter().filter(|l| l.destination == index && l.undecided).count();
+        all.into_iter().enumerate().map(|(index, one)| (one, undecided(index))).collect()
+    }
+
     /// What would be done, in objects and rows.
     pub fn counts(&self) -> PlannedPublish {
         let counts = self.plan.counts();
@@ -412,7 +442,7 @@ impl Prepared {
             update: counts.updated,
             // A line of the manifest alone is nothing that a reader sees.
             unchanged: counts.unchanged + counts.noted,
-            undecided: self.undecided,
+            undecided: self.lacking.iter().filter(|lacking| lacking.undecided).count(),
             orphaned: counts.orphaned,
             refused: self.plan.refused.len(),
         }

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::{Format, Global, When};
+use crate::costs::Requests;
 use crate::error::Error;
 use crate::event::{Ending, Event};
 use crate::figures::{bytes, numbered, thousands};
 use crate::graph::Graph;
 use crate::objects::{Freed, Usage};
 use crate::progress::Progress;
-use crate::publish::Drift;
+use crate::publish::{Drift, Outlook};
 use crate::records::Run;
 use crate::why::{Explanation, Fold};
 
@@ -366,6 +367,35 @@ impl Report {
             for line in words::counts(rows, self.out.paint) {
                 self.out.line(&line);
             }
+        }
+    }
+
+    /// What a publish would do at one destination.
+    pub fn outlook(&mut self, publish: &str, at: &Outlook, undecided: usize) {
+        if self.is_json() {
+            self.object(&Answer::destination(publish, at, undecided));
+        } else {
+            let line = words::outlook(publish, at, undecided, self.out.paint);
+            self.out.line(&line);
+        }
+    }
+
+    /// The requests that publishing would make in all.
+    pub fn expected(&mut self, requests: &Requests) {
+        if self.is_json() {
+            self.object(&Answer::Expected { requests: *requests, usd: requests.usd() });
+        } else {
+            let name = self.out.paint.strong("requests");
+            self.out.line(&format!("{name} {}", words::requests(requests)));
+        }
+    }
+
+    /// The requests that were made in all.
+    pub fn requests(&mut self, requests: &Requests) {
+        if self.is_json() {
+            self.object(&Answer::Requests { requests: *requests, usd: requests.usd() });
+        } else {
+            self.say(&format!("requests: {}", words::requests(requests)));
         }
     }
 

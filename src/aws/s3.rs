@@ -99,7 +99,8 @@ pub struct Listed {
 
 impl Bucket {
     pub fn new(aws: Arc<Connected>, name: &str) -> Bucket {
-        let mut config = aws_sdk_s3::config::Builder::from(&aws.config);
+        let mut config =
+            aws_sdk_s3::config::Builder::from(&aws.config).interceptor(aws.tally.clone());
         // Emulators and stores of one's own are reached by an address that no bucket's name can lead.
         let own = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
         if aws.config.endpoint_url().is_some() || own.iter().any(|n| std::env::var_os(n).is_some())

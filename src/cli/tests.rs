@@ -5,6 +5,7 @@ use clap::CommandFactory as _;
 use serde::Serialize;
 
 use super::*;
+use crate::costs::Requests;
 use crate::event::{
     Ending, Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts,
 };
@@ -91,11 +92,14 @@ fn every_command_and_option_stands_on_the_page() {
                 .collect();
             nested.push((format!("jheem {name}"), command));
             for (title, command) in nested {
-                let common = [global.clone(), ids(&select)].concat();
+                let mut common = [global.clone(), ids(&select)].concat();
+                if name == "publish" {
+                    common.extend(ids(root.find_subcommand("build").unwrap()));
+                }
                 let own = ids(command).iter().any(|id| !common.contains(id));
-                // `publish` takes what `build` takes; one positional argument needs no table.
+                // One positional argument needs no table.
                 let told = command.get_arguments().any(|a| !a.is_positional());
-                if own && told && name != "publish" {
+                if own && told {
                     text = filled(&text, &format!("options: {title}"), &options(command, &common));
                 }
             }
@@ -224,6 +228,27 @@ fn answers() -> Vec<String> {
             published: Some("blake3:9d2a…, 18234 bytes"),
             found: Some("blake3:77c0…, 18235 bytes"),
         },
+        Answer::Destination {
+            publish: "plots",
+            destination: "s3://bucket/rw".into(),
+            create: 3,
+            update: 24,
+            unchanged: 189,
+            undecided: 0,
+            orphaned: 2,
+            refused: 0,
+            bytes: 471_234,
+            requests: Requests { puts: 32, gets: 3, deletes: 1, ..Requests::default() },
+            usd: 0.000_161_2,
+        },
+        Answer::Expected {
+            requests: Requests { puts: 32, gets: 6, deletes: 1, ..Requests::default() },
+            usd: 0.000_162_4,
+        },
+        Answer::Requests {
+            requests: Requests { puts: 32, gets: 6, deletes: 1, ..Requests::default() },
+            usd: 0.000_162_4,
+        },
         Answer::Verified { differences: 1 },
         Answer::Compared {
             target: "plot.rw[city=C.12580, outcome=incidence]",
@@ -278,6 +303,15 @@ fn answers() -> Vec<String> {
             Answer::Path { .. } => "`list --paths`, `plan --write-batches` and `init`.",
             Answer::Drift { .. } => {
                 "`verify`: `missing`, `changed`, `foreign`, `orphaned`; or `unpublished`, of a whole destination, with an empty key."
+            }
+            Answer::Destination { .. } => {
+                "`plan`: what a publish would do at one destination, and the requests that write it; `bytes` are those of objects and rows that are written."
+            }
+            Answer::Expected { .. } => {
+                "`plan --remote`: all requests that publishing would make, those to look among them, and what they cost."
+            }
+            Answer::Requests { .. } => {
+                "`publish`: all requests that were made, those that were tried again among them, and what they cost."
             }
             Answer::Verified { .. } => "The last line of `verify`.",
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",

@@ -8,6 +8,7 @@ use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::aws::Aws;
 use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
+use crate::costs::Requests;
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish};
 use crate::graph::{RuleId, Target};
@@ -27,6 +28,8 @@ use crate::{clock, why};
 pub struct PlanAs<'a> {
     /// Which destinations are looked at.
     pub reach: Reach,
+    /// Whether remote destinations are looked at although `build` would not write them.
+    pub remote: bool,
     pub write_batches: Option<&'a Path>,
     /// Whether every target is named.
     pub each: bool,
@@ -34,7 +37,7 @@ pub struct PlanAs<'a> {
 
 impl Default for PlanAs<'_> {
     fn default() -> Self {
-        PlanAs { reach: Reach::Local, write_batches: None, each: false }
+        PlanAs { reach: Reach::Local, remote: false, write_batches: None, each: false }
     }
 }
 
@@ -69,8 +72,8 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     if let Some(folder) = asked.write_batches {
         write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
     }
-    let publish =
-        planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
+    let reach = if asked.remote { Reach::All } else { asked.reach };
+    let publish = planned_publish(&reading, &session, reach, &world.aws, report).map_err(one)?;
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(WELL)
 }
@@ -104,6 +107,7 @@ fn planned_publish(
     report: &mut Report,
 ) -> Result<PlannedPublish> {
     let mut sum = PlannedPublish::default();
+    let mut requests = Requests::default();
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(reading, session, &nothing, aws);
     for publish in source.publishes() {
@@ -111,7 +115,7 @@ fn planned_publish(
             && let Some(url) = remotes(publish).next()
         {
             let message = format!(
-                "`publish.{}` goes to `{url}`, where only `jheem publish` looks and writes",
+                "`publish.{}` goes to `{url}`, where only `jheem publish` writes; `jheem plan --remote` looks there",
                 publish.name
             );
             report.event(&Event::Note { message });
@@ -134,6 +138,15 @@ fn planned_publish(
                 let lines = prepared.plan.refused.iter().map(ToString::to_string);
                 report.event(&Event::Problem { message, lines: lines.collect() });
             }
+            let outlook = prepared.outlook();
+            requests += prepared.looked;
+            for (at, undecided) in &outlook {
+                requests += at.requests;
+                let idle = at.create + at.update + at.orphaned + at.refused + undecided == 0;
+                if !(at.destination.is_local() && idle) {
+                    report.outlook(&publish.name, at, *undecided);
+                }
+            }
             sum.refused += counts.refused;
             sum.create += counts.create;
             sum.update += counts.update;
@@ -141,6 +154,9 @@ fn planned_publish(
             sum.undecided += counts.undecided;
             sum.orphaned += counts.orphaned;
         }
+    }
+    if !requests.is_none() {
+        report.expected(&requests);
     }
     Ok(sum)
 }

@@ -47,7 +47,9 @@ impl Expansion<'_> {
         }
         let span = written.name.span.clone();
         let manifest = written.manifest.as_ref().map(|manifest| manifest.value.clone());
-        Some(Publish { name: written.name.value.clone(), of, manifest, objects, rows, span })
+        let name = written.name.value.clone();
+        let at_least = written.at_least.as_ref().map(|share| share.value);
+        Some(Publish { name, of, manifest, at_least, objects, rows, span })
     }
 
     fn objects(&mut self, written: &manifest::Publish, rule: &Rule) -> Vec<PublishObject> {

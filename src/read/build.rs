@@ -379,6 +379,7 @@ impl Build {
             name: name(entry),
             of: at(of, rule_name(of.text()?)?),
             manifest: self.optional(node, "manifest", text),
+            at_least: self.optional(node, "at_least", share),
             objects: self.map(node, "object", |object| self.object(object)),
             rows: self.map(node, "row", |row| self.row(row)),
         })
@@ -436,6 +437,11 @@ pub(super) fn count(node: &Node) -> Option<u64> {
         Value::Whole(number) => u64::try_from(number?).ok(),
         _ => None,
     }
+}
+
+/// A share in percent.
+fn share(node: &Node) -> Option<At<u8>> {
+    Some(at(node, node.text()?.strip_suffix('%')?.parse().ok()?))
 }
 
 fn bytes(node: &Node) -> Option<At<u64>> {

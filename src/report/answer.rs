@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
+use crate::costs::Requests;
 use crate::error::{Error, Kind};
 use crate::objects::{Freed, Usage};
-use crate::publish::{Drift, DriftKind};
+use crate::publish::{Drift, DriftKind, Outlook};
 use crate::records::Run;
 use crate::why::{Difference, Explanation, Upstream};
 
@@ -53,6 +54,24 @@ pub enum Answer<'a> {
         published: Option<&'a str>,
         found: Option<&'a str>,
     },
+    /// `plan`: what a publish would do at one destination.
+    Destination {
+        publish: &'a str,
+        destination: String,
+        create: usize,
+        update: usize,
+        unchanged: usize,
+        undecided: usize,
+        orphaned: usize,
+        refused: usize,
+        bytes: u64,
+        requests: Requests,
+        usd: f64,
+    },
+    /// `plan`: all requests that publishing would make, those to look among them, and what they cost.
+    Expected { requests: Requests, usd: f64 },
+    /// `publish`: all requests that were made, and what they cost.
+    Requests { requests: Requests, usd: f64 },
     /// The last line of `verify`.
     Verified { differences: usize },
     /// `check`: a target made once more, alone.
@@ -123,6 +142,22 @@ impl<'a> Answer<'a> {
             kind: drift_word(&drift.kind),
             published: published.map(String::as_str),
             found: found.map(String::as_str),
+        }
+    }
+
+    pub fn destination(publish: &'a str, at: &Outlook, undecided: usize) -> Answer<'a> {
+        Answer::Destination {
+            publish,
+            destination: at.destination.to_string(),
+            create: at.create,
+            update: at.update,
+            unchanged: at.left,
+            undecided,
+            orphaned: at.orphaned,
+            refused: at.refused,
+            bytes: at.bytes,
+            requests: at.requests,
+            usd: at.requests.usd(),
         }
     }
 

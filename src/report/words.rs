@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 
 use super::paint::Paint;
 use super::table::{Side, aligned, aligned_cells};
+use crate::costs::Requests;
 use crate::error::Error;
 use crate::event::{
     Ending, Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts,
 };
 use crate::figures::{bytes, duration, numbered, thousands};
 use crate::progress::{self, Progress};
+use crate::publish::Outlook;
 use crate::records::Run;
 use crate::why::{Difference, Explanation, Upstream};
 
@@ -340,6 +342,50 @@ pub fn planned(
     rows.into_iter()
         .map(|(name, words)| format!("{} {words}", paint.strong(&format!("{name:<8}"))))
         .collect()
+}
+
+/// What a publish would do at one destination, in a line.
+pub fn outlook(publish: &str, at: &Outlook, undecided: usize, paint: Paint) -> String {
+    let counts = [
+        ("refused", at.refused),
+        ("to create", at.create),
+        ("to update", at.update),
+        ("undecided", undecided),
+        ("unchanged", at.left),
+        ("orphaned", at.orphaned),
+    ];
+    let mut words = counts_in_words(&counts, paint);
+    if at.create + at.update > 0 {
+        words = format!("{words}; {}", bytes(at.bytes));
+    }
+    if !at.requests.is_none() {
+        words = format!("{words}; {}", requests(&at.requests));
+    }
+    format!("  publish.{publish} to {}: {words}", at.destination)
+}
+
+/// `12 PUT, 3 row write units: 0.00006 USD`
+pub fn requests(requests: &Requests) -> String {
+    let kinds = requests.kinds().into_iter().filter(|(_, count)| *count > 0);
+    let kinds: Vec<String> = kinds
+        .map(|(name, count)| match name.contains(' ') && count != 1 {
+            true => format!("{} {name}s", thousands(count)),
+            false => format!("{} {name}", thousands(count)),
+        })
+        .collect();
+    format!("{}: {} USD", kinds.join(", "), usd(requests.usd()))
+}
+
+/// An amount with two digits that tell something, or whole cents.
+fn usd(amount: f64) -> String {
+    match amount {
+        0.0 => "0".to_owned(),
+        amount if amount >= 0.1 => format!("{amount:.2}"),
+        amount => {
+            let digits = (1..=9).find(|digits| amount * 10f64.powi(*digits) >= 1.0).unwrap_or(9);
+            format!("{amount:.*}", usize::try_from(digits + 1).unwrap_or(9))
+        }
+    }
 }
 
 /// `477 stale, 12 absent`

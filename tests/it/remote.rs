@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::project::{Project, Ran, cities};
 use super::proxy::{Fault, Proxy};
 
+mod costs;
+
 /// A bucket and a table of one test's own.
 struct Cloud {
     endpoint: String,
