@@ -54,6 +54,14 @@ pub enum When {
     Never,
 }
 
+/// Commands that need more of an account than publishing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Also {
+    Doctor,
+    Prune,
+    Provision,
+}
+
 /// What is selected.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Select {
@@ -161,6 +169,29 @@ pub enum Command {
     Verify {
         #[command(flatten)]
         select: Select,
+    },
+    /// Try everything that the project needs around it, before any work: the daemon, room, the clock, accounts
+    Doctor,
+    /// Print the least policy that the project's account needs, or compare one with it
+    Policy {
+        /// Say what this policy lacks instead
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+        /// What this command needs besides
+        #[arg(long, value_name = "COMMAND")]
+        also: Vec<Also>,
+        /// The account that tables are in [default: any]
+        #[arg(long, value_name = "NUMBER")]
+        account: Option<String>,
+        /// The region that tables are in [default: any]
+        #[arg(long, value_name = "REGION")]
+        region: Option<String>,
+    },
+    /// Create the buckets and tables of destinations that are missing
+    Provision {
+        /// Say what would be created, and create nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
     },
     /// Refresh what is pinned: the images that names stand for
     Update,

@@ -11,7 +11,9 @@ use crate::session::{self, Look, Session, World};
 
 pub mod asking;
 pub mod building;
+pub mod doctor;
 pub mod housekeeping;
+pub mod remote;
 mod stopping;
 
 type Outcomes = Result<u8, Vec<Error>>;

@@ -7,8 +7,9 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands::{asking, building, housekeeping};
+use crate::commands::{asking, building, doctor, housekeeping, remote};
 use crate::error::Error;
+use crate::policy::Whose;
 use crate::report::Report;
 
 /// Parses the command line and runs the command; the exit code says how it went.
@@ -71,6 +72,12 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
         }
         Command::Graph => asking::graph(global, report),
         Command::Verify { select } => asking::verify(global, &select, report),
+        Command::Doctor => doctor::doctor(global, report),
+        Command::Policy { check, also, account, region } => {
+            let whose = Whose { account, region };
+            remote::policy(global, check.as_deref(), &also, &whose, report)
+        }
+        Command::Provision { dry_run } => remote::provision(global, dry_run, report),
         Command::Update => housekeeping::update(global, report),
         Command::Accept { select } => housekeeping::accept(global, &select, report),
         Command::Log { run } => housekeeping::log(global, run.as_deref(), report),

@@ -58,6 +58,7 @@ pub mod schema;
 // Arithmetic on the graph.
 pub mod collect;
 pub mod collisions;
+pub mod ends;
 pub mod pattern;
 pub mod request;
 
@@ -65,6 +66,7 @@ pub mod request;
 pub mod batch;
 pub mod expand;
 pub mod fingerprint;
+pub mod policy;
 pub mod selection;
 pub mod stage;
 pub mod work;

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use crate::aws::Aws;
 use crate::costs::Requests;
 use crate::digest::Digest;
+use crate::ends::{destination, keeping, kept};
 use crate::error::{Error, Result};
 use crate::event::PlannedPublish;
 use crate::graph::{Graph, Publish, PublishObject, PublishRow, Target};
@@ -370,29 +371,6 @@ fn wanted_row(
         object,
         alone: row.one_by_one,
     })
-}
-
-/// A destination however it is written; for rows, with the table that they go to.
-fn destination(url: &str, table: Option<&str>) -> Result<Destination> {
-    publish::parse_place(url, table).map_err(Error::user)
-}
-
-/// Where a publish keeps its manifest: where it says, or else with its objects, or nowhere remote.
-fn keeping(publish: &Publish) -> Result<Option<Keeping>> {
-    let said = publish.manifest.iter();
-    for url in said.chain(publish.objects.iter().map(|object| &object.to)) {
-        if let Destination::S3 { keeping, .. } = destination(url, None)? {
-            return Ok(Some(keeping));
-        }
-    }
-    Ok(None)
-}
-
-fn kept(destination: Destination, keeping: Option<&Keeping>) -> Destination {
-    match keeping {
-        Some(keeping) => destination.kept_at(keeping),
-        None => destination,
-    }
 }
 
 enum Known<'a> {

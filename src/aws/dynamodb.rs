@@ -34,9 +34,9 @@ pub type Row = HashMap<String, AttributeValue>;
 
 /// A table, through one client.
 pub struct Table {
-    aws: Arc<Connected>,
-    client: Client,
-    name: String,
+    pub(super) aws: Arc<Connected>,
+    pub(super) client: Client,
+    pub(super) name: String,
 }
 
 /// A row to be written alone, and whether one may stand there.
@@ -56,7 +56,7 @@ impl Table {
         &self.name
     }
 
-    fn about(&self) -> String {
+    pub(super) fn about(&self) -> String {
         format!("the table `{}`", self.name)
     }
 
@@ -206,7 +206,7 @@ impl Table {
     }
 
     /// A table that has another key says so in its own words only.
-    fn explained(&self, error: Error) -> Error {
+    pub(super) fn explained(&self, error: Error) -> Error {
         let about_key = |cause: &String| {
             let lower = cause.to_lowercase();
             lower.contains("validationexception")

@@ -25,9 +25,9 @@ const IN_FLIGHT: usize = 64;
 
 /// A bucket, through one client.
 pub struct Bucket {
-    aws: Arc<Connected>,
-    client: Client,
-    name: String,
+    pub(super) aws: Arc<Connected>,
+    pub(super) client: Client,
+    pub(super) name: String,
 }
 
 /// What readers are told of an object beside its bytes.
@@ -111,7 +111,7 @@ impl Bucket {
         Bucket { aws, client, name: name.to_owned() }
     }
 
-    fn about(&self, key: &str) -> String {
+    pub(super) fn about(&self, key: &str) -> String {
         format!("`s3://{}/{key}`", self.name)
     }
 

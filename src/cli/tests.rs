@@ -249,6 +249,26 @@ fn answers() -> Vec<String> {
             requests: Requests { puts: 32, gets: 6, deletes: 1, ..Requests::default() },
             usd: 0.000_162_4,
         },
+        Answer::Condition {
+            what: "table",
+            about: "dynamodb://jheem-test-tiny",
+            holds: "no",
+            said: "it does not exist in this region",
+            hints: &["mend its name, `AWS_REGION`, or run `jheem provision`".to_owned()],
+        },
+        Answer::Examined { conditions: 9, failing: 1, untried: 0 },
+        Answer::Provisioned {
+            kind: "table",
+            name: "jheem-test-tiny",
+            state: "created",
+            said: "with the key `city_scenario (S)`, paid by request",
+        },
+        Answer::Permission {
+            statement: "QueryRows",
+            action: "dynamodb:Query",
+            resource: "arn:aws:dynamodb:*:*:table/jheem-test-tiny",
+            kind: "missing",
+        },
         Answer::Verified { differences: 1 },
         Answer::Compared {
             target: "plot.rw[city=C.12580, outcome=incidence]",
@@ -312,6 +332,16 @@ fn answers() -> Vec<String> {
             }
             Answer::Requests { .. } => {
                 "`publish`: all requests that were made, those that were tried again among them, and what they cost."
+            }
+            Answer::Condition { .. } => {
+                "`doctor`: one thing that the project needs, and whether it holds: `yes`, `no` or `untried`."
+            }
+            Answer::Examined { .. } => "The last line of `doctor`.",
+            Answer::Provisioned { .. } => {
+                "`provision`: a bucket or a table that is `there`, was `created`, is `to-create` (in a dry run), or `differs`."
+            }
+            Answer::Permission { .. } => {
+                "`policy --check`: what is needed and not plainly allowed: `missing`, `denied`, or allowed on a condition (`conditional`)."
             }
             Answer::Verified { .. } => "The last line of `verify`.",
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",

@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::costs::Requests;
 use crate::error::{Error, Kind};
 use crate::objects::{Freed, Usage};
+use crate::policy::{Finding, Lack};
 use crate::publish::{Drift, DriftKind, Outlook};
 use crate::records::Run;
 use crate::why::{Difference, Explanation, Upstream};
@@ -72,6 +73,20 @@ pub enum Answer<'a> {
     Expected { requests: Requests, usd: f64 },
     /// `publish`: all requests that were made, and what they cost.
     Requests { requests: Requests, usd: f64 },
+    /// `doctor`: one thing that the project needs, and whether it holds (`yes`, `no`, `untried`).
+    Condition {
+        what: &'a str,
+        about: &'a str,
+        holds: &'static str,
+        said: &'a str,
+        hints: &'a [String],
+    },
+    /// The last line of `doctor`.
+    Examined { conditions: usize, failing: usize, untried: usize },
+    /// `provision`: a bucket or a table, and what was done about it (`there`, `created`, `to-create`, `differs`).
+    Provisioned { kind: &'static str, name: &'a str, state: &'static str, said: &'a str },
+    /// `policy --check`: what a policy does not plainly allow (`missing`, `denied`, `conditional`).
+    Permission { statement: &'a str, action: &'a str, resource: &'a str, kind: &'static str },
     /// The last line of `verify`.
     Verified { differences: usize },
     /// `check`: a target made once more, alone.
@@ -106,6 +121,38 @@ pub enum Answer<'a> {
         causes: &'a [String],
         hints: &'a [String],
     },
+}
+
+/// One thing that a project needs around it.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// A short word, such as `daemon`.
+    pub what: &'static str,
+    /// Which one of them.
+    pub about: String,
+    pub holds: Holds,
+    /// What was found.
+    pub said: String,
+    /// What to do.
+    pub hints: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Yes,
+    No,
+    /// It was not tried, for the reason that is said.
+    Untried,
+}
+
+impl Holds {
+    pub fn word(self) -> &'static str {
+        match self {
+            Holds::Yes => "yes",
+            Holds::No => "no",
+            Holds::Untried => "untried",
+        }
+    }
 }
 
 /// Which run left the record that a target was compared with, and when.
@@ -143,6 +190,16 @@ impl<'a> Answer<'a> {
             published: published.map(String::as_str),
             found: found.map(String::as_str),
         }
+    }
+
+    pub fn condition(condition: &'a Condition) -> Answer<'a> {
+        let Condition { what, about, holds, said, hints } = condition;
+        Answer::Condition { what, about, holds: holds.word(), said, hints }
+    }
+
+    pub fn permission(finding: &'a Finding) -> Answer<'a> {
+        let Finding { sid: statement, action, resource, kind } = finding;
+        Answer::Permission { statement, action, resource, kind: lack_word(kind) }
     }
 
     pub fn destination(publish: &'a str, at: &Outlook, undecided: usize) -> Answer<'a> {
@@ -200,6 +257,14 @@ impl<'a> Answer<'a> {
             causes: &error.causes,
             hints: &error.hints,
         }
+    }
+}
+
+pub fn lack_word(kind: &Lack) -> &'static str {
+    match kind {
+        Lack::Missing => "missing",
+        Lack::Denied(_) => "denied",
+        Lack::Conditional => "conditional",
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::answer::{Condition, Holds};
 use super::paint::Paint;
 use super::table::{Side, aligned, aligned_cells};
 use crate::costs::Requests;
@@ -342,6 +343,27 @@ pub fn planned(
     rows.into_iter()
         .map(|(name, words)| format!("{} {words}", paint.strong(&format!("{name:<8}"))))
         .collect()
+}
+
+/// A table of conditions, each followed by what to do.
+pub fn conditions(all: &[Condition], paint: Paint) -> Vec<String> {
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|c| [c.holds.word(), c.what, &c.about, &c.said].map(printable).to_vec())
+        .collect();
+    let sides = [Side::Left; 4];
+    let mut lines = Vec::new();
+    for (condition, row) in all.iter().zip(aligned_cells(&sides, &rows)) {
+        let holds = match condition.holds {
+            Holds::Yes => paint.good(&row[0]),
+            Holds::No => paint.bad(&row[0]),
+            Holds::Untried => paint.faint(&row[0]),
+        };
+        lines.push(format!("{holds}  {}", row[1..].join("  ")).trim_end().to_owned());
+        let hints = condition.hints.iter().map(|hint| printable(&format!("         hint: {hint}")));
+        lines.extend(hints);
+    }
+    lines
 }
 
 /// What a publish would do at one destination, in a line.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::project::{Project, Ran, cities};
 use super::proxy::{Fault, Proxy};
 
+mod account;
 mod costs;
 
 /// A bucket and a table of one test's own.
