@@ -193,6 +193,11 @@ pub enum Command {
         #[arg(short = 'n', long)]
         dry_run: bool,
     },
+    /// Go from something published back to its plot, its run and its data
+    Trace {
+        /// A URL, a path, a key, or the key of a row (`city=A, outcome=x`)
+        what: String,
+    },
     /// Refresh what is pinned: the images that names stand for
     Update,
     /// Agree that targets which were once made are absent now

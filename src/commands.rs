@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod housekeeping;
 pub mod remote;
 mod stopping;
+pub mod trace;
 
 type Outcomes = Result<u8, Vec<Error>>;
 

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands::{asking, building, doctor, housekeeping, remote};
+use crate::commands::{asking, building, doctor, housekeeping, remote, trace};
 use crate::error::Error;
 use crate::policy::Whose;
 use crate::report::Report;
@@ -78,6 +78,7 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
             remote::policy(global, check.as_deref(), &also, &whose, report)
         }
         Command::Provision { dry_run } => remote::provision(global, dry_run, report),
+        Command::Trace { what } => trace::trace(global, &what, report),
         Command::Update => housekeeping::update(global, report),
         Command::Accept { select } => housekeeping::accept(global, &select, report),
         Command::Log { run } => housekeeping::log(global, run.as_deref(), report),

@@ -26,11 +26,13 @@ use crate::selection::Selection;
 
 use declared::DeclaredKeys;
 use fewer::{Lacking, LackingKey};
+pub use traced::{Called, InManifest, Traced, TracedKey};
 use values::Values;
 
 mod declared;
 mod fewer;
 mod settled;
+mod traced;
 mod values;
 
 /// What publishes are made from.

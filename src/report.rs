@@ -22,7 +22,7 @@ use crate::publish::{Drift, Outlook};
 use crate::records::Run;
 use crate::why::{Explanation, Fold};
 
-use answer::{Answer, Condition, Holds};
+use answer::{Answer, Condition, Holds, Origin, Trace};
 use bars::Bars;
 use paint::Paint;
 
@@ -453,6 +453,28 @@ impl Report {
         };
         let Finding { action, resource, sid, .. } = finding;
         self.out.line(&format!("{painted} {action} on {resource}, for {sid}{by}"));
+    }
+
+    /// What is published, and which target publishes it.
+    pub fn traced(&mut self, trace: &Trace) {
+        if self.is_json() {
+            self.object(&Answer::Trace(trace));
+        } else {
+            for line in words::traced(trace, self.out.paint) {
+                self.out.line(&line);
+            }
+        }
+    }
+
+    /// Where a target comes from.
+    pub fn origin(&mut self, origin: &Origin) {
+        if self.is_json() {
+            self.object(&Answer::Origin(origin));
+        } else {
+            for line in words::origin(origin, self.out.paint) {
+                self.out.line(&line);
+            }
+        }
     }
 
     /// A difference between a destination and what should be there.

@@ -9,7 +9,7 @@ use crate::costs::Requests;
 use crate::event::{
     Ending, Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts,
 };
-use crate::report::answer::{Answer, Last};
+use crate::report::answer::{Answer, Last, Origin, OriginRead, State, Trace};
 use crate::why::Difference;
 
 const PAGE: &str = "docs/command-line.md";
@@ -269,6 +269,29 @@ fn answers() -> Vec<String> {
             resource: "arn:aws:dynamodb:*:*:table/jheem-test-tiny",
             kind: "missing",
         },
+        Answer::Trace(&Trace {
+            destination: "s3://bucket/rw".into(),
+            key: "C.12580/incidence.json".into(),
+            publish: "plots".into(),
+            target: "plot.rw[city=C.12580, outcome=incidence]".into(),
+            bytes: Some("blake3:9d2a…".into()),
+            size: Some(18_234),
+            state: State::AsBuilt,
+        }),
+        Answer::Origin(&Origin {
+            target: "plot.rw[city=C.12580, outcome=incidence]".into(),
+            run: "20261123-212736-1".into(),
+            at: "2026-11-23T21:27:36Z".into(),
+            runner: Some("image sha256:4f5e…".into()),
+            command: Some("model batch --config jobs.yaml".into()),
+            exit: Some("code 0".into()),
+            log: Some("cache/logs/20261123-212736-1.log".into()),
+            problem: None,
+            reads: vec![OriginRead {
+                what: "base (simulations/C.12580.Rdata)".into(),
+                digest: "blake3:cb0f…".into(),
+            }],
+        }),
         Answer::Verified { differences: 1 },
         Answer::Compared {
             target: "plot.rw[city=C.12580, outcome=incidence]",
@@ -342,6 +365,12 @@ fn answers() -> Vec<String> {
             }
             Answer::Permission { .. } => {
                 "`policy --check`: what is needed and not plainly allowed: `missing`, `denied`, or allowed on a condition (`conditional`)."
+            }
+            Answer::Trace(_) => {
+                "`trace`: what is published, and the target that publishes it; `state` says how it stands to what was last built here: `as-built`, `same-content`, `differs`, `not-built`, `unpublished` or `unknown`."
+            }
+            Answer::Origin(_) => {
+                "`trace`: where a target comes from, by the last record of it here: first the published one, then what it reads, back to the data."
             }
             Answer::Verified { .. } => "The last line of `verify`.",
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",

@@ -87,6 +87,10 @@ pub enum Answer<'a> {
     Provisioned { kind: &'static str, name: &'a str, state: &'static str, said: &'a str },
     /// `policy --check`: what a policy does not plainly allow (`missing`, `denied`, `conditional`).
     Permission { statement: &'a str, action: &'a str, resource: &'a str, kind: &'static str },
+    /// `trace`: what is published, and which target publishes it.
+    Trace(&'a Trace),
+    /// `trace`: where a target comes from, by the last record of it here.
+    Origin(&'a Origin),
     /// The last line of `verify`.
     Verified { differences: usize },
     /// `check`: a target made once more, alone.
@@ -121,6 +125,76 @@ pub enum Answer<'a> {
         causes: &'a [String],
         hints: &'a [String],
     },
+}
+
+/// Something published, and the target that publishes it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trace {
+    pub destination: String,
+    pub key: String,
+    pub publish: String,
+    pub target: String,
+    /// The digest of the bytes that the manifest names.
+    pub bytes: Option<String>,
+    pub size: Option<u64>,
+    pub state: State,
+}
+
+/// How what is published stands to what was last built here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    AsBuilt,
+    /// Other bytes of the same content.
+    SameContent,
+    Differs,
+    /// Nothing was built here, or not with success.
+    NotBuilt,
+    /// The manifest does not have it.
+    Unpublished,
+    /// The manifest does not say which bytes.
+    Unknown,
+}
+
+impl State {
+    pub fn words(self) -> &'static str {
+        match self {
+            State::AsBuilt => "what was last built here",
+            State::SameContent => "other bytes than were last built here, of the same content",
+            State::Differs => "not what was last built here: `jheem publish` would write it over",
+            State::NotBuilt => {
+                "not built here: another machine published it, or its record is gone"
+            }
+            State::Unpublished => {
+                "not in the manifest: nothing of it was published by this project"
+            }
+            State::Unknown => "the manifest does not say of which bytes",
+        }
+    }
+}
+
+/// Where a target comes from: the run that made it, and what it read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Origin {
+    pub target: String,
+    pub run: String,
+    pub at: String,
+    /// The runner's identity: an image's digest, or a program's.
+    pub runner: Option<String>,
+    /// What was started and how it ended, where the run is still listed.
+    pub command: Option<String>,
+    pub exit: Option<String>,
+    pub log: Option<String>,
+    /// Why the last attempt did not make it, if it did not.
+    pub problem: Option<String>,
+    pub reads: Vec<OriginRead>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct OriginRead {
+    /// As the Jheemfile calls it, with its path.
+    pub what: String,
+    pub digest: String,
 }
 
 /// One thing that a project needs around it.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::answer::{Condition, Holds};
+use super::answer::{Condition, Holds, Origin, State, Trace};
 use super::paint::Paint;
 use super::table::{Side, aligned, aligned_cells};
 use crate::costs::Requests;
@@ -362,6 +362,57 @@ pub fn conditions(all: &[Condition], paint: Paint) -> Vec<String> {
         lines.push(format!("{holds}  {}", row[1..].join("  ")).trim_end().to_owned());
         let hints = condition.hints.iter().map(|hint| printable(&format!("         hint: {hint}")));
         lines.extend(hints);
+    }
+    lines
+}
+
+/// Something published: `published  blake3:…, 27 B: what was last built here`
+pub fn traced(trace: &Trace, paint: Paint) -> Vec<String> {
+    let of_rows = ["sqlite:", "dynamodb:"].iter().any(|kind| trace.destination.starts_with(kind));
+    let slash = if of_rows { " " } else { "/" };
+    let name = format!("{}{slash}{}", trace.destination, trace.key);
+    let size = trace.size.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
+    let what = match &trace.bytes {
+        Some(digest) => format!("{digest}{size}: {}", trace.state.words()),
+        None => trace.state.words().to_owned(),
+    };
+    let what = match trace.state {
+        State::Differs => paint.bad(&what),
+        State::AsBuilt | State::SameContent => what,
+        _ => paint.warn(&what),
+    };
+    vec![
+        paint.strong(&printable(&name)),
+        format!("  target     {}", trace.target),
+        format!("  publish    publish.{}", trace.publish),
+        format!("  published  {what}"),
+    ]
+}
+
+/// Where a target comes from: run, runner, log, and what it read.
+pub fn origin(origin: &Origin, paint: Paint) -> Vec<String> {
+    let mut lines = vec![paint.strong(&origin.target)];
+    let exit = origin.exit.as_ref().map_or(", not listed here", |_| "");
+    let ended = origin.exit.as_ref().map(|exit| format!(", {exit}")).unwrap_or_default();
+    lines.push(format!("  run        {}, {}{ended}{exit}", origin.run, origin.at));
+    let parts = [
+        ("problem", &origin.problem),
+        ("runner", &origin.runner),
+        ("command", &origin.command),
+        ("log", &origin.log),
+    ];
+    let told = parts
+        .iter()
+        .filter_map(|(name, value)| Some(printable(&format!("  {name:<9}  {}", value.as_ref()?))));
+    lines.extend(told);
+    let reads = origin.reads.iter().take(MOST);
+    lines.extend(
+        reads.map(|read| printable(&format!("  reads      {} {}", read.what, read.digest))),
+    );
+    if origin.reads.len() > MOST {
+        let more = numbered(origin.reads.len() - MOST, "more file");
+        lines
+            .push(paint.faint(&format!("  reads      … and {more}; `--format json` has them all")));
     }
     lines
 }

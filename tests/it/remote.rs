@@ -12,6 +12,7 @@ use super::proxy::{Fault, Proxy};
 
 mod account;
 mod costs;
+mod trace;
 
 /// A bucket and a table of one test's own.
 struct Cloud {
