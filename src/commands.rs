@@ -16,6 +16,7 @@ pub mod housekeeping;
 pub mod remote;
 mod stopping;
 pub mod trace;
+pub mod updating;
 
 type Outcomes = Result<u8, Vec<Error>>;
 

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands::{asking, building, doctor, housekeeping, remote, trace};
+use crate::commands::{asking, building, doctor, housekeeping, remote, trace, updating};
 use crate::error::Error;
 use crate::policy::Whose;
 use crate::report::Report;
@@ -79,7 +79,7 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
         }
         Command::Provision { dry_run } => remote::provision(global, dry_run, report),
         Command::Trace { what } => trace::trace(global, &what, report),
-        Command::Update => housekeeping::update(global, report),
+        Command::Update(args) => updating::update(global, &args, report),
         Command::Accept { select } => housekeeping::accept(global, &select, report),
         Command::Log { run } => housekeeping::log(global, run.as_deref(), report),
         Command::Check { select, sample, seed } => {

@@ -16,6 +16,7 @@ use crate::project::Project;
 use crate::report::Report;
 use crate::report::answer::{Condition, Holds};
 use crate::session::World;
+use crate::source::{Location, Sources};
 
 mod account;
 
@@ -30,6 +31,8 @@ pub fn doctor(global: &Global, report: &mut Report) -> Outcomes {
     runners(&project, &world, &mut all);
     memory(&project, &mut all);
     room(&project, &mut all);
+    pins(&project, &mut all);
+    sources(&project, &world, &mut all);
     account::conditions(&project.graph.project, &ends, &world.aws, &mut all);
     report.conditions(&all);
     Ok(if all.iter().any(|c| c.holds == Holds::No) { FAILED } else { WELL })
@@ -117,6 +120,57 @@ fn memory(project: &Project, all: &mut Vec<Condition>) {
             ),
         });
     }
+}
+
+/// Whether the lock says of every remote input what it is.
+fn pins(project: &Project, all: &mut Vec<Condition>) {
+    let graph = &project.graph;
+    let (mut pinned, mut unpinned) = (0, Vec::new());
+    for (index, input) in graph.inputs.iter().enumerate() {
+        for source in (0..input.space.cells()).filter_map(|cell| graph.input_source(index, cell)) {
+            match project.lock.inputs.contains_key(&source) {
+                true => pinned += 1,
+                false => unpinned.push(source),
+            }
+        }
+    }
+    let about = project.lock_file.display().to_string();
+    match unpinned.first() {
+        None if pinned == 0 => {}
+        None => all.push(holds("lock", about, format!("pins all {pinned} remote inputs"))),
+        Some(first) => {
+            let lacking = unpinned.len();
+            let said = format!("does not pin {lacking} of {} remote inputs", pinned + lacking);
+            let error = Error::environment(said).because(format!("such as `{first}`"));
+            all.push(fails("lock", about, &error.hint("run `jheem update`")));
+        }
+    }
+}
+
+/// Looks at the first cell's file of each input that comes from elsewhere than a bucket.
+fn sources(project: &Project, world: &World, all: &mut Vec<Condition>) {
+    let graph = &project.graph;
+    let sources = Sources::new(&project.places.root, world.aws.clone());
+    for index in 0..graph.inputs.len() {
+        let Some(url) = graph.input_source(index, 0) else { continue };
+        let location = match Location::parse(&url) {
+            Ok(Location::S3 { .. }) => continue,
+            Ok(location) => location,
+            Err(why) => {
+                all.push(fails("read", &url, &Error::user(format!("the source {why}"))));
+                continue;
+            }
+        };
+        all.push(match sources.look(&location, &|| true) {
+            Ok(Some(_)) => holds("read", &url, "can be read"),
+            Ok(None) => fails("read", &url, &nothing_there()),
+            Err(error) => fails("read", &url, &error),
+        });
+    }
+}
+
+fn nothing_there() -> Error {
+    Error::environment("nothing is there").hint("mend `source` of the input, or put the file there")
 }
 
 /// Room for what the cache may still take.

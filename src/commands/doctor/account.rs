@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{fails, holds, untried};
+use super::{fails, holds, nothing_there, untried};
 use crate::aws::{Aws, Connected, dynamodb, s3};
 use crate::ends::{Ends, Table, key_in_words};
 use crate::error::{Error, Result};
@@ -40,12 +40,7 @@ pub fn conditions(project: &str, ends: &Ends, aws: &Aws, all: &mut Vec<Condition
                     place,
                     format!("{} can be read", crate::figures::bytes(found.size)),
                 ),
-                Ok(None) => fails(
-                    "read",
-                    place,
-                    &Error::environment("nothing is there")
-                        .hint("mend `source` of the input, or put the file there"),
-                ),
+                Ok(None) => fails("read", place, &nothing_there()),
                 Err(error) => fails("read", place, &error),
             },
         );
