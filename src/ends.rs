@@ -18,6 +18,8 @@ pub struct Ends {
     pub tables: BTreeMap<String, Table>,
     /// Where manifests are kept.
     pub manifests: BTreeSet<Keeping>,
+    /// Content networks that are told what changed.
+    pub distributions: BTreeSet<String>,
     /// Images, and the platforms that they must be for.
     pub images: BTreeSet<(String, Option<String>)>,
 }

@@ -49,7 +49,9 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
     for source in &ends.sources {
         let key: String =
             source.key.iter().map(|p| p.as_deref().map_or("*".into(), literal)).collect();
-        need("ReadInputs", &["s3:GetObject"], object(&source.bucket, &key));
+        // The lock names a version where the bucket keeps them.
+        let read = ["s3:GetObject", "s3:GetObjectVersion"];
+        need("ReadInputs", &read, object(&source.bucket, &key));
         // Without it, what is not there cannot be told from what is forbidden.
         need("ListInputs", &["s3:ListBucket"], bucket(&source.bucket));
     }
@@ -59,8 +61,11 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
     };
     for (name, prefix) in &ends.objects {
         let all = object(name, &prefixed(prefix, "*"));
-        need("PublishObjects", &["s3:GetObject", "s3:PutObject"], all.clone());
-        need("ListDestinations", &["s3:ListBucket"], bucket(name));
+        // An upload in parts that was cut off is found and given up.
+        let put = ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"];
+        need("PublishObjects", &put, all.clone());
+        let list = ["s3:ListBucket", "s3:ListBucketMultipartUploads"];
+        need("ListDestinations", &list, bucket(name));
         if also.contains(&Also::Prune) {
             need("PruneObjects", &["s3:DeleteObject"], all);
         }
@@ -98,6 +103,11 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         for name in ends.buckets().into_keys() {
             need("MakeBuckets", &["s3:CreateBucket", "s3:ListBucket"], bucket(name));
         }
+    }
+    for distribution in &ends.distributions {
+        let account = whose.account.as_deref().unwrap_or("*");
+        let arn = format!("arn:aws:cloudfront::{account}:distribution/{distribution}");
+        need("Invalidate", &["cloudfront:CreateInvalidation"], arn);
     }
     for (image, _) in &ends.images {
         let Some((account, region, repository)) = repository(image) else { continue };

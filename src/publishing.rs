@@ -25,7 +25,7 @@ use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
 
 use declared::DeclaredKeys;
-use fewer::{Lacking, LackingKey};
+use fewer::{Lacking, LackingWhat};
 pub use traced::{Called, InManifest, Traced, TracedKey};
 use values::Values;
 
@@ -236,9 +236,8 @@ impl<'a> Source<'a> {
             }
             let mut values = Values::new(self, target);
             let mut objects = vec![Standing::Nothing; publish.objects.len()];
-            let mut lacks = |destination, key: Result<LackingKey>, undecided| {
-                // What has no key was never published.
-                lacking.extend(key.ok().map(|key| Lacking { destination, target, key, undecided }));
+            let mut lacks = |destination, what, undecided| {
+                lacking.push(Lacking { destination, target, what, undecided });
             };
             for (index, object) in publish.objects.iter().enumerate() {
                 let Some(destination) = object_places[index] else { continue };
@@ -247,8 +246,7 @@ impl<'a> Source<'a> {
                     Known::Unasked => continue,
                     known => {
                         let undecided = matches!(known, Known::Undecided);
-                        let key = values.plain(&object.key, object.output);
-                        lacks(destination, key.map(LackingKey::Object), undecided);
+                        lacks(destination, LackingWhat::Object(index), undecided);
                         if undecided {
                             objects[index] = Standing::Undecided;
                         }
@@ -260,10 +258,7 @@ impl<'a> Source<'a> {
                         objects[index] = Standing::Wanted(wanted.objects.len());
                         wanted.objects.push(object);
                     }
-                    Ok(None) => {
-                        let key = values.plain(&object.key, object.output);
-                        lacks(destination, key.map(LackingKey::Object), false);
-                    }
+                    Ok(None) => lacks(destination, LackingWhat::Object(index), false),
                     Err(error) => wanted.refused.push(error),
                 }
             }
@@ -278,7 +273,7 @@ impl<'a> Source<'a> {
                     (Known::Made(_), Some(Standing::Wanted(object))) => Some(object),
                     (Known::Made(_), None) => None,
                     _ => {
-                        lacks(destination, values.row_key(row).map(LackingKey::Row), undecided);
+                        lacks(destination, LackingWhat::Row(index), undecided);
                         continue;
                     }
                 };

@@ -15,6 +15,7 @@ fn ends() -> Ends {
         objects: [("tiny".to_owned(), "plots".to_owned())].into(),
         tables: BTreeMap::from([("registry".to_owned(), table)]),
         manifests: [Keeping { bucket: "tiny".into(), prefix: "plots".into() }].into(),
+        distributions: ["E3VDQ7V9FBIIGD".to_owned()].into(),
         images: [(image.to_owned(), None)].into(),
     }
 }
@@ -36,14 +37,15 @@ fn the_least_policy_names_each_place_and_no_more() {
         .collect();
     insta::assert_snapshot!(lines.join("\n").replace('"', ""), @"
     EndIntents: {s3:DeleteObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/intents/*}
+    Invalidate: {cloudfront:CreateInvalidation} on {arn:aws:cloudfront::*:distribution/E3VDQ7V9FBIIGD}
     KeepManifests: {s3:GetObject, s3:PutObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/*}
-    ListDestinations: {s3:ListBucket} on {arn:aws:s3:::tiny}
+    ListDestinations: {s3:ListBucket, s3:ListBucketMultipartUploads} on {arn:aws:s3:::tiny}
     ListInputs: {s3:ListBucket} on {arn:aws:s3:::data}
     LogInToPull: {ecr:GetAuthorizationToken} on {*}
-    PublishObjects: {s3:GetObject, s3:PutObject} on {arn:aws:s3:::tiny/plots/*}
+    PublishObjects: {s3:AbortMultipartUpload, s3:GetObject, s3:PutObject} on {arn:aws:s3:::tiny/plots/*}
     PullImages: {ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer} on {arn:aws:ecr:us-east-1:849611540600:repository/jheem/model}
     QueryRows: {dynamodb:Query} on {arn:aws:dynamodb:*:*:table/registry}
-    ReadInputs: {s3:GetObject} on {arn:aws:s3:::data/base/*_base.Rdata}
+    ReadInputs: {s3:GetObject, s3:GetObjectVersion} on {arn:aws:s3:::data/base/*_base.Rdata}
     WriteRowsTogether: {dynamodb:BatchWriteItem} on {arn:aws:dynamodb:*:*:table/registry}
     ");
     let text = json(&needs);
@@ -82,7 +84,7 @@ fn a_policy_is_read_as_amazon_reads_it() {
     let with = |objects: &str| lacking(&format!("[{rows}, {objects}]"));
     assert_eq!(
         with(
-            r#"{"Effect": "Allow", "Action": ["S3:get*", "s3:PutObject"], "Resource": "arn:aws:s3:::tiny/*"}"#
+            r#"{"Effect": "Allow", "Action": ["S3:get*", "s3:PutObject", "s3:Abort*"], "Resource": "arn:aws:s3:::tiny/*"}"#
         ),
         [""; 0]
     );
@@ -91,12 +93,15 @@ fn a_policy_is_read_as_amazon_reads_it() {
         with(
             r#"{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::tiny/plots/*"}"#
         ),
-        ["s3:GetObject on arn:aws:s3:::tiny/plots/*: Missing"]
+        [
+            "s3:AbortMultipartUpload on arn:aws:s3:::tiny/plots/*: Missing",
+            "s3:GetObject on arn:aws:s3:::tiny/plots/*: Missing",
+        ]
     );
     // A part of what is needed is not enough.
     assert_eq!(
         with(r#"{"Effect": "Allow", "Action": "s3:*Object", "Resource": "arn:aws:s3:::tiny/plots/C.1*"}"#).len(),
-        2
+        3
     );
     assert_eq!(
         with(
@@ -112,7 +117,7 @@ fn a_policy_is_read_as_amazon_reads_it() {
     );
     assert_eq!(
         with(r#"{"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}"#).len(),
-        2
+        3
     );
     assert_eq!(
         lacking(

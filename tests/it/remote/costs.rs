@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{behind_proxy, cloud, publish, written};
+use super::{SLOW_DOWN, behind_proxy, cloud, publish, written};
 use crate::project::Ran;
+use crate::proxy::Fault;
 
 /// The one event of this kind.
 fn only<'a>(events: &'a [Value], event: &str) -> &'a Value {
@@ -60,6 +61,14 @@ fn a_dry_run_says_what_each_destination_would_get_and_cost_and_the_run_says_what
     let ran = publish(&project, "").success();
     let (dry, ran) = (dry.events(), ran.events());
     assert_eq!(only(&dry, "expected")["requests"], only(&ran, "requests")["requests"]);
+    // What is tried again is paid again.
+    project.write("data/A.txt", "8\n");
+    project.build("").success();
+    let dry = publish(&project, "--dry-run").success();
+    proxy.fail("A/50%25", 1, Fault::Answer(503, SLOW_DOWN));
+    let ran = publish(&project, "").success();
+    let puts = |ran: &Ran, event| only(&ran.events(), event)["requests"]["puts"].as_u64().unwrap();
+    assert_eq!(puts(&ran, "requests"), puts(&dry, "expected") + 1);
     // What nothing publishes any more is told, and stays.
     project.change("values = [\"x\", \"y\", \"z\"]", "values = [\"x\", \"y\"]");
     assert_eq!(counts(&publish(&project, "-n").success(), "s3:"), [0, 0, 4, 0, 2]);
