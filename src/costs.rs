@@ -25,15 +25,22 @@ pub struct Requests {
     pub invalidations: u64,
 }
 
+/// What is paid for so many requests of a kind.
+struct Price {
+    of: fn(&Requests) -> u64,
+    each: f64,
+    usd: f64,
+}
+
 /// Prices in USD in `us-east-1`, as <https://aws.amazon.com/s3/pricing/> (S3 Standard),
 /// <https://aws.amazon.com/dynamodb/pricing/on-demand/> and <https://aws.amazon.com/cloudfront/pricing/>
-/// had them in November 2025: for how many requests of a kind, what is paid.
-const PRICES: [(fn(&Requests) -> u64, f64, f64); 5] = [
-    (|r| r.puts, 1_000.0, 0.005),
-    (|r| r.gets, 1_000.0, 0.0004),
-    (|r| r.lists, 1_000.0, 0.005),
-    (|r| r.row_writes, 1_000_000.0, 0.625),
-    (|r| r.row_reads, 1_000_000.0, 0.125),
+/// had them in November 2025.
+const PRICES: [Price; 5] = [
+    Price { of: |r| r.puts, each: 1_000.0, usd: 0.005 },
+    Price { of: |r| r.gets, each: 1_000.0, usd: 0.0004 },
+    Price { of: |r| r.lists, each: 1_000.0, usd: 0.005 },
+    Price { of: |r| r.row_writes, each: 1_000_000.0, usd: 0.625 },
+    Price { of: |r| r.row_reads, each: 1_000_000.0, usd: 0.125 },
 ];
 /// Of the same source: what is paid for a path that is invalidated, after those that are free in a month.
 const INVALIDATION: f64 = 0.005;
@@ -47,7 +54,7 @@ impl Requests {
     /// What they cost in USD, without what is paid for what is kept.
     pub fn usd(&self) -> f64 {
         let paid = self.invalidations.saturating_sub(FREE_INVALIDATIONS);
-        let priced = PRICES.iter().map(|(count, each, usd)| count(self) as f64 / each * usd);
+        let priced = PRICES.iter().map(|price| (price.of)(self) as f64 / price.each * price.usd);
         priced.sum::<f64>() + paid as f64 * INVALIDATION
     }
 

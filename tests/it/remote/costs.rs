@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{SLOW_DOWN, behind_proxy, cloud, publish, written};
+use super::{INTERNAL, behind_proxy, cloud, publish, written};
 use crate::project::Ran;
 use crate::proxy::Fault;
 
@@ -65,7 +65,7 @@ fn a_dry_run_says_what_each_destination_would_get_and_cost_and_the_run_says_what
     project.write("data/A.txt", "8\n");
     project.build("").success();
     let dry = publish(&project, "--dry-run").success();
-    proxy.fail("A/50%25", 1, Fault::Answer(503, SLOW_DOWN));
+    proxy.fail("A/50%25", 1, Fault::Answer(500, INTERNAL));
     let ran = publish(&project, "").success();
     let puts = |ran: &Ran, event| only(&ran.events(), event)["requests"]["puts"].as_u64().unwrap();
     assert_eq!(puts(&ran, "requests"), puts(&dry, "expected") + 1);
