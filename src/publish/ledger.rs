@@ -611,7 +611,7 @@ impl Chunk {
 }
 
 /// The chunk that a key belongs to.
-fn chunk_of<E: Entry>(key: &str) -> String {
+pub(super) fn chunk_of<E: Entry>(key: &str) -> String {
     manifest::chunk_of_group(&E::group(key))
 }
 
