@@ -19,6 +19,7 @@ use tokio::runtime::Runtime;
 use crate::costs::Requests;
 use crate::error::{Error, Result};
 
+mod cloudfront;
 pub mod dynamodb;
 pub mod failure;
 pub mod probe;

@@ -20,8 +20,8 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Headers, Keeping, Outlook, Place, PublishPlan, There, Wanted, WantedObject,
-    WantedRow,
+    self, Destination, Headers, Invalidation, Keeping, Outlook, Place, PublishPlan, There, Wanted,
+    WantedObject, WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
@@ -218,6 +218,10 @@ impl<'a> Source<'a> {
             publish: publish.name.clone(),
             now: self.now.clone(),
             destinations: Vec::new(),
+            invalidation: publish.invalidate.as_ref().map(|to| Invalidation {
+                distribution: to.distribution.clone(),
+                drop_prefix: to.drop_prefix.clone(),
+            }),
             objects: Vec::new(),
             rows: Vec::new(),
             refused: Vec::new(),

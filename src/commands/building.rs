@@ -422,6 +422,11 @@ fn publish_one(
             published.bytes += bytes;
         }
         publish::Event::Rows { rows, .. } => published.rows += rows,
+        publish::Event::Told { distribution, paths } => say(format!(
+            "`publish.{}`: distribution `{distribution}` forgets {paths} path{}",
+            publish.name,
+            if paths == 1 { "" } else { "s" }
+        )),
         _ => {}
     })?;
     let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided);

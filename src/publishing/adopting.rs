@@ -73,6 +73,7 @@ impl Source<'_> {
             objects: Vec::new(),
             rows: Vec::new(),
             refused: Vec::new(),
+            invalidation: None,
         };
         let mut places =
             Numbered { wanted: &mut wanted, reach: Reach::All, keeping: keeping(publish)? };

@@ -3,6 +3,7 @@
 //! `scripts/test` starts the servers; without `JHEEM_TEST_AWS` these tests are skipped, and say so.
 
 mod adopting;
+mod invalidations;
 mod mending;
 mod pruning;
 mod writes;
