@@ -54,6 +54,14 @@ pub enum When {
     Never,
 }
 
+/// Commands that need more of an account than publishing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Also {
+    Doctor,
+    Prune,
+    Provision,
+}
+
 /// What is selected.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Select {
@@ -122,11 +130,61 @@ pub struct UpdateArgs {
     pub dry_run: bool,
 }
 
+#[derive(Clone, Debug, Default, Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Publish also where less would be confirmed than `at_least` of what is published
+    #[arg(long)]
+    pub fewer: bool,
+}
+
 fn one_or_more(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be 1 or more".to_owned()),
         Ok(number) => Ok(number),
         Err(_) => Err("it must be a whole number".to_owned()),
+    }
+}
+
+/// How much of something may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AtMost {
+    Percent(f64),
+    Keys(usize),
+}
+
+impl AtMost {
+    /// Whether it allows so many of so many.
+    pub fn allows(self, going: usize, holds: usize) -> bool {
+        match self {
+            AtMost::Keys(most) => going <= most,
+            AtMost::Percent(most) => going as f64 * 100.0 <= most * holds as f64,
+        }
+    }
+}
+
+impl std::str::FromStr for AtMost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<AtMost, String> {
+        let wrong = || "it must be a share such as `10%`, or a whole number of keys".to_owned();
+        match text.strip_suffix('%') {
+            None => text.parse().map(AtMost::Keys).map_err(|_| wrong()),
+            Some(share) => match share.parse::<f64>() {
+                Ok(share) if (0.0..=100.0).contains(&share) => Ok(AtMost::Percent(share)),
+                _ => Err(wrong()),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for AtMost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AtMost::Percent(share) => write!(f, "{share} %"),
+            AtMost::Keys(keys) => write!(f, "{}", crate::figures::numbered(*keys, "key")),
+        }
     }
 }
 
@@ -144,7 +202,7 @@ pub enum Command {
         /// Name every target, not only how many there are for each reason
         #[arg(long)]
         each: bool,
-        /// Ask the network too: whether remote inputs are still what the lock says
+        /// Ask the network too: what remote destinations would get, and whether remote inputs are still what the lock says
         #[arg(long)]
         remote: bool,
     },
@@ -167,11 +225,67 @@ pub enum Command {
     /// Print the graph of rules for Graphviz
     Graph,
     /// Bring goals up to date as `build` does, and publish them, to remote destinations too
-    Publish(BuildArgs),
+    Publish(PublishArgs),
     /// Compare destinations with what was published there
     Verify {
         #[command(flatten)]
         select: Select,
+        /// Read every byte and header, also where a listing shows nothing amiss
+        #[arg(long)]
+        deep: bool,
+        /// Put back what was published and is missing, from the cache
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Take what stands at destinations already, put there by another tool, for published
+    Adopt {
+        #[command(flatten)]
+        select: Select,
+        /// Also take it for made from the inputs as they are now, so that nothing of it is built again
+        #[arg(long)]
+        as_built: bool,
+        /// Also adopt what carries the mark of a jheem, such as when the manifest was lost
+        #[arg(long)]
+        marked: bool,
+    },
+    /// Remove from destinations what no target publishes any more
+    Prune {
+        #[command(flatten)]
+        select: Select,
+        /// Say what would be removed, and remove nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// Refuse to remove more of a destination than this share, or this many keys
+        #[arg(long, value_name = "SHARE", default_value = "10%")]
+        at_most: AtMost,
+    },
+    /// Try everything that the project needs around it, before any work: the daemon, room, the clock, accounts
+    Doctor,
+    /// Print the least policy that the project's account needs, or compare one with it
+    Policy {
+        /// Say what this policy lacks instead
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+        /// What this command needs besides
+        #[arg(long, value_name = "COMMAND")]
+        also: Vec<Also>,
+        /// The account that tables are in [default: any]
+        #[arg(long, value_name = "NUMBER")]
+        account: Option<String>,
+        /// The region that tables are in [default: any]
+        #[arg(long, value_name = "REGION")]
+        region: Option<String>,
+    },
+    /// Create the buckets and tables of destinations that are missing
+    Provision {
+        /// Say what would be created, and create nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// Go from something published back to its plot, its run and its data
+    Trace {
+        /// A URL, a path, a key, or the key of a row (`city=A, outcome=x`)
+        what: String,
     },
     /// Look anew at remote inputs and images, and pin them in the lock
     Update(UpdateArgs),

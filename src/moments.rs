@@ -56,6 +56,8 @@ pub enum Moment {
     Rows,
     /// Rows are committed; the objects' manifest does not know of them.
     Committed,
+    /// Something is removed from a destination; the manifest still has its line.
+    Pruned,
     /// A chunk of the manifest is written; the head does not name it.
     Chunk,
     /// The manifest is written; the intent is still there.
@@ -68,7 +70,7 @@ pub enum Moment {
 
 impl Moment {
     /// All moments and their names.
-    pub const ALL: [(Moment, &str); 26] = [
+    pub const ALL: [(Moment, &str); 27] = [
         (Moment::Looking, "looking"),
         (Moment::Sweeping, "sweeping"),
         (Moment::Judged, "judged"),
@@ -91,6 +93,7 @@ impl Moment {
         (Moment::Published, "published"),
         (Moment::Rows, "rows"),
         (Moment::Committed, "committed"),
+        (Moment::Pruned, "pruned"),
         (Moment::Chunk, "chunk"),
         (Moment::Head, "head"),
         (Moment::Telling, "telling"),

@@ -10,17 +10,20 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::{Format, Global, When};
+use crate::costs::Requests;
 use crate::error::Error;
 use crate::event::{Ending, Event};
 use crate::figures::{bytes, numbered, thousands};
 use crate::graph::Graph;
 use crate::objects::{Freed, Usage};
+use crate::policy::{Finding, Lack};
 use crate::progress::Progress;
-use crate::publish::Drift;
+use crate::publish::{Destination, Drift, Outlook, Pruned};
+use crate::publishing::{Adopted, Lost};
 use crate::records::Run;
 use crate::why::{Explanation, Fold};
 
-use answer::Answer;
+use answer::{Answer, Condition, Holds, Origin, Trace};
 use bars::Bars;
 use paint::Paint;
 
@@ -369,6 +372,112 @@ impl Report {
         }
     }
 
+    /// What a publish would do at one destination.
+    pub fn outlook(&mut self, publish: &str, at: &Outlook, undecided: usize) {
+        if self.is_json() {
+            self.object(&Answer::destination(publish, at, undecided));
+        } else {
+            let line = words::outlook(publish, at, undecided, self.out.paint);
+            self.out.line(&line);
+        }
+    }
+
+    /// The requests that publishing would make in all.
+    pub fn expected(&mut self, requests: &Requests) {
+        if self.is_json() {
+            self.object(&Answer::Expected { requests: *requests, usd: requests.usd() });
+        } else {
+            let name = self.out.paint.strong("requests");
+            self.out.line(&format!("{name} {}", words::requests(requests)));
+        }
+    }
+
+    /// The requests that were made in all.
+    pub fn requests(&mut self, requests: &Requests) {
+        if self.is_json() {
+            self.object(&Answer::Requests { requests: *requests, usd: requests.usd() });
+        } else {
+            self.say(&format!("requests: {}", words::requests(requests)));
+        }
+    }
+
+    /// What a project needs around it, and whether it holds.
+    pub fn conditions(&mut self, all: &[Condition]) {
+        let count = |holds| all.iter().filter(|condition| condition.holds == holds).count();
+        let (failing, untried) = (count(Holds::No), count(Holds::Untried));
+        if self.is_json() {
+            for condition in all {
+                self.object(&Answer::condition(condition));
+            }
+            self.object(&Answer::Examined { conditions: all.len(), failing, untried });
+            return;
+        }
+        for line in words::conditions(all, self.out.paint) {
+            self.out.line(&line);
+        }
+        self.say(&match failing {
+            0 => {
+                format!("{} of {} hold; nothing stands in the way", all.len() - untried, all.len())
+            }
+            _ => format!("{} of {} do not hold", failing, numbered(all.len(), "condition")),
+        });
+    }
+
+    /// A bucket or a table, and what was done about it.
+    pub fn provisioned(&mut self, kind: &'static str, name: &str, state: &'static str, said: &str) {
+        if self.is_json() {
+            self.object(&Answer::Provisioned { kind, name, state, said });
+            return;
+        }
+        let painted = match state {
+            "differs" => self.out.paint.bad(&format!("{state:<9}")),
+            "there" => format!("{state:<9}"),
+            _ => self.out.paint.good(&format!("{state:<9}")),
+        };
+        self.out.line(format!("{painted} {kind} `{name}` {said}").trim_end());
+    }
+
+    /// What a policy does not plainly allow.
+    pub fn lacking(&mut self, finding: &Finding) {
+        if self.is_json() {
+            self.object(&Answer::permission(finding));
+            return;
+        }
+        let kind = format!("{:<11}", answer::lack_word(&finding.kind));
+        let painted = match finding.kind {
+            Lack::Conditional => self.out.paint.warn(&kind),
+            _ => self.out.paint.bad(&kind),
+        };
+        let by = match &finding.kind {
+            Lack::Denied(Some(sid)) => format!(" (by `{sid}`)"),
+            _ => String::new(),
+        };
+        let Finding { action, resource, sid, .. } = finding;
+        self.out.line(&format!("{painted} {action} on {resource}, for {sid}{by}"));
+    }
+
+    /// What is published, and which target publishes it.
+    pub fn traced(&mut self, trace: &Trace) {
+        if self.is_json() {
+            self.object(&Answer::Trace(trace));
+        } else {
+            for line in words::traced(trace, self.out.paint) {
+                self.out.line(&line);
+            }
+        }
+    }
+
+    /// Where a target comes from.
+    pub fn origin(&mut self, origin: &Origin) {
+        if self.is_json() {
+            self.object(&Answer::Origin(origin));
+        } else {
+            for line in words::origin(origin, self.out.paint) {
+                self.out.line(&line);
+            }
+        }
+    }
+
     /// A difference between a destination and what should be there.
     pub fn drift(&mut self, drift: &Drift) {
         if self.is_json() {
@@ -386,14 +495,113 @@ impl Report {
         }
     }
 
-    /// The end of `verify`.
-    pub fn verified(&mut self, found: &[Drift]) {
+    /// What `verify --repair` put back.
+    pub fn repaired(&mut self, destination: &Destination, key: &str) {
+        let name = destination.to_string();
         if self.is_json() {
-            self.object(&Answer::Verified { differences: found.len() });
+            self.object(&Answer::Repaired { destination: name, key });
+        } else {
+            self.out.line(&format!("put back {name} {}", words::printable(key)));
+        }
+    }
+
+    /// What `verify --repair` could not put back.
+    pub fn lost(&mut self, lost: &Lost) {
+        let Lost { destination, key, message } = lost;
+        if self.is_json() {
+            let destination = destination.to_string();
+            self.object(&Answer::Lost { destination, key, message });
+        } else {
+            let padded = self.out.paint.warn("lost    ");
+            self.out.line(&format!("{padded} {destination} {}", words::printable(key)));
+            self.out.line(&format!("         {message}"));
+        }
+    }
+
+    /// Something that `prune` removes.
+    pub fn orphan(&mut self, destination: &Destination, kind: &'static str, key: &str, of: &str) {
+        let name = destination.to_string();
+        if self.is_json() {
+            self.object(&Answer::Orphan { destination: name, kind, key, publish: of });
+        } else {
+            self.out.line(&format!("{kind:<6} {name} {}", words::printable(key)));
+        }
+    }
+
+    /// What `adopt` took for published by one publish.
+    pub fn adopted(&mut self, publish: &str, adopted: &Adopted) {
+        for (destination, key, why) in &adopted.skipped {
+            let destination = destination.to_string();
+            if self.is_json() {
+                self.object(&Answer::Skipped { destination, key, why });
+            } else {
+                let padded = self.out.paint.warn("skipped");
+                self.out.line(&format!("{padded} {destination} {}: {why}", words::printable(key)));
+            }
+        }
+        let (objects, rows) = (adopted.objects.len(), adopted.rows.len());
+        let (made, skipped) = (adopted.made.len(), adopted.skipped.len());
+        if self.is_json() {
+            self.object(&Answer::Adopted { publish, objects, rows, made, skipped });
+            return;
+        }
+        let mut told = format!(
+            "publish.{publish}: adopted {} and {}",
+            numbered(objects, "object"),
+            numbered(rows, "row")
+        );
+        if made > 0 {
+            told = format!("{told}; {} taken for made", numbered(made, "target"));
+        }
+        self.say(&told);
+    }
+
+    /// The end of `prune --dry-run`.
+    pub fn would_prune(&mut self, keys: usize) {
+        if self.is_json() {
+            self.object(&Answer::WouldPrune { keys });
+        } else {
+            self.say(&format!("{} would be removed", numbered(keys, "key")));
+        }
+    }
+
+    /// The end of `prune`.
+    pub fn pruned(&mut self, pruned: &Pruned) {
+        let Pruned { objects, rows, texts, kept } = pruned;
+        for (destination, key, why) in kept {
+            let destination = destination.to_string();
+            if self.is_json() {
+                self.object(&Answer::Kept { destination, key, why });
+            } else {
+                let padded = self.out.paint.warn("kept  ");
+                self.out.line(&format!("{padded} {destination} {}: {why}", words::printable(key)));
+            }
+        }
+        if self.is_json() {
+            let (objects, rows, texts, kept) = (*objects, *rows, *texts, kept.len());
+            self.object(&Answer::Pruned { objects, rows, texts, kept });
+            return;
+        }
+        let mut told =
+            format!("removed {} and {}", numbered(*objects, "object"), numbered(*rows, "row"));
+        if *texts > 0 {
+            told = format!("{told}, and {} of old manifests", numbered(*texts, "text"));
+        }
+        self.say(&told);
+    }
+
+    /// The end of `verify`.
+    pub fn verified(&mut self, found: &[Drift], repaired: usize) {
+        if self.is_json() {
+            self.object(&Answer::Verified { differences: found.len(), repaired });
         } else if found.is_empty() {
             self.say("all is there as it was published");
         } else {
-            self.say(&numbered(found.len(), "difference"));
+            let mut told = numbered(found.len(), "difference");
+            if repaired > 0 {
+                told = format!("{told}, {} put back", thousands(repaired as u64));
+            }
+            self.say(&told);
             if found.iter().any(|d| matches!(d.kind, crate::publish::DriftKind::Changed { .. })) {
                 self.say(answer::CHANGED_HINT);
             }

@@ -109,6 +109,25 @@ def put_in_parts(bucket, key, body):
     s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
 
 
+def retype(bucket, key, cache):
+    """The same bytes under the same version, with another header."""
+    found = s3.head_object(Bucket=bucket, Key=key)
+    s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE",
+                   ContentType=found["ContentType"], CacheControl=cache, Metadata=found["Metadata"])
+
+
+def forget(bucket, marks):
+    """As if another tool had put it all there: without jheem's manifest and, if asked for, without its marks."""
+    for key in keys(bucket):
+        if "/.jheem/" in f"/{key}":
+            s3.delete_object(Bucket=bucket, Key=key)
+        elif marks:
+            got = s3.get_object(Bucket=bucket, Key=key)
+            metadata = {name: value for name, value in got["Metadata"].items() if not name.startswith("jheem-")}
+            s3.put_object(Bucket=bucket, Key=key, Body=got["Body"].read(), ContentType=got["ContentType"],
+                          CacheControl=got["CacheControl"], Metadata=metadata)
+
+
 def remove(bucket, key):
     s3.delete_object(Bucket=bucket, Key=key)
 

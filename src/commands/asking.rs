@@ -8,6 +8,7 @@ use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::aws::Aws;
 use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
+use crate::costs::Requests;
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish};
 use crate::fetch::Asker;
@@ -18,6 +19,7 @@ use crate::objects::Objects;
 use crate::pinning;
 use crate::places::Places;
 use crate::plan::{self, InputFact, RunnerFact, Verdict, Waits};
+use crate::publish::Depth;
 use crate::publishing::{Reach, Source};
 use crate::records::Records;
 use crate::remote_inputs::RemoteInputs;
@@ -35,7 +37,7 @@ pub struct PlanAs<'a> {
     pub write_batches: Option<&'a Path>,
     /// Whether every target is named.
     pub each: bool,
-    /// Whether the network is asked about what is pinned.
+    /// Whether the network is asked: about what is pinned, and what stands at remote destinations.
     pub remote: bool,
 }
 
@@ -76,8 +78,8 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     if let Some(folder) = asked.write_batches {
         write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
     }
-    let publish =
-        planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
+    let reach = if asked.remote { Reach::All } else { asked.reach };
+    let publish = planned_publish(&reading, &session, reach, &world.aws, report).map_err(one)?;
     let moved = asked.remote && report_moved(&reading, &session, &world, report);
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(if moved { FAILED } else { WELL })
@@ -152,6 +154,7 @@ fn planned_publish(
     report: &mut Report,
 ) -> Result<PlannedPublish> {
     let mut sum = PlannedPublish::default();
+    let mut requests = Requests::default();
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(reading, session, &nothing, aws);
     for publish in source.publishes() {
@@ -159,7 +162,7 @@ fn planned_publish(
             && let Some(url) = remotes(publish).next()
         {
             let message = format!(
-                "`publish.{}` goes to `{url}`, where only `jheem publish` looks and writes",
+                "`publish.{}` goes to `{url}`, where only `jheem publish` writes; `jheem plan --remote` looks there",
                 publish.name
             );
             report.event(&Event::Note { message });
@@ -177,13 +180,22 @@ fn planned_publish(
         }
         if let Some(prepared) = source.prepare(publish, reach, None)? {
             let counts = prepared.counts();
-            if let Some(message) = prepared.held {
-                report.event(&Event::Note { message });
+            if let Some(message) = &prepared.held {
+                report.event(&Event::Note { message: message.clone() });
             }
             if !prepared.plan.refused.is_empty() {
                 let message = format!("`publish.{}` would be refused", publish.name);
                 let lines = prepared.plan.refused.iter().map(ToString::to_string);
                 report.event(&Event::Problem { message, lines: lines.collect() });
+            }
+            let outlook = prepared.outlook();
+            requests += prepared.looked;
+            for (at, undecided) in &outlook {
+                requests += at.requests;
+                let idle = at.create + at.update + at.orphaned + at.refused + undecided == 0;
+                if !(at.destination.is_local() && idle) {
+                    report.outlook(&publish.name, at, *undecided);
+                }
             }
             sum.refused += counts.refused;
             sum.create += counts.create;
@@ -192,6 +204,9 @@ fn planned_publish(
             sum.undecided += counts.undecided;
             sum.orphaned += counts.orphaned;
         }
+    }
+    if !requests.is_none() {
+        report.expected(&requests);
     }
     Ok(sum)
 }
@@ -416,23 +431,25 @@ pub fn graph(global: &Global, report: &mut Report) -> Outcomes {
     Ok(WELL)
 }
 
-pub fn verify(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+pub fn verify(global: &Global, select: &Select, depth: Depth, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
     let graph = &reading.project.graph;
     let selection = reading.select(select)?.publishing(graph).map_err(one)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
-    let found = publish_source(&reading, &session, &nothing, &world.aws).verify().map_err(one)?;
+    let source = publish_source(&reading, &session, &nothing, &world.aws);
+    let inspection = source.inspect(depth, None).map_err(one)?;
+    let found = source.drift(&inspection);
     for drift in &found {
         report.drift(drift);
     }
-    report.verified(&found);
+    report.verified(&found, 0);
     Ok(if found.is_empty() { WELL } else { FAILED })
 }
 
 /// What publishes are made from; `nothing` stands for the objects before the first build.
-fn publish_source<'a>(
+pub(super) fn publish_source<'a>(
     reading: &'a Reading,
     session: &'a Session<'_>,
     nothing: &'a Objects,

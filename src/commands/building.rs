@@ -8,7 +8,7 @@ use super::asking::{PlanAs, plan};
 use super::stopping::{STOPPED, stop_on_signals, stoppable};
 use super::{FAILED, Outcomes, WELL, one, open};
 use crate::build;
-use crate::cli::{BuildArgs, Global};
+use crate::cli::{BuildArgs, Global, PublishArgs};
 use crate::error::{Error, Result};
 use crate::event::{Event, FinishedTargets, PublishedCounts};
 use crate::facts::Snapshot;
@@ -34,16 +34,25 @@ use crate::source::Sources;
 use crate::{clock, unlocked, why};
 
 pub fn build(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
-    run(global, args, Reach::Local, report)
+    run(global, args, Reach::Local, true, report)
 }
 
-pub fn publish(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
-    run(global, args, Reach::All, report)
+pub fn publish(global: &Global, args: &PublishArgs, report: &mut Report) -> Outcomes {
+    run(global, &args.build, Reach::All, args.fewer, report)
 }
 
-fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> Outcomes {
+/// `fewer`: whether a publish may confirm less than its share.
+fn run(
+    global: &Global,
+    args: &BuildArgs,
+    reach: Reach,
+    fewer: bool,
+    report: &mut Report,
+) -> Outcomes {
     if args.dry_run {
-        return plan(global, &args.select, &PlanAs { reach, ..PlanAs::default() }, report);
+        let code = plan(global, &args.select, &PlanAs { reach, ..PlanAs::default() }, report)?;
+        report.say("nothing was run or written: this is only what would be done");
+        return Ok(code);
     }
     let begun = Instant::now();
     let project = open(global)?;
@@ -57,7 +66,8 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
     if reach == Reach::All
-        && let Some(message) = publishing_as(&project, &selection, &world).map_err(one)?
+        && let Some(message) =
+            writing_as("publishing", &project, &selection, &world).map_err(one)?
     {
         report.event(&Event::Note { message });
     }
@@ -69,7 +79,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
     let (project, world, objects, stop) = (&project, &world, &objects, &stop);
-    let whole = Whole { args, reach, project, selection, world, objects, stop, begun };
+    let whole = Whole { args, reach, fewer, project, selection, world, objects, stop, begun };
     let error = match whole.attempt(&mut records, report) {
         Ok(code) => return Ok(code),
         Err(error) => error,
@@ -89,6 +99,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
 struct Whole<'a> {
     args: &'a BuildArgs,
     reach: Reach,
+    fewer: bool,
     project: &'a Project,
     selection: Selection,
     world: &'a World,
@@ -139,6 +150,10 @@ impl Whole<'_> {
                 Some(failed) => problems += failed,
                 None => stopped = true,
             }
+        }
+        let requests = self.world.aws.requests();
+        if !requests.is_none() {
+            report.requests(&requests);
         }
         let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
         report.event(&Event::Finished {
@@ -286,7 +301,8 @@ impl Whole<'_> {
             let known = records.settled(&publish.name)?;
             let say = &mut |message| report.event(&Event::Note { message });
             let known = known.as_ref();
-            match publish_one(source, publish, self.reach, known, self.stop, published, say) {
+            let how = How { reach: self.reach, fewer: self.fewer, stop: self.stop };
+            match publish_one(source, publish, &how, known, published, say) {
                 Ok(None) => {}
                 Ok(Some(One { done, orphaned, undecided, held, settled })) => {
                     if undecided > 0 {
@@ -369,26 +385,37 @@ fn kinds(session: &Session<'_>) -> (usize, usize) {
     (steps, plots)
 }
 
+/// How all publishes are carried out.
+struct How<'a> {
+    reach: Reach,
+    fewer: bool,
+    stop: &'a Arc<Stop>,
+}
+
 /// Publishes what one publish wants.
 ///
 /// None if all its destinations are out of reach. What it writes is counted as it comes to stand.
 fn publish_one(
     source: &Source<'_>,
     publish: &Publish,
-    reach: Reach,
+    how: &How<'_>,
     known: Option<&Settled>,
-    stop: &Arc<Stop>,
     published: &mut PublishedCounts,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<One>> {
     if let Some(known) = known
-        && source.still_settled(publish, reach, known)
+        && source.still_settled(publish, how.reach, known)
     {
         let (done, orphaned) = (Done::default(), known.orphaned);
         return Ok(Some(One { done, orphaned, undecided: 0, held: None, settled: None }));
     }
-    let Some(mut prepared) = source.prepare(publish, reach, Some(say))? else { return Ok(None) };
-    prepared.places = stoppable(prepared.places, stop);
+    let Some(mut prepared) = source.prepare(publish, how.reach, Some(say))? else {
+        return Ok(None);
+    };
+    if let Some(refusal) = prepared.too_few(source, publish).filter(|_| !how.fewer) {
+        return Err(refusal);
+    }
+    prepared.places = stoppable(prepared.places, how.stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {
             published.objects += 1;
@@ -414,8 +441,9 @@ pub(super) fn remotes(publish: &Publish) -> impl Iterator<Item = &str> {
         .filter(|url| publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
-/// Who publishes to which remote destinations, asked before anything runs; none if all are on this machine.
-fn publishing_as(
+/// Who writes to which remote destinations, asked before anything runs; none if all are on this machine.
+pub(super) fn writing_as(
+    doing: &str,
     project: &Project,
     selection: &Selection,
     world: &World,
@@ -432,7 +460,7 @@ fn publishing_as(
     let identity = aws.identity()?;
     let urls: Vec<String> = urls.into_iter().map(|url| format!("`{url}`")).collect();
     Ok(Some(format!(
-        "publishing to {} as {} (account {}, region {})",
+        "{doing} to {} as {} (account {}, region {})",
         urls.join(", "),
         identity.arn,
         identity.account,

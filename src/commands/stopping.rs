@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 use crate::job::Stop;
 use crate::publish::invalidation::Invalidation;
 use crate::publish::manifest::ObjectEntry;
-use crate::publish::place::{ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere};
-use crate::publish::{DriftKind, Place};
+use crate::publish::place::{Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal};
+use crate::publish::{Depth, DriftKind, Place};
 
 /// The exit code of a command that was stopped.
 pub const STOPPED: u8 = 130;
@@ -85,8 +85,16 @@ impl ObjectPlace for StoppablePlace {
         Ok(Box::new(StoppablePublish { inner, stop: &self.stop }))
     }
 
-    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>> {
-        self.inner.drift(there)
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()> {
+        self.inner.found(keys, see)
+    }
+
+    fn drift(&self, there: &ObjectsThere, depth: Depth) -> Result<Vec<(String, DriftKind)>> {
+        self.inner.drift(there, depth)
     }
 }
 
@@ -122,8 +130,28 @@ impl ObjectPublish for StoppablePublish<'_> {
         self.inner.invalidate(to)
     }
 
-    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()> {
-        self.inner.commit(changed)
+    fn remove(
+        &mut self,
+        objects: &[(String, ObjectEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<()> {
+        for (chunk, objects) in objects.chunks(TOGETHER).enumerate() {
+            go_on(self.stop)?;
+            self.inner.remove(objects, &mut |index, r| told(chunk * TOGETHER + index, r))?;
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        changed: &BTreeMap<String, ObjectEntry>,
+        gone: &BTreeSet<String>,
+    ) -> Result<()> {
+        self.inner.commit(changed, gone)
+    }
+
+    fn sweep(&mut self) -> Result<usize> {
+        self.inner.sweep()
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -38,6 +38,13 @@ pub(super) static PUBLISH: Table = Table {
             r#"hold = ["city"]"#,
         ),
         key(
+            "at_least",
+            Shape::Text(Form::Share),
+            "`jheem publish` is refused if it would confirm a smaller share of what is published of the selected targets: 90 % if it is not given. \
+             `--fewer` overrules it.",
+            r#"at_least = "99%""#,
+        ),
+        key(
             "invalidate",
             Shape::Table(&INVALIDATE),
             "The CloudFront distribution before the bucket, which is told of every path that changed, once all is written.",

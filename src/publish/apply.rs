@@ -239,7 +239,7 @@ pub fn apply(
     }
     moments::pass(Moment::Committed);
     for (destination, publish, _, changed) in &mut begun {
-        publish.commit(changed)?;
+        publish.commit(changed, &BTreeSet::new())?;
         on_event(Event::Committed { destination });
     }
     let mut told = Ok(());

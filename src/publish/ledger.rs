@@ -43,6 +43,8 @@ pub trait Store: Send + Sync {
     fn put(&self, name: &str, bytes: Vec<u8>, expect: Expect) -> Result<Put>;
     /// Removes a text; one that is not there is no error.
     fn remove(&self, name: &str) -> Result<()>;
+    /// The names of all texts, and since when each is as it is, by the store's own clock.
+    fn list(&self) -> Result<Vec<(String, i64)>>;
 }
 
 /// What a section of a ledger has one of for each key.
@@ -58,8 +60,8 @@ impl Entry for ObjectEntry {
         // Bytes may differ where contents do not.
         let (bytes, size) = (self.content, 0);
         let packed = self.packed.map(|_| self.content);
-        let uncompared = BTreeMap::new();
-        ObjectEntry { bytes, size, packed, uncompared, version: None, ..self.clone() }
+        let (uncompared, version, attested) = (BTreeMap::new(), None, false);
+        ObjectEntry { bytes, size, packed, uncompared, version, attested, ..self.clone() }
     }
 
     fn group(key: &str, depth: usize) -> String {
@@ -69,7 +71,7 @@ impl Entry for ObjectEntry {
 
 impl Entry for RowEntry {
     fn compared(&self) -> Self {
-        RowEntry { uncompared: BTreeMap::new(), object: None, ..self.clone() }
+        RowEntry { uncompared: BTreeMap::new(), object: None, attested: false, ..self.clone() }
     }
 
     fn group(key: &str, depth: usize) -> String {
@@ -296,6 +298,21 @@ impl Ledger {
         name: &str,
         wanted: &BTreeMap<String, E>,
     ) -> Result<Section<E>> {
+        loop {
+            if let Some(section) = self.section_now(name, wanted)? {
+                return Ok(section);
+            }
+            // A prune removed a chunk of the head that was read: there is a later one.
+            self.state().read = None;
+        }
+    }
+
+    /// The same; none if the head that was read has been replaced meanwhile.
+    fn section_now<E: Entry>(
+        &self,
+        name: &str,
+        wanted: &BTreeMap<String, E>,
+    ) -> Result<Option<Section<E>>> {
         let read = self.read()?;
         let mut mine: BTreeMap<String, BTreeMap<&str, &E>> = BTreeMap::new();
         let depth = read.head.depth(name);
@@ -316,35 +333,38 @@ impl Ledger {
                 None => others.push((chunk, there)),
             }
         }
-        for lines in self.chunks(name, &others)? {
-            entries.extend(lines);
-        }
+        let Some(lines) = self.chunks(&read, name, &others)? else { return Ok(None) };
+        entries.extend(lines.into_iter().flatten());
         let left = read.lease.as_ref().filter(|(lease, _)| self.may_take(lease));
         let intent = left.and_then(|(lease, _)| lease.intents.get(name));
         let intended = match intent {
             Some(intent) => self.intent(intent)?,
             None => Vec::new(),
         };
-        Ok(Section { entries, assumed, intended, unfinished: intent.is_some() })
+        Ok(Some(Section { entries, assumed, intended, unfinished: intent.is_some() }))
     }
 
-    /// The entries of chunks, all read at once.
+    /// The entries of chunks, all read at once; none if one is missing and the head is no longer the one that was read.
     fn chunks<E: Entry>(
         &self,
+        read: &Read,
         section: &str,
         chunks: &[(&String, &Chunk)],
-    ) -> Result<Vec<Vec<(String, E)>>> {
+    ) -> Result<Option<Vec<Vec<(String, E)>>>> {
         let names: Vec<String> =
             chunks.iter().map(|(name, chunk)| chunk.file(section, name)).collect();
         let got = self.store.get(&names)?;
-        let read = names.iter().zip(chunks).zip(got).map(|((name, (_, chunk)), got)| {
+        if got.iter().any(Option::is_none) && self.look()?.version != read.version {
+            return Ok(None);
+        }
+        let lines = names.iter().zip(chunks).zip(got).map(|((name, (_, chunk)), got)| {
             let got = got.ok_or_else(|| self.damaged(name, "is missing"))?;
             if Digest::of(&got.bytes) != chunk.digest {
                 return Err(self.damaged(name, "is not what the head names"));
             }
             self.lines(name, &got.bytes)
         });
-        read.collect()
+        lines.collect::<Result<_>>().map(Some)
     }
 
     fn intent<E: Entry>(&self, name: &str) -> Result<Vec<(String, E)>> {
@@ -513,16 +533,18 @@ impl Ledger {
             changed.keys().chain(gone).map(|key| chunk_of::<E>(key, before)).collect();
         let none = BTreeMap::new();
         let there = read.head.sections.get(section).unwrap_or(&none);
+        let chunks = |chunks: &[(&String, &Chunk)]| {
+            self.chunks::<E>(&read, section, chunks)?.ok_or_else(|| meanwhile(&self.place))
+        };
         let (old, others): (Vec<_>, Vec<_>) =
             there.iter().partition(|(name, _)| touched.contains(*name));
-        let mut entries: BTreeMap<String, E> =
-            self.chunks::<E>(section, &old)?.into_iter().flatten().collect();
+        let mut entries: BTreeMap<String, E> = chunks(&old)?.into_iter().flatten().collect();
         entries.extend(changed.iter().map(|(key, entry)| (key.clone(), entry.clone())));
         entries.retain(|key, _| !gone.contains(key));
         let mut depth = grouping::depth(entries.keys().map(String::as_str), before, E::group);
         if depth != before {
             // In groups of other keys every chunk is another.
-            entries.extend(self.chunks::<E>(section, &others)?.into_iter().flatten());
+            entries.extend(chunks(&others)?.into_iter().flatten());
             depth = grouping::depth(entries.keys().map(String::as_str), depth, E::group);
             head.sections.remove(section);
         }
@@ -570,6 +592,44 @@ impl Ledger {
         }
         moments::pass(Moment::Head);
         Ok(())
+    }
+
+    /// Removes the texts that nothing names any more, with the lease held: chunks of heads that were replaced, and
+    /// intents of publishes that ended. Tells how many.
+    ///
+    /// Nothing that is later than the head or the lease goes. Whoever reads a chunk of an older head finds it
+    /// missing, and reads again from the head.
+    pub fn sweep(&self) -> Result<usize> {
+        self.renew()?;
+        let read = self.read()?;
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        for (section, chunks) in &read.head.sections {
+            named.extend(chunks.iter().map(|(name, chunk)| chunk.file(section, name)));
+        }
+        match &self.state().held {
+            Some(held) => named.extend(held.lease.intents.values().cloned()),
+            None => return Err(Error::bug("a manifest is swept only with its lease held")),
+        }
+        let texts = self.store.list()?;
+        let since = |name: &str| {
+            let found = texts.iter().find(|(text, _)| text == name);
+            found.map_or(i64::MIN, |(_, since)| *since)
+        };
+        let (head, lease) = (since(HEAD), since(LEASE));
+        let mut removed = 0;
+        for (name, since) in &texts {
+            let left_over = match name.split_once('/') {
+                Some(("chunks", _)) => *since <= head,
+                Some(("intents", _)) => *since <= lease,
+                _ => false,
+            };
+            if left_over && !named.contains(name) {
+                self.store.remove(name)?;
+                removed += 1;
+                self.renew()?;
+            }
+        }
+        Ok(removed)
     }
 
     /// A section is done; with the last one the lease is free.
@@ -636,6 +696,12 @@ impl Chunk {
 /// The chunk that a key belongs to.
 fn chunk_of<E: Entry>(key: &str, depth: usize) -> String {
     grouping::chunk(&E::group(key, depth))
+}
+
+/// The chunks of these keys in a manifest that holds all of those.
+pub(super) fn chunks_of<E: Entry>(keys: &[String], all: &[String]) -> BTreeSet<String> {
+    let depth = grouping::depth(all.iter().map(String::as_str), 1, E::group);
+    keys.iter().map(|key| chunk_of::<E>(key, depth)).collect()
 }
 
 impl Head {

@@ -40,6 +40,9 @@ pub struct ObjectEntry {
     /// The version that the destination gave it, where it gives any (an ETag).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Whether it was found there and adopted: somebody says that it is this, and no build made its bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attested: bool,
 }
 
 impl ObjectEntry {
@@ -69,6 +72,9 @@ pub struct RowEntry {
     /// The digest of the bytes of the object that it registers, as they were published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<Digest>,
+    /// Whether it was found there and adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attested: bool,
 }
 
 impl RowEntry {
@@ -200,11 +206,12 @@ pub fn decode_intent(bytes: &[u8]) -> Result<Lines, String> {
     decode_lines(lines)
 }
 
-/// The head after `changed`, and the chunks that have to be written for it, by name.
+/// The head after `changed` and without what is `gone`, and the chunks that have to be written for it, by name.
 pub fn rewrite(
     head: &Head,
     there: &BTreeMap<String, ObjectEntry>,
     changed: &BTreeMap<String, ObjectEntry>,
+    gone: &BTreeSet<String>,
 ) -> (Head, BTreeMap<String, Vec<u8>>) {
     // A manifest that was begun before parts were counted goes by all of them.
     let before = match head.chunks.is_empty() {
@@ -217,11 +224,11 @@ pub fn rewrite(
     let chunk_of = |key: &str| grouping::chunk(grouping::of_object(key, depth));
     // In groups of other keys every chunk is another.
     let touched: BTreeSet<String> = match depth == before {
-        true => changed.keys().map(|key| chunk_of(key)).collect(),
+        true => changed.keys().chain(gone).map(|key| chunk_of(key)).collect(),
         false => all().map(|key| chunk_of(key)).collect(),
     };
     let mut members: BTreeMap<String, BTreeMap<&str, &ObjectEntry>> = BTreeMap::new();
-    for (key, entry) in there.iter().chain(changed) {
+    for (key, entry) in there.iter().chain(changed).filter(|(key, _)| !gone.contains(*key)) {
         let name = chunk_of(key);
         if touched.contains(&name) {
             members.entry(name).or_default().insert(key, entry);
@@ -231,8 +238,9 @@ pub fn rewrite(
     if !members.is_empty() {
         next.depth = Some(depth).filter(|depth| *depth != grouping::ALL);
     }
-    if depth != before {
-        next.chunks.clear();
+    match depth == before {
+        true => next.chunks.retain(|name, _| !touched.contains(name) || members.contains_key(name)),
+        false => next.chunks.clear(),
     }
     let mut chunks = BTreeMap::new();
     for (name, entries) in members {
@@ -263,6 +271,7 @@ mod tests {
             headers: Headers::default(),
             uncompared: BTreeMap::new(),
             version: None,
+            attested: false,
         }
     }
 
@@ -274,11 +283,12 @@ mod tests {
                 there.insert(format!("{city}/{plot}.json"), entry("a"));
             }
         }
-        let (head, chunks) = rewrite(&Head::empty("rw"), &BTreeMap::new(), &there);
+        let (head, chunks) =
+            rewrite(&Head::empty("rw"), &BTreeMap::new(), &there, &BTreeSet::new());
         assert_eq!(head.chunks.values().map(|chunk| chunk.entries).sum::<usize>(), 30);
         assert_eq!(chunks.len(), 3);
         let changed = BTreeMap::from([("C.12940/7.json".to_owned(), entry("b"))]);
-        let (next, rewritten) = rewrite(&head, &there, &changed);
+        let (next, rewritten) = rewrite(&head, &there, &changed, &BTreeSet::new());
         let (name, bytes) = rewritten.first_key_value().unwrap();
         assert_eq!(rewritten.len(), 1);
         assert_eq!(name, &grouping::chunk("C.12940"));
@@ -287,6 +297,13 @@ mod tests {
         assert!(lines.is_sorted_by_key(|(key, _)| key.clone()));
         assert!(lines.contains(&("C.12940/7.json".into(), entry("b"))));
         assert_eq!(Head::decode(&next.encode()).unwrap(), next);
+        // What is gone leaves its chunk, and the last one takes the chunk with it.
+        let gone = (1..10).map(|plot| format!("C.12940/{plot}.json")).collect();
+        let (less, rewritten) = rewrite(&head, &there, &BTreeMap::new(), &gone);
+        assert_eq!((less.chunks[name].entries, rewritten.len()), (1, 1));
+        let gone = (0..10).map(|plot| format!("C.12940/{plot}.json")).collect();
+        let (less, rewritten) = rewrite(&head, &there, &BTreeMap::new(), &gone);
+        assert_eq!((less.chunks.len(), rewritten.len()), (2, 0));
     }
 
     #[test]
@@ -302,7 +319,7 @@ mod tests {
             head.chunks.insert(grouping::chunk(folder), chunk);
         }
         let changed = BTreeMap::from([("A/brief/1.json".to_owned(), entry("b"))]);
-        let (next, rewritten) = rewrite(&head, &there, &changed);
+        let (next, rewritten) = rewrite(&head, &there, &changed, &BTreeSet::new());
         assert_eq!(rewritten.keys().collect::<Vec<_>>(), [&grouping::chunk("A/brief")]);
         assert_eq!((next.chunks.len(), next.depth), (2, None));
     }
@@ -313,13 +330,14 @@ mod tests {
             let keys = cities.flat_map(|c| (0..1000).map(move |p| format!("rw/C.{c}/{p}.json")));
             keys.map(|key| (key, entry("a"))).collect()
         };
-        let (head, _) = rewrite(&Head::empty("rw"), &BTreeMap::new(), &grid(0..3));
+        let (head, _) =
+            rewrite(&Head::empty("rw"), &BTreeMap::new(), &grid(0..3), &BTreeSet::new());
         assert_eq!((head.chunks.len(), head.depth), (1, Some(1)));
-        let (next, chunks) = rewrite(&head, &grid(0..3), &grid(3..6));
+        let (next, chunks) = rewrite(&head, &grid(0..3), &grid(3..6), &BTreeSet::new());
         assert_eq!((next.chunks.len(), chunks.len(), next.depth), (6, 6, Some(2)));
         assert_eq!(next.chunks.values().map(|chunk| chunk.entries).sum::<usize>(), 6000);
         let changed = BTreeMap::from([("rw/C.4/1.json".to_owned(), entry("b"))]);
-        assert_eq!(rewrite(&next, &grid(0..6), &changed).1.len(), 1);
+        assert_eq!(rewrite(&next, &grid(0..6), &changed, &BTreeSet::new()).1.len(), 1);
     }
 
     #[test]
@@ -348,12 +366,14 @@ mod tests {
             &Head::empty("rw"),
             &BTreeMap::new(),
             &BTreeMap::from([("C/a".into(), object)]),
+            &BTreeSet::new(),
         );
         let row = RowEntry {
             publish: "plots".into(),
             item: BTreeMap::from([("file_size".into(), Attribute::N("1".into()))]),
             uncompared: BTreeMap::new(),
             object: Some(Digest::of(b"a")),
+            attested: false,
         };
         insta::assert_snapshot!(format!(
             "{}{}{}",

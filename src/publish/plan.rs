@@ -195,7 +195,8 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
         plan.rows.push(planned.unwrap_or_else(|error| {
             plan.refused.extend(error);
             let (publish, item) = (wanted.publish.clone(), Item::new());
-            let entry = RowEntry { publish, item, uncompared: Item::new(), object: None };
+            let (uncompared, object, attested) = (Item::new(), None, false);
+            let entry = RowEntry { publish, item, uncompared, object, attested };
             Planned { action: Action::Refused, entry }
         }));
     }
@@ -256,6 +257,7 @@ pub(super) fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
         headers: object.headers.clone(),
         uncompared: BTreeMap::new(),
         version: None,
+        attested: false,
     };
     let metadata = |text: &Text| write(text, wanted, Some((object, &entry)));
     entry.uncompared =
@@ -329,8 +331,8 @@ fn plan_object(
         };
         // The bytes that stand there are the ones described; how they are judged may be new.
         let (bytes, size, packed) = (old.bytes, old.size, old.packed);
-        let version = old.version.clone();
-        ObjectEntry { bytes, size, packed, uncompared, version, ..new }
+        let (version, attested) = (old.version.clone(), old.attested);
+        ObjectEntry { bytes, size, packed, uncompared, version, attested, ..new }
     };
     let action = match why.is_empty() {
         false => Action::Update(why),
@@ -416,7 +418,7 @@ fn plan_row(
     if item_changed {
         why.push(Why::Item);
     }
-    let entry = RowEntry { uncompared, ..new };
+    let entry = RowEntry { uncompared, attested: why.is_empty() && old.attested, ..new };
     let action = match why.is_empty() {
         false => Action::Update(why),
         true if recovered.is_none() && entry == *old => Action::Unchanged,
@@ -440,7 +442,7 @@ pub(super) fn fresh_row(
     let publish = wanted.publish.clone();
     let registers = object.map(|(_, entry)| entry.bytes);
     let (item, uncompared) = (render(&row.item)?, render(&row.uncompared)?);
-    Ok(RowEntry { publish, item, uncompared, object: registers })
+    Ok(RowEntry { publish, item, uncompared, object: registers, attested: false })
 }
 
 /// The old values of what is still declared, and the new ones of what is declared anew.
