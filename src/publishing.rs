@@ -24,11 +24,13 @@ use crate::selection::Selection;
 pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
 pub use mending::{Inspection, Lost, Pruning, Repaired};
+pub use rolling_back::RolledBack;
 use values::Values;
 
 mod adopting;
 mod declared;
 mod mending;
+mod rolling_back;
 mod settled;
 mod values;
 
@@ -121,7 +123,8 @@ impl<'a> Source<'a> {
         let there = publish::look(&wanted, &places)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        let idle = plan.is_empty() && plan.refused.is_empty() && undecided == 0;
+        let idle = plan.is_empty() && plan.refused.is_empty() && plan.held.is_empty();
+        let idle = idle && undecided == 0;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
             asked: self.asked(publish, reach),
             unchanged: plan.objects.len() + plan.rows.len(),

@@ -292,6 +292,21 @@ fn orphans(publish: &Publish, orphaned: usize) -> String {
     )
 }
 
+/// Names what an earlier publish left, and what is held so.
+fn held(publish: &Publish, keys: &[String]) -> String {
+    const MOST: usize = 5;
+    let named: Vec<String> = keys.iter().take(MOST).map(|key| format!("`{key}`")).collect();
+    let more = match keys.len() {
+        count if count > MOST => format!(" and {} more", count - MOST),
+        _ => String::new(),
+    };
+    format!(
+        "`publish.{}`: {}{more} stay as they were rolled back to; `jheem rollback --release` lets go of them",
+        publish.name,
+        named.join(", ")
+    )
+}
+
 /// What one publish came to.
 struct One {
     done: Done,
@@ -342,6 +357,9 @@ fn publish_one(
         return Ok(Some(One { done, orphaned: known.orphaned, settled: None }));
     }
     let Some(mut prepared) = source.prepare(publish, reach, Some(say))? else { return Ok(None) };
+    if !prepared.plan.held.is_empty() {
+        say(held(publish, &prepared.plan.held));
+    }
     prepared.places = stoppable(prepared.places, stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {

@@ -322,6 +322,7 @@ impl Source<'_> {
             uncompared,
             version: found.version,
             attested: true,
+            held: false,
         }
     }
 
@@ -377,12 +378,20 @@ fn unknown_object(publish: &Publish) -> ObjectEntry {
         uncompared: BTreeMap::new(),
         version: None,
         attested: false,
+        held: false,
     }
 }
 
 fn unknown_row(publish: &Publish) -> RowEntry {
     let publish = publish.name.clone();
-    RowEntry { publish, item: Item::new(), uncompared: Item::new(), object: None, attested: false }
+    RowEntry {
+        publish,
+        item: Item::new(),
+        uncompared: Item::new(),
+        object: None,
+        attested: false,
+        held: false,
+    }
 }
 
 fn row_entry(
@@ -395,5 +404,12 @@ fn row_entry(
     for name in row.uncompared.keys() {
         uncompared.extend(item.remove_entry(name));
     }
-    RowEntry { publish: publish.name.clone(), item, uncompared, object, attested: true }
+    RowEntry {
+        publish: publish.name.clone(),
+        item,
+        uncompared,
+        object,
+        attested: true,
+        held: false,
+    }
 }

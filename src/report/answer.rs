@@ -71,6 +71,12 @@ pub enum Answer<'a> {
     Skipped { destination: String, key: &'a str, why: &'a str },
     /// `adopt`: what was taken for published by one publish; `made` targets were also taken for made.
     Adopted { publish: &'a str, objects: usize, rows: usize, made: usize, skipped: usize },
+    /// `rollback --list`: a publish that is known, the latest first.
+    Past { id: &'a str, at: &'a str, by: &'a str, changed: usize, current: bool },
+    /// `rollback`: what is `held` as it was, or `released`.
+    RolledBack { destination: String, key: &'a str, what: &'static str },
+    /// The last line of `rollback`.
+    RollbackEnded { keys: usize },
     /// `check`: a target made once more, alone.
     Compared { target: &'a str, differences: &'a [String] },
     /// The last line of `check`.

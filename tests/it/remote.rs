@@ -5,6 +5,7 @@
 mod adopting;
 mod mending;
 mod pruning;
+mod rolling_back;
 
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
