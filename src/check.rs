@@ -130,7 +130,7 @@ fn make(
                     outcome = Err(format!("{finding}: the run ended with {exit}"));
                 }
             }
-            Report::Began { .. } => {}
+            Report::Began { .. } | Report::Fetching { .. } | Report::Fetched { .. } => {}
         }
     }
     Ok(outcome)

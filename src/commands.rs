@@ -14,6 +14,7 @@ pub mod building;
 pub mod housekeeping;
 pub mod mending;
 mod stopping;
+pub mod updating;
 
 type Outcomes = Result<u8, Vec<Error>>;
 

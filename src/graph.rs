@@ -448,6 +448,10 @@ pub struct Publish {
     pub of: RuleId,
     /// Where the manifest of remote destinations is kept, if not with the objects.
     pub manifest: Option<String>,
+    /// Indices into `Graph::publishes` of those that must stand before, all of them smaller than its own.
+    pub after: Vec<usize>,
+    /// Positions in the rule's space of the axes whose values are published whole or not at all.
+    pub hold: Option<Vec<usize>>,
     pub objects: Vec<PublishObject>,
     pub rows: Vec<PublishRow>,
     pub span: Span,
@@ -460,6 +464,10 @@ pub struct PublishObject {
     pub key: Text,
     pub content_type: Option<String>,
     pub content_encoding: Option<String>,
+    /// Whether its bytes are packed before they are put.
+    pub gzip: bool,
+    /// Whether it is never replaced.
+    pub once: bool,
     pub cache_control: Option<String>,
     pub metadata: BTreeMap<String, Text>,
     pub uncompared: BTreeMap<String, Text>,
@@ -571,6 +579,12 @@ impl Graph {
     pub fn input_path(&self, input: usize, cell: usize) -> String {
         let input = &self.inputs[input];
         self.render(&input.path, &input.space, cell)
+    }
+
+    /// Where an input comes from in a cell of its own space, if it comes from afar.
+    pub fn input_source(&self, input: usize, cell: usize) -> Option<String> {
+        let input = &self.inputs[input];
+        input.source.as_ref().map(|source| self.render(source, &input.space, cell))
     }
 
     /// How messages name a target: `plot.rw[city=C.12580, scenario=cessation]`.

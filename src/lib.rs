@@ -25,19 +25,23 @@ pub mod event;
 pub mod figures;
 pub mod machine;
 pub mod moments;
+pub mod percent;
 pub mod places;
 pub mod template;
 
 // Who is asked over the network.
 pub mod aws;
+pub mod http;
 
 // Contents, runs and stats; the Jheemfile as it is written.
 pub mod content;
 pub mod job;
+pub mod lockfile;
 pub mod manifest;
 pub mod memo;
 pub mod progress;
 pub mod publish;
+pub mod source;
 
 // Judging bytes and reading lines; keeping contents and records; carrying runs out.
 pub mod audit;
@@ -54,9 +58,10 @@ pub mod graph;
 pub mod read;
 pub mod schema;
 
-// Arithmetic on the graph.
+// Arithmetic on the graph; what comes from afar.
 pub mod collect;
 pub mod collisions;
+pub mod fetch;
 pub mod pattern;
 pub mod request;
 
@@ -77,7 +82,9 @@ pub mod project;
 // What is there, and what is to be there.
 pub mod facts;
 pub mod publishing;
+pub mod remote_inputs;
 pub mod shelf;
+pub mod unlocked;
 pub mod why;
 
 // A build is put together,
@@ -91,8 +98,9 @@ pub mod prepare;
 // and it goes on until nothing is left.
 pub mod build;
 
-// It can be checked against runs of single plots.
+// It can be checked against runs of single plots, and what is pinned is looked at anew.
 pub mod check;
+pub mod pinning;
 
 // What the user asks for.
 pub mod commands;

@@ -48,6 +48,8 @@ pub enum Moment {
     Intended,
     /// An object's copy lies beside the destination.
     Copied,
+    /// A part of a large object is sent; the object does not stand.
+    Part,
     /// An object is published; its row and the manifest do not know it.
     Published,
     /// Rows are written in a transaction that is not committed.
@@ -64,7 +66,7 @@ pub enum Moment {
 
 impl Moment {
     /// All moments and their names.
-    pub const ALL: [(Moment, &str); 24] = [
+    pub const ALL: [(Moment, &str); 25] = [
         (Moment::Looking, "looking"),
         (Moment::Sweeping, "sweeping"),
         (Moment::Judged, "judged"),
@@ -83,6 +85,7 @@ impl Moment {
         (Moment::Removing, "removing"),
         (Moment::Intended, "intended"),
         (Moment::Copied, "copied"),
+        (Moment::Part, "part"),
         (Moment::Published, "published"),
         (Moment::Rows, "rows"),
         (Moment::Committed, "committed"),

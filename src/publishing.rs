@@ -5,6 +5,8 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use crate::aws::Aws;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -24,12 +26,15 @@ use crate::selection::Selection;
 pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
 pub use mending::{Inspection, Lost, Pruning, Repaired};
+use packed::Packed;
 pub use rolling_back::RolledBack;
 use values::Values;
 
 mod adopting;
 mod declared;
+mod held;
 mod mending;
+mod packed;
 mod rolling_back;
 mod settled;
 mod values;
@@ -60,6 +65,8 @@ pub struct Prepared {
     pub plan: PublishPlan,
     /// Objects and rows of targets whose content is not known yet.
     pub undecided: usize,
+    /// What is held back, in words; none if nothing is.
+    pub held: Option<String>,
     /// What to remember if nothing is to be done, so that the next look can be spared.
     pub settled: Option<Settled>,
 }
@@ -110,7 +117,7 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let (wanted, undecided) = self.wanted(publish, reach)?;
+        let Filled { mut wanted, undecided, held } = self.wanted(publish, reach)?;
         if wanted.destinations.is_empty() {
             return Ok(None);
         }
@@ -121,9 +128,10 @@ impl<'a> Source<'a> {
         let seen = RealDisk.now();
         let watched = settled::watch(&self.places.root, &wanted, &places)?;
         let there = publish::look(&wanted, &places)?;
+        self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        let idle = plan.is_empty() && plan.refused.is_empty() && plan.held.is_empty();
+        let idle = plan.is_empty() && plan.refused.is_empty() && plan.rolled_back.is_empty();
         let idle = idle && undecided == 0;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
             asked: self.asked(publish, reach),
@@ -132,7 +140,7 @@ impl<'a> Source<'a> {
             watched,
             seen,
         });
-        Ok(Some(Prepared { name, wanted, places, there, plan, undecided, settled }))
+        Ok(Some(Prepared { name, wanted, places, there, plan, undecided, held, settled }))
     }
 
     /// Carries a prepared publish out.
@@ -141,11 +149,13 @@ impl<'a> Source<'a> {
         prepared: &Prepared,
         on_event: &mut dyn FnMut(publish::Event<'_>),
     ) -> Result<publish::Done> {
+        let packed = Packed::begin(self.places)?;
         let source = |object: &WantedObject| {
-            self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
+            let built = self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
                 Error::environment(format!("{} is no longer in the cache", object.target))
                     .hint("run `jheem build` again: it will be made anew")
-            })
+            })?;
+            if object.gzip { packed.of(object, &built) } else { Ok(built) }
         };
         publish::apply(
             &prepared.wanted,
@@ -157,12 +167,29 @@ impl<'a> Source<'a> {
         )
     }
 
+    /// Packs what would be put packed, only to know its digest and its size.
+    fn measure_packed(&self, wanted: &mut Wanted, there: &[There]) -> Result<()> {
+        let measured: Vec<_> = publish::to_pack(wanted, there)
+            .into_par_iter()
+            .map(|index| {
+                // What is gone from the cache is told when it is published.
+                let built = self.objects.verified_path(&wanted.objects[index].bytes)?;
+                let packed = built.map(|built| publish::packing::pack(&built, None)).transpose()?;
+                Ok((index, packed))
+            })
+            .collect::<Result<_>>()?;
+        for (index, packed) in measured {
+            wanted.objects[index].packed = packed;
+        }
+        Ok(())
+    }
+
     fn declared(&self) -> &DeclaredKeys {
         self.declared.get_or_init(|| DeclaredKeys::of(self))
     }
 
-    /// What the selected targets of a publish should be at its destinations, and how much is undecided.
-    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<(Wanted, usize)> {
+    /// What the selected targets of a publish should be at its destinations.
+    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<Filled> {
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted {
             owner: self.graph.project.clone(),
@@ -192,9 +219,17 @@ impl<'a> Source<'a> {
             })
             .collect::<Result<_>>()?;
         let mut undecided = 0;
-        for cell in 0..rule.space.cells() {
+        let cells: Vec<usize> = (0..rule.space.cells())
+            .filter(|cell| {
+                self.selection.goals[publish.of.0][*cell] && !rule.declared_absent(*cell)
+            })
+            .collect();
+        let in_reach = (&object_places[..], &row_places[..]);
+        let held = self.held(publish, &cells, in_reach);
+        for cell in cells {
             let target = Target { rule: publish.of, cell };
-            if !self.selection.goals[publish.of.0][cell] || rule.declared_absent(cell) {
+            if held.holds(&rule.space, cell) {
+                undecided += self.parts(publish, target, in_reach).0;
                 continue;
             }
             let mut values = Values::new(self, target);
@@ -240,7 +275,8 @@ impl<'a> Source<'a> {
                 }
             }
         }
-        Ok((wanted, undecided))
+        let held = held.words(self.graph, publish);
+        Ok(Filled { wanted, undecided, held })
     }
 
     /// None if the target was made without this output, which is optional.
@@ -274,9 +310,15 @@ impl<'a> Source<'a> {
             bytes: output.bytes,
             judged: made.judged,
             size: output.size,
+            gzip: object.gzip,
+            packed: None,
+            once: object.once,
             headers: Headers {
                 content_type: object.content_type.clone(),
-                content_encoding: object.content_encoding.clone(),
+                content_encoding: match object.gzip {
+                    true => Some("gzip".to_owned()),
+                    false => object.content_encoding.clone(),
+                },
                 cache_control: object.cache_control.clone(),
                 metadata,
             },
@@ -299,6 +341,14 @@ impl<'a> Source<'a> {
             None => Known::Nothing,
         }
     }
+}
+
+/// What a publish wants, and what of it must wait.
+struct Filled {
+    wanted: Wanted,
+    /// Objects and rows whose content is not known yet, or that are held back with such.
+    undecided: usize,
+    held: Option<String>,
 }
 
 /// What is wanted of an object of one cell.

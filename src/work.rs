@@ -13,7 +13,9 @@ use std::time::Instant;
 use globset::GlobMatcher;
 
 use crate::collect::{self, Collected, Expected};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::fetch::Arrived;
 use crate::graph::{Graph, RuleId};
 use crate::job::{Executor, Exit, RunSpec, Stop};
 use crate::log_lines::{self, How, LogReader, LogRules, Named};
@@ -36,20 +38,44 @@ pub struct Work {
 /// What a run tells the build.
 #[derive(Debug)]
 pub enum Report {
-    Began { run: String, cell: usize },
-    Collected { run: String, cell: usize, groups: Vec<(usize, Collected)> },
-    Absent { run: String, cell: usize, line: String, pattern: usize },
+    Began {
+        run: String,
+        cell: usize,
+    },
+    Collected {
+        run: String,
+        cell: usize,
+        groups: Vec<(usize, Collected)>,
+    },
+    Absent {
+        run: String,
+        cell: usize,
+        line: String,
+        pattern: usize,
+    },
     Ended(Box<Ended>),
+    /// So many bytes of a remote input came so far.
+    Fetching {
+        digest: Digest,
+        bytes: u64,
+    },
+    /// A remote input arrived, or will not.
+    Fetched {
+        digest: Digest,
+        came: Result<Arrived, Box<Error>>,
+        seconds: f64,
+    },
 }
 
 impl Report {
-    /// The run that it comes from.
-    pub fn run(&self) -> &str {
+    /// The run that it comes from; none for what comes from afar.
+    pub fn run(&self) -> Option<&str> {
         match self {
+            Report::Fetching { .. } | Report::Fetched { .. } => None,
             Report::Began { run, .. }
             | Report::Collected { run, .. }
-            | Report::Absent { run, .. } => run,
-            Report::Ended(ended) => &ended.run,
+            | Report::Absent { run, .. } => Some(run),
+            Report::Ended(ended) => Some(&ended.run),
         }
     }
 }

@@ -3,6 +3,8 @@
 usage: aws.py COMMAND JSON: prints JSON. The endpoint and credentials come from the environment.
 """
 
+import email.header
+import gzip
 import json
 import sys
 
@@ -44,9 +46,24 @@ def objects(bucket):
             "cache": got.get("CacheControl"),
             "metadata": got["Metadata"],
             "written": str(got["LastModified"]) + got["ETag"],
-            "body": got["Body"].read().decode(),
+            "size": got["ContentLength"],
+            "body": unpacked(got["Body"].read(), got.get("ContentEncoding")),
         }
     return found
+
+
+def unpacked(bytes, encoding):
+    return (gzip.decompress(bytes) if encoding == "gzip" else bytes).decode()
+
+
+def uploads(bucket):
+    """The keys of what was begun in parts and neither ended nor aborted."""
+    return [upload["Key"] for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
+def decoded(text):
+    """Encoded words of RFC 2047, as a reader of mail reads them."""
+    return str(email.header.make_header(email.header.decode_header(text)))
 
 
 def rows(table):
@@ -64,8 +81,16 @@ def partition(table, name, value):
     return [item for page in pages for item in page["Items"]]
 
 
-def put(bucket, key, body):
-    s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+def put(bucket, key, body, times=1):
+    s3.put_object(Bucket=bucket, Key=key, Body=body.encode() * times)
+
+
+def put_in_parts(bucket, key, body):
+    """The same bytes, with the ETag of an upload in parts."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=body.encode())
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
 
 
 def retype(bucket, key, cache):
@@ -99,5 +124,5 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, retype, forget, remove, put_row, remove_row)}[sys.argv[1]]
+command = globals()[sys.argv[1]]
 print(json.dumps(command(**json.loads(sys.argv[2]))))

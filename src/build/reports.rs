@@ -18,7 +18,7 @@ use crate::work::Report;
 
 impl<'a> Loop<'a, '_> {
     pub(super) fn report(&mut self, report: Report) -> Result<()> {
-        self.heard = Some(report.run().to_owned());
+        self.heard = report.run().map(str::to_owned);
         let heard = self.take(report);
         self.heard = None;
         heard
@@ -36,6 +36,11 @@ impl<'a> Loop<'a, '_> {
             Report::Collected { run, cell, groups } => self.collected(&run, cell, groups),
             Report::Absent { run, cell, line, pattern } => self.absent(&run, cell, line, pattern),
             Report::Ended(ended) => self.run_ended(*ended),
+            Report::Fetching { digest, bytes } => {
+                self.fetching(digest, bytes);
+                Ok(())
+            }
+            Report::Fetched { digest, came, seconds } => self.fetched(digest, came, seconds),
         }
     }
 

@@ -112,6 +112,8 @@ fn line(object: &impl Serialize) -> String {
 fn events() -> Vec<Event> {
     let run = "20261123-212736-1".to_owned();
     let target = "plot.rw[city=C.12580, outcome=incidence]".to_owned();
+    let source =
+        "s3://jheem-data-production/simulations/ryan-white/base/C.12580_base.Rdata".to_owned();
     let rule = "plot.rw".to_owned();
     vec![
         Event::Started {
@@ -127,6 +129,9 @@ fn events() -> Vec<Event> {
             surplus: 0,
             what: "model batch --config jobs.yaml".into(),
         },
+        Event::FetchStarted { source: source.clone(), bytes: 29_040_512 },
+        Event::FetchProgress { source: source.clone(), bytes: 12_582_912 },
+        Event::Fetched { source, bytes: Some(29_040_512), seconds: 3.2 },
         Event::TargetBegan { run: run.clone(), target: target.clone() },
         Event::Target {
             target,
@@ -168,6 +173,11 @@ fn meaning(event: &Event) -> &'static str {
         Event::Started { .. } => "Everything was judged, and this is what will be done.",
         Event::RunStarted { .. } => {
             "A run began; `surplus` targets are made that nobody asked for."
+        }
+        Event::FetchStarted { .. } => "A remote input is sent for.",
+        Event::FetchProgress { .. } => "So many bytes of it came so far.",
+        Event::Fetched { .. } => {
+            "It came; without `bytes` it did not, and the targets that need it say why."
         }
         Event::TargetBegan { .. } => "A run says that it makes this target now.",
         Event::Target { .. } => "A target ended.",

@@ -24,12 +24,14 @@ use crate::project::{self, Patience, Project};
 use crate::publish::{self, Done};
 use crate::publishing::{Reach, Source};
 use crate::records::{Key, Record, Records, Settled};
+use crate::remote_inputs::RemoteInputs;
 use crate::report::Report;
 use crate::selection::Selection;
 use crate::session::{self, Look, Session, World};
 use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
-use crate::{clock, why};
+use crate::source::Sources;
+use crate::{clock, unlocked, why};
 
 pub fn build(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
     run(global, args, Reach::Local, report)
@@ -111,9 +113,11 @@ impl Whole<'_> {
             Look::Session(session) => *session,
             Look::Stopped(hashed) => return self.stopped_looking(&hashed, records, report),
         };
-        let graph = &self.project.graph;
         moments::pass(Moment::Judged);
         remember(&session, records)?;
+        if self.args.locked {
+            check_locked(&session)?;
+        }
         for message in notes(&session) {
             report.event(&Event::Note { message });
         }
@@ -128,7 +132,11 @@ impl Whole<'_> {
             let (project, aws) = (self.project, &self.world.aws);
             let source =
                 Source::new(project, &selection, &done.board, &last, self.objects, aws, now);
-            match self.publish_all(&source, records, &mut published, report)? {
+            let unlocked = match self.reach {
+                Reach::All => unlocked::unlocked(&self.project.graph, &facts, &selection),
+                Reach::Local => HashMap::new(),
+            };
+            match self.publish_all(&source, &unlocked, records, &mut published, report)? {
                 Some(failed) => problems += failed,
                 None => stopped = true,
             }
@@ -143,17 +151,11 @@ impl Whole<'_> {
             seconds: self.begun.elapsed().as_secs_f64(),
             stopped_seconds: since_asked(self.stop).filter(|_| stopped),
         });
-        // What could only have been fetched is no failure of what was asked for.
-        let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
-            matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
-        });
-        let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
         // The process ends now: giving all this back piece by piece would take as long as looking did.
         std::mem::forget((facts, snapshot, selection, last, done.board));
         Ok(match (ok, stopped) {
             (_, true) => STOPPED,
             (true, false) => WELL,
-            (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
             (false, false) => FAILED,
         })
     }
@@ -217,6 +219,9 @@ impl Whole<'_> {
             known.get_or_init(look).contains(&target)
         };
         let containers = self.world.executor(graph);
+        let sources = Sources::new(&self.project.places.root, self.world.aws.clone());
+        let twins = snapshot.known_twins.clone();
+        let inputs = RemoteInputs::new(&sources, &self.project.lock, twins);
         let build = Build {
             graph,
             places: &self.project.places,
@@ -226,6 +231,7 @@ impl Whole<'_> {
             last,
             shelf: &shelf,
             objects: self.objects,
+            inputs: &inputs,
             executors: Executors { programs: &self.world.programs, containers },
             stop: self.stop,
             options: &options,
@@ -239,21 +245,57 @@ impl Whole<'_> {
     fn publish_all(
         &self,
         source: &Source<'_>,
+        unlocked: &HashMap<Target, String>,
         records: &mut Records,
         published: &mut PublishedCounts,
         report: &mut Report,
     ) -> Result<Option<usize>> {
         let mut failed = 0;
+        // Publishes that are not at their end, so that nothing that comes after them is begun.
+        let mut incomplete: BTreeSet<&str> = BTreeSet::new();
+        let all = &self.project.graph.publishes;
         for publish in source.publishes() {
             if self.stop.is_raised() {
                 return Ok(None);
+            }
+            let of_this = unlocked.iter().filter(|(target, _)| target.rule == publish.of);
+            let mut inputs: Vec<String> = of_this.map(|(_, path)| format!("`{path}`")).collect();
+            if !inputs.is_empty() && remotes(publish).next().is_some() {
+                inputs.sort();
+                inputs.dedup();
+                failed += 1;
+                incomplete.insert(&publish.name);
+                let message = format!(
+                    "publish `{}` is refused: {} not what the lock says, and plots are made of it",
+                    publish.name,
+                    some(&inputs)
+                );
+                let hint = "hint: `jheem update` pins what the source has; or remove the file, so that it is fetched";
+                report.event(&Event::Problem { message, lines: vec![hint.to_owned()] });
+                continue;
+            }
+            let earlier = publish.after.iter().map(|earlier| all[*earlier].name.as_str());
+            if let Some(earlier) = earlier.into_iter().find(|name| incomplete.contains(name)) {
+                incomplete.insert(&publish.name);
+                let message = format!(
+                    "`publish.{}` is held back: `publish.{earlier}`, which it comes after, is incomplete",
+                    publish.name
+                );
+                report.event(&Event::Note { message });
+                continue;
             }
             let known = records.settled(&publish.name)?;
             let say = &mut |message| report.event(&Event::Note { message });
             let known = known.as_ref();
             match publish_one(source, publish, self.reach, known, self.stop, published, say) {
                 Ok(None) => {}
-                Ok(Some(One { done, orphaned, settled })) => {
+                Ok(Some(One { done, orphaned, undecided, held, settled })) => {
+                    if undecided > 0 {
+                        incomplete.insert(&publish.name);
+                    }
+                    if let Some(message) = held {
+                        report.event(&Event::Note { message });
+                    }
                     if let Some(settled) = settled {
                         records.commit(|w| w.settled(&publish.name, &settled))?;
                     }
@@ -270,6 +312,7 @@ impl Whole<'_> {
                 Err(_) if self.stop.is_raised() => return Ok(None),
                 Err(error) => {
                     failed += 1;
+                    incomplete.insert(&publish.name);
                     let lines = error.details();
                     let message = format!("publish `{}` failed: {}", publish.name, error.message);
                     report.event(&Event::Problem { message, lines });
@@ -293,7 +336,7 @@ fn orphans(publish: &Publish, orphaned: usize) -> String {
 }
 
 /// Names what an earlier publish left, and what is held so.
-fn held(publish: &Publish, keys: &[String]) -> String {
+fn rolled_back(publish: &Publish, keys: &[String]) -> String {
     const MOST: usize = 5;
     let named: Vec<String> = keys.iter().take(MOST).map(|key| format!("`{key}`")).collect();
     let more = match keys.len() {
@@ -312,6 +355,10 @@ struct One {
     done: Done,
     /// How many keys are orphaned.
     orphaned: usize,
+    /// How many objects and rows are not built, or held back with such.
+    undecided: usize,
+    /// What is held back, in words.
+    held: Option<String>,
     /// What spares the next look, if anything does.
     settled: Option<Settled>,
 }
@@ -353,12 +400,12 @@ fn publish_one(
     if let Some(known) = known
         && source.still_settled(publish, reach, known)
     {
-        let done = Done::default();
-        return Ok(Some(One { done, orphaned: known.orphaned, settled: None }));
+        let (done, orphaned) = (Done::default(), known.orphaned);
+        return Ok(Some(One { done, orphaned, undecided: 0, held: None, settled: None }));
     }
     let Some(mut prepared) = source.prepare(publish, reach, Some(say))? else { return Ok(None) };
-    if !prepared.plan.held.is_empty() {
-        say(held(publish, &prepared.plan.held));
+    if !prepared.plan.rolled_back.is_empty() {
+        say(rolled_back(publish, &prepared.plan.rolled_back));
     }
     prepared.places = stoppable(prepared.places, stop);
     let done = source.apply(&prepared, &mut |event| match event {
@@ -369,7 +416,9 @@ fn publish_one(
         publish::Event::Rows { rows, .. } => published.rows += rows,
         _ => {}
     })?;
-    Ok(Some(One { done, orphaned: prepared.plan.orphans.len(), settled: prepared.settled }))
+    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided);
+    let (held, settled) = (prepared.held, prepared.settled);
+    Ok(Some(One { done, orphaned, undecided, held, settled }))
 }
 
 /// Those of a publish's destinations that are not on this machine.
@@ -410,6 +459,7 @@ pub(super) fn options(args: &BuildArgs) -> Options {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(processors).max(1);
     Options {
+        evict_inputs: args.evict_inputs,
         jobs,
         cpus: processors.max(jobs) as f64,
         memory: crate::machine::memory(),
@@ -456,26 +506,73 @@ fn remember(session: &Session<'_>, records: &mut Records) -> Result<()> {
             images.push((name.clone(), platform, identity.trim_start_matches("image ").to_owned()));
         }
     }
-    if session.snapshot.fresh.is_empty() && images.is_empty() {
+    let twins = &session.snapshot.twins;
+    if session.snapshot.fresh.is_empty() && images.is_empty() && twins.is_empty() {
         return Ok(());
     }
     records.commit(|w| {
         for (path, entry) in &session.snapshot.fresh {
             w.input_memo(path, entry)?;
         }
+        twins.iter().try_for_each(|(sha256, blake3)| w.twin(sha256, blake3))?;
         images.iter().try_for_each(|(name, platform, id)| w.image(name, platform, id))
     })
 }
 
+/// Inputs of what is selected, by path, that are in some way not what the lock says.
+fn inputs_that(session: &Session<'_>, odd: impl Fn(&InputFact, bool) -> bool) -> Vec<String> {
+    let graph = &session.project.graph;
+    let facts = session.facts.inputs.iter();
+    let found =
+        facts.filter(|&(&(input, _), fact)| odd(fact, graph.inputs[input].source.is_some()));
+    let mut paths: Vec<String> =
+        found.map(|(&(input, cell), _)| format!("`{}`", graph.input_path(input, cell))).collect();
+    paths.sort();
+    paths
+}
+
+/// Refuses to go on where the lock does not say what an input is, or an input is not what it says.
+fn check_locked(session: &Session<'_>) -> Result<()> {
+    let unpinned = inputs_that(session, |fact, has_source| {
+        has_source && matches!(fact, InputFact::Missing | InputFact::There { .. })
+    });
+    let differing = inputs_that(session, |fact, _| matches!(fact, InputFact::Differs { .. }));
+    if unpinned.is_empty() && differing.is_empty() {
+        return Ok(());
+    }
+    let lock = session.project.lock_file.display();
+    let mut error = Error::user(format!("`{lock}` is out of date, and `--locked` was asked for"));
+    if !unpinned.is_empty() {
+        error = error.because(format!("it does not pin {}", some(&unpinned)));
+    }
+    if !differing.is_empty() {
+        error = error.because(format!("it pins other bytes than those of {}", some(&differing)));
+    }
+    Err(error.hint("run `jheem update`, look at what it changes, and commit it"))
+}
+
+/// The first few of many, and how many more.
+fn some(paths: &[String]) -> String {
+    const MOST: usize = 4;
+    let first = paths[..paths.len().min(MOST)].join(", ");
+    match paths.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// What is known in an unusual way, said aloud.
 pub(super) fn notes(session: &Session<'_>) -> Vec<String> {
-    session
-        .facts
-        .runners
-        .iter()
-        .filter_map(|fact| match fact {
-            plan::RunnerFact::Known { note, .. } => note.clone(),
-            _ => None,
-        })
-        .collect()
+    let differing = inputs_that(session, |fact, _| matches!(fact, InputFact::Differs { .. }));
+    let differing = (!differing.is_empty()).then(|| {
+        format!(
+            "{}: not what the lock says; used as it is, and nothing made of it is published to a remote destination",
+            some(&differing)
+        )
+    });
+    let runners = session.facts.runners.iter().filter_map(|fact| match fact {
+        plan::RunnerFact::Known { note, .. } => note.clone(),
+        _ => None,
+    });
+    differing.into_iter().chain(runners).collect()
 }

@@ -106,10 +106,17 @@ struct StoppablePublish<'a> {
 const TOGETHER: usize = 64;
 
 impl ObjectPublish for StoppablePublish<'_> {
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        asked: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let stop = self.stop;
         for (chunk, puts) in puts.chunks(TOGETHER).enumerate() {
-            go_on(self.stop)?;
-            self.inner.put(puts, &mut |index| placed(chunk * TOGETHER + index))?;
+            go_on(stop)?;
+            let placed = &mut |index| placed(chunk * TOGETHER + index);
+            self.inner.put(puts, placed, &mut || go_on(stop).and_then(|()| asked()))?;
         }
         Ok(())
     }

@@ -396,7 +396,12 @@ impl BucketPublish<'_> {
 }
 
 impl ObjectPublish for BucketPublish<'_> {
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
         let place = self.place;
         let uploads = puts.iter().map(|put| self.upload(put));
         let mut versions = BTreeMap::new();
@@ -414,7 +419,7 @@ impl ObjectPublish for BucketPublish<'_> {
                 }
                 Ok(())
             },
-            &mut || place.ledger.renew(),
+            &mut || go_on().and_then(|()| place.ledger.renew()),
         )?;
         self.versions.append(&mut versions);
         let keys: Vec<String> =

@@ -455,7 +455,12 @@ impl FolderPublish<'_> {
 }
 
 impl ObjectPublish for FolderPublish<'_> {
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        _: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
         for (batch, puts) in puts.chunks(BATCH).enumerate() {
             self.stage_all(puts)?;
             for (index, put) in puts.iter().enumerate() {

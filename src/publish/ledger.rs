@@ -62,8 +62,9 @@ impl Entry for ObjectEntry {
     fn compared(&self) -> Self {
         // Bytes may differ where contents do not.
         let (bytes, size) = (self.content, 0);
+        let packed = self.packed.map(|_| self.content);
         let (uncompared, version, attested) = (BTreeMap::new(), None, false);
-        ObjectEntry { bytes, size, uncompared, version, attested, ..self.clone() }
+        ObjectEntry { bytes, size, packed, uncompared, version, attested, ..self.clone() }
     }
 
     /// Its folder.

@@ -29,6 +29,9 @@ pub struct ObjectEntry {
     pub bytes: Digest,
     pub judged: Digest,
     pub size: u64,
+    /// The digest of the bytes as they were built, where jheem packed what stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<Digest>,
     pub headers: Headers,
     /// Metadata that is written with the headers but never compared.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -45,6 +48,11 @@ pub struct ObjectEntry {
 }
 
 impl ObjectEntry {
+    /// The digest of the bytes that what stands there was made of.
+    pub fn built(&self) -> Digest {
+        self.packed.unwrap_or(self.bytes)
+    }
+
     /// The headers as a destination gives them to a reader.
     pub fn all_headers(&self) -> Headers {
         let mut headers = self.headers.clone();
@@ -257,6 +265,7 @@ mod tests {
             bytes: Digest::of(bytes.as_bytes()),
             judged: Digest::of(b"plotly 1"),
             size: u64::try_from(bytes.len()).unwrap(),
+            packed: None,
             headers: Headers::default(),
             uncompared: BTreeMap::new(),
             version: None,

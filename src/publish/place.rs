@@ -70,6 +70,8 @@ pub struct RowsThere {
     /// The names and types (`S` or `N`) of the key, if the table exists.
     pub key: Option<Vec<(String, char)>>,
     pub entries: BTreeMap<RowKey, RowEntry>,
+    /// Of these it is known that their items are the wanted ones, and not what of them is never compared.
+    pub assumed: BTreeSet<RowKey>,
     /// What a publish that did not end has put there, and the manifest does not know yet.
     pub recovered: BTreeMap<RowKey, RowEntry>,
     /// Whether a publish did not end.
@@ -236,7 +238,14 @@ pub trait ObjectPlace {
 /// A publish that has begun at a place of objects; dropped, it leaves everything for the next to go on with.
 pub trait ObjectPublish {
     /// Puts these objects, each whole or not at all, and tells of each one that stands.
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()>;
+    ///
+    /// `go_on` is asked every few seconds where putting takes long; when it fails, no more is put.
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()>;
 
     /// Removes objects that stand as they were published, and tells of each one by its index.
     ///
@@ -265,8 +274,8 @@ pub trait ObjectPublish {
 pub trait RowPlace {
     /// Reads what is published under this owner, and what is known of the keys that are wanted. Writes nothing.
     ///
-    /// What is there just as it is wanted need not be read, only known to be so.
-    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere>;
+    /// What is there just as it is wanted need not be read, only known to be so; but for keys with no entry.
+    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere>;
 
     /// Waits until nobody else publishes here, where somebody could for long; says so.
     fn wait(&self, _say: &mut dyn FnMut(String)) -> Result<()> {

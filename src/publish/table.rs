@@ -88,12 +88,14 @@ impl TablePlace {
 }
 
 impl RowPlace for TablePlace {
-    fn read(&self, _: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere> {
-        let texts = wanted.iter().map(|(key, entry)| (text(key), entry.clone())).collect();
+    fn read(&self, _: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere> {
+        let texts = wanted.iter().filter_map(|(key, entry)| Some((text(key), entry.clone()?)));
+        let texts = texts.collect();
         let section = self.ledger.section::<RowEntry>(&self.section, &texts)?;
         let read = |(key, entry): (String, RowEntry)| Ok((self.row_key(&key)?, entry));
         let entries: BTreeMap<RowKey, RowEntry> =
             section.entries.into_iter().map(read).collect::<Result<_>>()?;
+        let assumed = section.assumed.iter().map(|key| self.row_key(key)).collect::<Result<_>>()?;
         let mut intended: BTreeMap<RowKey, Vec<RowEntry>> = BTreeMap::new();
         for (key, entry) in section.intended {
             intended.entry(self.row_key(&key)?).or_default().push(entry);
@@ -119,7 +121,8 @@ impl RowPlace for TablePlace {
             .filter(|key| standing.contains_key(*key) && !recovered.contains_key(*key));
         let claims = foreign.map(|key| (key.clone(), Claim::Foreign)).collect();
         let unfinished = section.unfinished;
-        Ok(RowsThere { entries, recovered, unfinished, missing, claims, ..RowsThere::default() })
+        let more = RowsThere::default();
+        Ok(RowsThere { entries, assumed, recovered, unfinished, missing, claims, ..more })
     }
 
     fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {

@@ -158,7 +158,9 @@ impl Source<'_> {
                     let made = MadeOutput { bytes: Digest::of(&plain), content: output, size };
                     outputs.entry(target).or_default().insert(object.output, (made, findings));
                 }
-                let entry = self.object_entry(publish, target, object, output, found);
+                let packed = object.gzip && plain != found.bytes;
+                let packed = packed.then(|| Digest::of(&plain));
+                let entry = self.object_entry(publish, target, object, (output, packed), found);
                 standing.insert((at, key.to_owned()), entry.bytes);
                 adopted.objects.push((destination.clone(), key.to_owned()));
                 wanted.objects.push(WantedObject {
@@ -171,6 +173,9 @@ impl Source<'_> {
                     size: entry.size,
                     headers: entry.headers.clone(),
                     uncompared: BTreeMap::new(),
+                    gzip: entry.packed.is_some(),
+                    packed: None,
+                    once: false,
                 });
                 plan.objects.push(Planned { action: Action::Note, entry });
                 Ok(())
@@ -180,7 +185,7 @@ impl Source<'_> {
         }
         for (at, place) in places.iter().enumerate() {
             let Place::Rows(place) = place else { continue };
-            let unknown = |key: &RowKey| (key.clone(), unknown_row(publish));
+            let unknown = |key: &RowKey| (key.clone(), None);
             let known = place.read(&wanted.owner, &rows[at].keys().map(unknown).collect())?;
             let destination = wanted.destinations[at].clone();
             let published = known.published();
@@ -226,6 +231,7 @@ impl Source<'_> {
             there: there.into_iter().map(|(_, there)| there).collect(),
             plan,
             undecided: 0,
+            held: None,
             settled: None,
         };
         self.apply(&prepared, &mut |_| {})?;
@@ -282,7 +288,7 @@ impl Source<'_> {
         publish: &Publish,
         target: Target,
         object: &PublishObject,
-        content: Digest,
+        (content, packed): (Digest, Option<Digest>),
         found: Found,
     ) -> ObjectEntry {
         let group = self.graph.rule(target.rule).outputs[object.output].group;
@@ -318,6 +324,7 @@ impl Source<'_> {
             bytes: Digest::of(&found.bytes),
             judged: plan::judged_by(self.graph, target, group),
             size: found.bytes.len() as u64,
+            packed,
             headers,
             uncompared,
             version: found.version,
@@ -374,21 +381,10 @@ fn unknown_object(publish: &Publish) -> ObjectEntry {
         bytes: nothing,
         judged: nothing,
         size: 0,
+        packed: None,
         headers: Headers::default(),
         uncompared: BTreeMap::new(),
         version: None,
-        attested: false,
-        held: false,
-    }
-}
-
-fn unknown_row(publish: &Publish) -> RowEntry {
-    let publish = publish.name.clone();
-    RowEntry {
-        publish,
-        item: Item::new(),
-        uncompared: Item::new(),
-        object: None,
         attested: false,
         held: false,
     }

@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::values::Values;
-use super::{Prepared, Reach, Source, destination, keeping, kept};
+use super::{Filled, Prepared, Reach, Source, destination, keeping, kept};
 use crate::error::Result;
 use crate::graph::{Publish, Target};
+use crate::publish::manifest::ObjectEntry;
 use crate::publish::{
     self, Depth, Destination, Doomed, Drift, Examined, Place, Pruned, Repair, RowKey, There, Wanted,
 };
@@ -96,7 +97,7 @@ impl Source<'_> {
     /// Puts back what is missing: from the cache as it was published, or as it was made again with the same content.
     pub fn repair(&self, inspection: Inspection, guard: &Guard<'_>) -> Result<Repaired> {
         let Inspection { destinations, places, examined } = inspection;
-        let has = |digest: &_| matches!(self.objects.verified_path(digest), Ok(Some(_)));
+        let has = |entry: &ObjectEntry| self.has(entry);
         let owner = &self.graph.project;
         let repair = self
             .declared()
@@ -114,6 +115,7 @@ impl Source<'_> {
             there,
             plan,
             undecided: 0,
+            held: None,
             settled: None,
         };
         let mut done = self.apply(&prepared, &mut |_| {})?;
@@ -145,6 +147,17 @@ impl Source<'_> {
         Ok(Repaired { keys, done, lost: self.told_lost(&lost, &held) })
     }
 
+    /// Whether the bytes that an entry describes can be put again, from the cache and packed as they were.
+    pub(super) fn has(&self, entry: &ObjectEntry) -> bool {
+        match self.objects.verified_path(&entry.built()) {
+            Ok(Some(_)) if entry.packed.is_none() => true,
+            // What another tool packed, or another version of jheem, comes out in other bytes.
+            Ok(Some(built)) => publish::packing::pack(&built, None)
+                .is_ok_and(|packed| packed == (entry.bytes, entry.size)),
+            _ => false,
+        }
+    }
+
     /// What a publish would put for objects that are lost, of the targets whose content is still the published one.
     ///
     /// Other bytes come to stand there, so the rows that speak of them are written too.
@@ -155,7 +168,7 @@ impl Source<'_> {
         lost: &Keys<String>,
         held: &Keys<RowKey>,
     ) -> Result<Option<Prepared>> {
-        let (mut wanted, _) = self.wanted(publish, Reach::All)?;
+        let Filled { mut wanted, .. } = self.wanted(publish, Reach::All)?;
         wanted.refused.clear();
         let at = |wanted: &Wanted, index: usize| wanted.destinations[index].clone();
         let mut places: Vec<Option<usize>> = Vec::new();
@@ -201,9 +214,19 @@ impl Source<'_> {
                 }
             }
         }
+        self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        Ok(Some(Prepared { name, wanted, places, there, plan, undecided: 0, settled: None }))
+        Ok(Some(Prepared {
+            name,
+            wanted,
+            places,
+            there,
+            plan,
+            undecided: 0,
+            held: None,
+            settled: None,
+        }))
     }
 
     /// What no target of the whole declared graph publishes any more, at the destinations of the publishes asked for.

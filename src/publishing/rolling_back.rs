@@ -95,9 +95,8 @@ impl Source<'_> {
                 .hint("`jheem rollback --list` lists those that can be put back; only remote destinations keep them"));
         }
         let writes = draft.plan.objects.iter().zip(&draft.wanted.objects);
-        let writes = writes.filter(|(planned, _)| planned.writes_bytes());
         let lost: Vec<&str> = writes
-            .filter(|(_, o)| !matches!(self.objects.verified_path(&o.bytes), Ok(Some(_))))
+            .filter(|(planned, _)| planned.writes_bytes() && !self.has(&planned.entry))
             .map(|(_, object)| object.key.as_str())
             .collect();
         if let Some(first) = lost.first() {
@@ -190,6 +189,7 @@ impl Source<'_> {
             there,
             plan,
             undecided: 0,
+            held: None,
             settled: None,
         };
         let done = self.apply(&prepared, &mut |_| {})?;
@@ -250,11 +250,14 @@ impl Draft {
             destination: at,
             key,
             content: entry.content,
-            bytes: entry.bytes,
+            bytes: entry.built(),
             judged: entry.judged,
             size: entry.size,
             headers: entry.headers.clone(),
             uncompared: BTreeMap::new(),
+            gzip: entry.packed.is_some(),
+            packed: entry.packed.map(|_| (entry.bytes, entry.size)),
+            once: false,
         });
         self.plan.objects.push(Planned { action, entry });
     }

@@ -2,6 +2,7 @@
 
 mod destinations;
 mod mending;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;

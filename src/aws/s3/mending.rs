@@ -68,6 +68,7 @@ impl Bucket {
                 .map(|(name, value)| (name.clone(), value.clone()))
                 .collect(),
         };
+        let kept_as = text(got.version_id()).filter(|version| version != "null");
         let (version, sha256) =
             (text(got.e_tag()).unwrap_or_default(), text(got.checksum_sha256()));
         let body = got.body.collect().await.map_err(|error| {
@@ -77,7 +78,7 @@ impl Bucket {
         })?;
         let bytes = body.to_vec();
         let size = bytes.len() as u64;
-        Ok(Some(Whole { bytes, standing: Standing { version, size, headers, sha256 } }))
+        Ok(Some(Whole { bytes, standing: Standing { version, size, headers, sha256, kept_as } }))
     }
 
     /// Removes objects, many at once, each only if this version of it stands there; tells of each by its index.

@@ -110,6 +110,7 @@ fn entry(content: &str) -> ObjectEntry {
         content: digest,
         bytes: digest,
         judged: Digest::of(b"json"),
+        packed: None,
         size: 1,
         headers: Default::default(),
         uncompared: BTreeMap::from([("timestamp".into(), content.into())]),

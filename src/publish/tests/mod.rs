@@ -155,6 +155,9 @@ impl Project {
                 size: bytes.len() as u64,
                 headers,
                 uncompared: BTreeMap::from([("timestamp".into(), vec![Piece::Now])]),
+                gzip: false,
+                packed: None,
+                once: false,
             }
         });
         let rows = plots.iter().enumerate().map(|(index, plot)| WantedRow {
