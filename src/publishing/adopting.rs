@@ -333,6 +333,7 @@ impl Source<'_> {
             uncompared,
             version: found.version,
             attested: true,
+            held: false,
         }
     }
 
@@ -389,6 +390,7 @@ fn unknown_object(publish: &Publish) -> ObjectEntry {
         uncompared: BTreeMap::new(),
         version: None,
         attested: false,
+        held: false,
     }
 }
 
@@ -402,5 +404,12 @@ fn row_entry(
     for name in row.uncompared.keys() {
         uncompared.extend(item.remove_entry(name));
     }
-    RowEntry { publish: publish.name.clone(), item, uncompared, object, attested: true }
+    RowEntry {
+        publish: publish.name.clone(),
+        item,
+        uncompared,
+        object,
+        attested: true,
+        held: false,
+    }
 }
