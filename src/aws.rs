@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 pub mod dynamodb;
 pub mod failure;
 pub mod s3;
+pub mod signed;
 
 use failure::Request;
 

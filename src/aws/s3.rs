@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 use super::Connected;
 use super::failure::Request;
 use crate::error::{Error, Result};
+use crate::percent;
 
 /// How many requests are in flight at once.
 const IN_FLIGHT: usize = 64;
@@ -237,7 +238,7 @@ impl Bucket {
     /// An object is copied onto itself, which is how headers are replaced.
     async fn replace_headers(&self, key: &str, headers: Headers, expect: Expect) -> Result<Put> {
         let request = Request::new("s3:PutObject", self.about(key));
-        let source = format!("{}/{}", self.name, encoded(key));
+        let source = format!("{}/{}", self.name, percent::path(key));
         let copy = self.client.copy_object().bucket(&self.name).key(key).copy_source(source);
         let copy = match expect {
             Expect::Version(version) => copy.copy_source_if_match(version),
@@ -296,18 +297,4 @@ impl Bucket {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io("read", path, &error))
-}
-
-/// A key as a path of a URL.
-fn encoded(key: &str) -> String {
-    let mut url = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                url.push(char::from(byte));
-            }
-            byte => url.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    url
 }

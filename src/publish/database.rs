@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::types::{Value, ValueRef};
@@ -14,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transac
 
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
+use crate::percent;
 
 use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
@@ -141,8 +142,8 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
-        let uri =
-            format!("file:{}{}", escape(&self.path), if at_rest { "?immutable=1" } else { "" });
+        let path = percent::path(self.path.as_os_str().as_encoded_bytes());
+        let uri = format!("file:{path}{}", if at_rest { "?immutable=1" } else { "" });
         let failed = |error| self.cannot("read", &error);
         let database = Connection::open_with_flags(uri, flags).map_err(failed)?;
         database.busy_timeout(self.patience).map_err(failed)?;
@@ -541,18 +542,4 @@ fn column(value: &Attribute) -> Value {
         Some((_, text)) => Value::Text(text.to_owned()),
         None => Value::Null,
     }
-}
-
-/// A path inside an SQLite URI.
-fn escape(path: &Path) -> String {
-    let mut uri = String::new();
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                uri.push(char::from(*byte));
-            }
-            byte => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri
 }
