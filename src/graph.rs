@@ -173,6 +173,9 @@ pub struct Runner {
     pub name: String,
     pub start: Start,
     pub platform: Option<String>,
+    /// Other names of the image, tried in this order where its own does not do.
+    pub mirrors: Vec<String>,
+    pub image_has: ImageHas,
     pub entrypoint: Option<Vec<String>>,
     /// Folder in the run's view, and project folder (`.` is the project itself).
     pub dirs: Vec<(String, String)>,
@@ -196,6 +199,26 @@ pub struct Runner {
     pub retries: u32,
     pub log: Log,
     pub span: Span,
+}
+
+/// What must be baked into an image.
+#[derive(Debug, Default)]
+pub struct ImageHas {
+    pub labels: BTreeMap<String, Baked>,
+    pub env: BTreeMap<String, Baked>,
+}
+
+/// A value that must be baked in, and where that is written.
+#[derive(Debug)]
+pub struct Baked {
+    pub value: String,
+    pub span: Span,
+}
+
+impl ImageHas {
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.env.is_empty()
+    }
 }
 
 /// The patterns of a runner's log; checked to compile when the Jheemfile is read.

@@ -36,6 +36,8 @@ pub struct Ask<'a> {
     pub method: Method,
     pub url: &'a str,
     pub headers: Vec<(&'static str, String)>,
+    /// What is sent along; nothing if it is empty.
+    pub body: Vec<u8>,
     /// What it is about, as messages name it: `https://example.org/a.Rdata`.
     pub about: String,
 }
@@ -50,7 +52,13 @@ pub struct Answer {
 
 impl<'a> Ask<'a> {
     pub fn get(url: &'a str) -> Ask<'a> {
-        Ask { method: Method::GET, url, headers: Vec::new(), about: format!("`{url}`") }
+        let (headers, body) = (Vec::new(), Vec::new());
+        Ask { method: Method::GET, url, headers, body, about: format!("`{url}`") }
+    }
+
+    /// The request must bear being made twice.
+    pub fn post(url: &'a str, body: Vec<u8>) -> Ask<'a> {
+        Ask { method: Method::POST, body, ..Ask::get(url) }
     }
 
     pub fn head(url: &'a str) -> Ask<'a> {
@@ -120,7 +128,10 @@ impl Http {
         for (name, value) in &ask.headers {
             request = request.header(*name, value);
         }
-        let answer: Response<ureq::Body> = self.agent().run(request.body(())?)?;
+        let answer: Response<ureq::Body> = match ask.body.as_slice() {
+            [] => self.agent().run(request.body(())?)?,
+            body => self.agent().run(request.body(body)?)?,
+        };
         let (head, body) = answer.into_parts();
         let status = head.status.as_u16();
         Ok(Answer { status, headers: head.headers, body, about: ask.about.clone() })

@@ -40,6 +40,7 @@ pub mod manifest;
 pub mod memo;
 pub mod progress;
 pub mod publish;
+pub mod registry;
 
 // Judging bytes and reading lines; keeping contents and records; carrying runs out.
 pub mod audit;

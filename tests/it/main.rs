@@ -16,6 +16,7 @@ mod mistakes;
 mod proxy;
 mod publishing;
 mod quick_start;
+mod registries;
 mod remote;
 mod sharing;
 mod staleness;
