@@ -15,12 +15,13 @@ use rayon::prelude::*;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result, nearest};
-use crate::graph::{From, Graph, Start, Target};
+use crate::graph::{From, Graph, Runner, Start, Target};
 use crate::job::Stop;
 use crate::memo::{self, Disk, Entry, Looked, Nanos, RealDisk, Stat};
 use crate::places::Places;
 use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact, Unresolved};
 use crate::records::{Key, Record, Records};
+use crate::registry::Pinned;
 use crate::selection::Selection;
 
 /// What was seen of files, to be remembered and to be compared with later.
@@ -91,8 +92,10 @@ impl Snapshot {
 #[derive(Debug)]
 pub enum Image {
     Is(String),
-    /// The daemon has none of that name.
-    Unknown,
+    /// The daemon has none of that name, and the registry of this one has.
+    Elsewhere(String, Pinned),
+    /// The daemon has none of that name; and why no registry gives it, if one was asked.
+    Unknown(Option<Error>),
     /// The daemon answers, and has none that would do.
     Refused(Error),
     NoDaemon(Error),
@@ -100,8 +103,8 @@ pub enum Image {
 
 /// Answers which image a name stands for.
 pub trait Images: Sync {
-    /// The image id that the daemon has for a name now.
-    fn id(&self, name: &str, platform: Option<&str>) -> Image;
+    /// What the first of an image's names, its own and its mirrors', stands for now.
+    fn id(&self, names: &[&str], platform: Option<&str>) -> Image;
 }
 
 /// What facts are gathered for, and from.
@@ -436,13 +439,13 @@ fn runners(
                         Looked::File { entry, .. } => {
                             let identity = format!("program {}", entry.digest);
                             snapshot.programs.insert(index, (path, entry));
-                            RunnerFact::Known { identity, note: None }
+                            RunnerFact::Known { identity, note: None, manifest: None }
                         }
                         _ => of_error(&no_program(&observe.places.root, name)),
                     }
                 }
             },
-            Start::Image(name) => image(observe, name, runner.platform.as_deref())?,
+            Start::Image(name) => image(observe, name, runner)?,
         };
         facts.runners.push(fact);
     }
@@ -450,13 +453,29 @@ fn runners(
 }
 
 /// The daemon wins; without one, the last image that the name stood for, which is said aloud.
-fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<RunnerFact> {
-    let known = |id: &str, note| RunnerFact::Known { identity: format!("image {id}"), note };
-    Ok(match observe.images.id(name, platform) {
+fn image(observe: &Observe<'_>, name: &str, runner: &Runner) -> Result<RunnerFact> {
+    let platform = runner.platform.as_deref();
+    let known = |id: &str, note| {
+        let identity = format!("image {id}");
+        RunnerFact::Known { identity, note, manifest: None }
+    };
+    Ok(match observe.images.id(&runner.image_names(), platform) {
         Image::Is(id) => known(&id, None),
-        Image::Unknown => {
+        Image::Elsewhere(from, Pinned { manifest, config }) => {
+            let short: String = config.to_string().chars().take(19).collect();
+            let from = if from == name { String::new() } else { format!(", had from `{from}`") };
+            let note = format!("`{name}` is {short} at its registry{from}; it is not pinned");
+            let (identity, manifest) = (format!("image {config}"), Some(manifest));
+            RunnerFact::Known { identity, note: Some(note), manifest }
+        }
+        Image::Unknown(None) => {
             let reason = format!("the image `{name}` is not on this machine");
-            unresolved(&reason, "pull or build it; `jheem update` shows whether it is there")
+            unresolved(&reason, "build it, or run `jheem build`, which asks its registry for it")
+        }
+        Image::Unknown(Some(error)) => {
+            let reason =
+                format!("the image `{name}` is not on this machine, and cannot be had: {error}");
+            unresolved(&reason, &error.hints.join("; "))
         }
         // The daemon wins over what is remembered.
         Image::Refused(error) => of_error(&error),

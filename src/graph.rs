@@ -243,6 +243,16 @@ impl Runner {
         inside_text(&self.dirs, path)
     }
 
+    /// The names of its image, to be tried in turn; none of a program.
+    pub fn image_names(&self) -> Vec<&str> {
+        match &self.start {
+            Start::Image(name) => {
+                std::iter::once(name).chain(&self.mirrors).map(String::as_str).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     pub fn is_image(&self) -> bool {
         matches!(self.start, Start::Image(_))
     }

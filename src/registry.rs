@@ -360,6 +360,26 @@ impl Registries {
         }
     }
 
+    /// Adds what to do to the error of a daemon that could not pull.
+    pub fn hint_on_pull(&self, at: &Reference, error: Error) -> Error {
+        let said = error.causes.join(" ").to_lowercase();
+        let denied = ["unauthorized", "denied", "authentication", "basic auth", "forbidden"];
+        if denied.iter().any(|word| said.contains(word)) {
+            return self.denied(at, error);
+        }
+        if said.contains("manifest unknown") || said.contains("not found") {
+            return error.hint(
+                "run `jheem update` to pin what the tag names now, or push that image again",
+            );
+        }
+        if said.contains("no space left") {
+            return error.hint(
+                "make room with `docker image prune`, or `docker system df` to see what takes it",
+            );
+        }
+        error.hint(format!("see whether `docker pull {at}` gets it; then run it again"))
+    }
+
     /// The error for an answer that is none of those that were hoped for.
     fn refused(&self, at: &Reference, answer: Answer) -> Error {
         let (status, registry) = (answer.status, &at.registry);

@@ -15,7 +15,7 @@ use globset::GlobMatcher;
 use crate::collect::{self, Collected, Expected};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, RuleId};
-use crate::job::{Executor, Exit, RunSpec, Stop};
+use crate::job::{Executor, Exit, Fetched, RunSpec, Stop};
 use crate::log_lines::{self, How, LogReader, LogRules, Named};
 use crate::moments::{self, Moment};
 use crate::objects::Objects;
@@ -36,9 +36,26 @@ pub struct Work {
 /// What a run tells the build.
 #[derive(Debug)]
 pub enum Report {
-    Began { run: String, cell: usize },
-    Collected { run: String, cell: usize, groups: Vec<(usize, Collected)> },
-    Absent { run: String, cell: usize, line: String, pattern: usize },
+    /// What it is started from is on its way to this machine.
+    Fetching {
+        run: String,
+        fetched: Fetched,
+    },
+    Began {
+        run: String,
+        cell: usize,
+    },
+    Collected {
+        run: String,
+        cell: usize,
+        groups: Vec<(usize, Collected)>,
+    },
+    Absent {
+        run: String,
+        cell: usize,
+        line: String,
+        pattern: usize,
+    },
     Ended(Box<Ended>),
 }
 
@@ -46,7 +63,8 @@ impl Report {
     /// The run that it comes from.
     pub fn run(&self) -> &str {
         match self {
-            Report::Began { run, .. }
+            Report::Fetching { run, .. }
+            | Report::Began { run, .. }
             | Report::Collected { run, .. }
             | Report::Absent { run, .. } => run,
             Report::Ended(ended) => &ended.run,
@@ -129,8 +147,16 @@ pub fn work(
 ) {
     let run = work.spec.id.clone();
     let mut watch = Watch::new(graph, &work, objects, reports);
+    let fetched = executor.fetch(&work.spec, stop, &mut |fetched| {
+        let _told = reports.send(Report::Fetching { run: run.clone(), fetched });
+    });
+    // The time that a pull takes says nothing of what a plot costs.
     let started = Instant::now();
-    let outcome = watch.run(executor, stop, started);
+    let outcome = match fetched {
+        Ok(true) => watch.run(executor, stop, started),
+        Ok(false) => Ok(Exit::Stopped),
+        Err(error) => Err(error),
+    };
     let seconds = started.elapsed().as_secs_f64();
     let ended = watch.end(outcome, seconds, run);
     // The build is gone only if it panicked; then nobody is left to tell.

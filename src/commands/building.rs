@@ -53,7 +53,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     let _lock =
         project::lock(&project.places, patience, &mut |line| report.say(&line)).map_err(one)?;
     let stop = stop_on_signals().map_err(one)?;
-    let world = World::new();
+    let world = World::that_pulls();
     if reach == Reach::All
         && let Some(message) = publishing_as(&project, &selection, &world).map_err(one)?
     {
@@ -429,7 +429,7 @@ fn remember(session: &Session<'_>, records: &mut Records) -> Result<()> {
     for (runner, fact) in graph.runners.iter().zip(&session.facts.runners) {
         if let (
             crate::graph::Start::Image(name),
-            plan::RunnerFact::Known { identity, note: None },
+            plan::RunnerFact::Known { identity, note: None, .. },
         ) = (&runner.start, fact)
         {
             let platform = runner.platform.clone().unwrap_or_default();
