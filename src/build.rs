@@ -31,10 +31,13 @@ use crate::setup::Build;
 use crate::why;
 use crate::work::{self, Report};
 
+mod arrivals;
 mod readiness;
 mod reports;
 mod restore;
 mod run_end;
+
+use arrivals::Arrivals;
 
 /// What a build came to.
 #[derive(Debug)]
@@ -99,6 +102,8 @@ struct Queued {
     batch: Batch,
     /// How often these targets were lost before.
     attempt: u32,
+    /// What it reads from afar.
+    needs: BTreeSet<Digest>,
 }
 
 /// A run that is going on.
@@ -141,6 +146,7 @@ struct Loop<'a, 'e> {
     skipped: HashMap<Target, Skip>,
     /// What could not be put in place from the cache.
     unplaced: BTreeSet<Target>,
+    arrivals: Arrivals,
     /// Set after a failure that ends the build, and by Ctrl-C.
     draining: bool,
     told_stop: bool,
@@ -182,6 +188,7 @@ pub fn build(
         nondeterministic: 0,
         skipped: HashMap::new(),
         unplaced: BTreeSet::new(),
+        arrivals: Arrivals::default(),
         draining: false,
         told_stop: false,
         stamp,
@@ -324,6 +331,7 @@ impl<'a> Loop<'a, '_> {
             self.status[target.rule.0][target.cell] = Status::Waiting(unsettled);
             self.gathers.entry(self.gather_key(target)).or_default().waiting += 1;
         }
+        self.count_readers(&waiting);
         for target in waiting {
             if self.status[target.rule.0][target.cell] == Status::Waiting(0) {
                 self.ready(target)?;
@@ -364,7 +372,10 @@ impl<'a> Loop<'a, '_> {
         while !self.running.is_empty()
             && let Ok(report) = receiver.recv()
         {
-            let ended = matches!(report, Report::Ended(_)).then(|| report.run().to_owned());
+            let ended = match &report {
+                Report::Ended(ended) => Some(ended.run.clone()),
+                _ => None,
+            };
             takes = takes && self.report(report).is_ok();
             if let Some(run) = ended {
                 self.running.remove(&run);
@@ -389,13 +400,21 @@ impl<'a> Loop<'a, '_> {
                 self.draining = true;
                 self.tell(Event::Stopping);
             }
-            if !self.draining {
+            if self.draining {
+                self.arrivals.give_up();
+            } else {
                 self.cut()?;
+                self.send_for_inputs(scope, sender);
                 let mut moved = false;
                 while !self.draining
                     && let Some(at) = self.next_that_fits()
                 {
                     let queued = self.queue.remove(at).expect("the index was just found");
+                    if let Some(error) = self.not_provided(&queued) {
+                        self.could_not_start(&queued.batch, &error)?;
+                        moved = true;
+                        continue;
+                    }
                     let running = self.running.len();
                     if let Some(queued) = self.less_what_was_learned(queued)? {
                         self.launch(scope, sender, queued)?;
@@ -407,7 +426,7 @@ impl<'a> Loop<'a, '_> {
                     continue;
                 }
             }
-            if self.running.is_empty() {
+            if self.running.is_empty() && self.arrivals.is_idle() {
                 return Ok(());
             }
             match receiver.recv_timeout(Duration::from_millis(100)) {
@@ -459,7 +478,8 @@ impl<'a> Loop<'a, '_> {
                     let cells = std::mem::take(&mut gather.ready);
                     let batches = self.cut_cells(id, &cells, &identity, usize::MAX)?;
                     for batch in batches {
-                        self.queue.push_back(Queued { batch, attempt: 0 });
+                        let queued = self.queued(batch, 0);
+                        self.queue.push_back(queued);
                     }
                 }
                 Trial::Open { failures, absent, mut tried } => {
@@ -471,7 +491,8 @@ impl<'a> Loop<'a, '_> {
                     tried.insert(cell.0);
                     let batches = self.cut_cells(id, &[cell], &identity, 1)?;
                     for batch in batches {
-                        self.queue.push_back(Queued { batch, attempt: 0 });
+                        let queued = self.queued(batch, 0);
+                        self.queue.push_back(queued);
                     }
                     self.trials[id.0] = Trial::Running { failures, absent, tried };
                 }
@@ -576,12 +597,13 @@ impl<'a> Loop<'a, '_> {
             let index = graph.rule(queued.batch.rule).runner;
             let runner = &graph.runners[index];
             // Something that is larger than the machine runs alone rather than never.
-            self.running.is_empty()
+            let fits = self.running.is_empty()
                 || (runner.cpus.unwrap_or(0.0) <= cpus
                     && runner.memory.unwrap_or(0) as f64 <= memory
                     && runner
                         .max_runs
-                        .is_none_or(|most| by_runner.get(&index).copied().unwrap_or(0) < most))
+                        .is_none_or(|most| by_runner.get(&index).copied().unwrap_or(0) < most));
+            fits && self.is_provided(queued)
         })
     }
 
@@ -596,7 +618,7 @@ impl<'a> Loop<'a, '_> {
     {
         let build = self.build;
         let graph = build.graph;
-        let Queued { batch, attempt } = queued;
+        let Queued { batch, attempt, .. } = queued;
         let id = format!("{}-{}", self.stamp, self.runs + 1);
         self.runs += 1;
         let rule = graph.rule(batch.rule);

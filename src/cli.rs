@@ -100,6 +100,26 @@ pub struct BuildArgs {
     /// Fail at once if another jheem holds the project
     #[arg(long)]
     pub no_wait: bool,
+    /// Refuse to go on if the lock does not say what a remote input is
+    #[arg(long)]
+    pub locked: bool,
+    /// Drop fetched inputs from the cache as soon as nothing needs them any more
+    #[arg(long)]
+    pub evict_inputs: bool,
+}
+
+/// What `update` looks at.
+#[derive(Clone, Debug, Default, Args)]
+pub struct UpdateArgs {
+    /// Only these: inputs (`input.base`) and runners (`runner.model`)
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Only inputs with these values of an axis: `city=C.12580`
+    #[arg(short = 'w', long = "where", value_name = "AXIS=VALUE")]
+    pub filters: Vec<String>,
+    /// Say what would change, and leave the lock as it is
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
 }
 
 fn one_or_more(text: &str) -> Result<usize, String> {
@@ -124,6 +144,9 @@ pub enum Command {
         /// Name every target, not only how many there are for each reason
         #[arg(long)]
         each: bool,
+        /// Ask the network too: whether remote inputs are still what the lock says
+        #[arg(long)]
+        remote: bool,
     },
     /// Explain a target: the very comparison that decided
     Why {
@@ -150,8 +173,8 @@ pub enum Command {
         #[command(flatten)]
         select: Select,
     },
-    /// Refresh what is pinned: the images that names stand for
-    Update,
+    /// Look anew at remote inputs and images, and pin them in the lock
+    Update(UpdateArgs),
     /// Agree that targets which were once made are absent now
     Accept {
         #[command(flatten)]

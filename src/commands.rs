@@ -13,6 +13,7 @@ pub mod asking;
 pub mod building;
 pub mod housekeeping;
 mod stopping;
+pub mod updating;
 
 type Outcomes = Result<u8, Vec<Error>>;
 

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands::{asking, building, housekeeping};
+use crate::commands::{asking, building, housekeeping, updating};
 use crate::error::Error;
 use crate::report::Report;
 
@@ -60,9 +60,9 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
     match cli.command.unwrap_or(Command::Build(BuildArgs::default())) {
         Command::Build(args) => building::build(global, &args, report),
         Command::Publish(args) => building::publish(global, &args, report),
-        Command::Plan { select, write_batches, each } => {
+        Command::Plan { select, write_batches, each, remote } => {
             let write_batches = write_batches.as_deref();
-            let asked = asking::PlanAs { write_batches, each, ..asking::PlanAs::default() };
+            let asked = asking::PlanAs { write_batches, each, remote, ..asking::PlanAs::default() };
             asking::plan(global, &select, &asked, report)
         }
         Command::Why { select } => asking::why(global, &select, report),
@@ -71,7 +71,7 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
         }
         Command::Graph => asking::graph(global, report),
         Command::Verify { select } => asking::verify(global, &select, report),
-        Command::Update => housekeeping::update(global, report),
+        Command::Update(args) => updating::update(global, &args, report),
         Command::Accept { select } => housekeeping::accept(global, &select, report),
         Command::Log { run } => housekeeping::log(global, run.as_deref(), report),
         Command::Check { select, sample, seed } => {

@@ -92,6 +92,22 @@ pub enum Event {
         surplus: usize,
         what: String,
     },
+    /// A remote input is sent for.
+    FetchStarted {
+        source: String,
+        bytes: u64,
+    },
+    /// So many bytes of it came so far.
+    FetchProgress {
+        source: String,
+        bytes: u64,
+    },
+    /// It is here, or will not come; then there are no bytes, and the targets that need it say why.
+    Fetched {
+        source: String,
+        bytes: Option<u64>,
+        seconds: f64,
+    },
     /// A run says that it makes this target now.
     TargetBegan {
         run: String,

@@ -17,12 +17,14 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, nearest};
 use crate::graph::{From, Graph, Runner, Start, Target};
 use crate::job::Stop;
+use crate::lockfile::{Lockfile, PinnedInput};
 use crate::memo::{self, Disk, Entry, Looked, Nanos, RealDisk, Stat};
 use crate::places::Places;
 use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact, Unresolved};
 use crate::records::{Key, Record, Records};
 use crate::registry::Pinned;
 use crate::selection::Selection;
+use crate::source;
 
 /// What was seen of files, to be remembered and to be compared with later.
 /// What was hashed once more after the first look, by path.
@@ -38,10 +40,16 @@ pub struct Snapshot {
     ///
     /// By rule, then cell times outputs plus output.
     hashed: Vec<Vec<Option<Box<Entry>>>>,
+    /// Inputs that are not in the project, and are read from the cache.
+    afar: BTreeSet<(usize, usize)>,
     /// The executables of programs, by runner.
     programs: HashMap<usize, (PathBuf, Entry)>,
     /// Memos of inputs and programs that are new, by path.
     pub fresh: Vec<(String, Entry)>,
+    /// Pairs of digests of the same bytes that are new: a SHA-256, and jheem's own.
+    pub twins: Vec<(Digest, Digest)>,
+    /// All such pairs that are known, by the SHA-256.
+    pub known_twins: HashMap<Digest, Digest>,
 }
 
 impl Snapshot {
@@ -111,6 +119,7 @@ pub trait Images: Sync {
 pub struct Observe<'a> {
     pub graph: &'a Graph,
     pub places: &'a Places,
+    pub lock: &'a Lockfile,
     pub selection: &'a Selection,
     pub last: &'a HashMap<Key, Record>,
     pub records: Option<&'a Records>,
@@ -195,6 +204,11 @@ pub fn observe(observe: &Observe<'_>) -> Result<Observed> {
         Some(records) => records.input_memo()?,
         None => HashMap::new(),
     };
+    if let Some(records) = observe.records
+        && !observe.lock.inputs.is_empty()
+    {
+        snapshot.known_twins = records.twins()?;
+    }
     let disk = Stoppable { stop: observe.stop };
     let looking = Looking { disk: &disk, remembered: &remembered, hashed: Mutex::default() };
     let looked = inputs(observe, &looking, &mut facts, &mut snapshot)
@@ -233,25 +247,55 @@ fn inputs(
         }
     }
     let wanted: Vec<(usize, usize)> = wanted.into_iter().collect();
-    let looked: Vec<Result<SeenInput>> = wanted
+    let pin = |input, cell| observe.lock.inputs.get(&graph.input_source(input, cell)?);
+    let twins: HashMap<Digest, Digest> =
+        snapshot.known_twins.iter().map(|(sha256, blake3)| (*blake3, *sha256)).collect();
+    let looked: Vec<Result<(SeenInput, Option<Digest>)>> = wanted
         .par_iter()
         .map(|&(input, cell)| {
             let path = graph.input_path(input, cell);
             let host = root.join(&path);
-            match &graph.inputs[input].folder {
-                Some(exclude) => look_folder(looking, exclude, &path, &host),
-                None => Ok(SeenInput::File(looking.look(&path, &host)?)),
+            if let Some(exclude) = &graph.inputs[input].folder {
+                return Ok((look_folder(looking, exclude, &path, &host)?, None));
             }
+            let looked = looking.look(&path, &host)?;
+            let sha256 = match (&looked, pin(input, cell)) {
+                (Looked::File { entry, .. }, Some(pin)) => {
+                    sha256(observe.stop, &host, entry, pin, &twins)?
+                }
+                _ => None,
+            };
+            Ok((SeenInput::File(looked), sha256))
         })
         .collect();
     for (&(input, cell), looked) in wanted.iter().zip(looked) {
-        let fact = match looked? {
-            SeenInput::File(Looked::Missing) => InputFact::Missing,
+        let (seen, sha256) = looked?;
+        let fact = match seen {
+            SeenInput::File(Looked::Missing) => match pin(input, cell) {
+                Some(&PinnedInput { digest, size, .. }) => {
+                    let bytes = snapshot.known_twins.get(&digest).copied();
+                    snapshot.afar.insert((input, cell));
+                    InputFact::Pinned { digest, bytes, size, present: false }
+                }
+                None => InputFact::Missing,
+            },
             SeenInput::File(Looked::NotAFile(kind)) => InputFact::Wrong(kind.to_owned()),
             SeenInput::File(Looked::File { entry, .. }) => {
-                let fact = InputFact::There { digest: entry.digest, size: entry.stat.size };
+                let (digest, size) = (entry.digest, entry.stat.size);
+                if let Some(sha256) = sha256
+                    && snapshot.known_twins.insert(sha256, digest).is_none()
+                {
+                    snapshot.twins.push((sha256, digest));
+                }
                 snapshot.inputs.insert((input, cell), entry);
-                fact
+                match pin(input, cell) {
+                    None => InputFact::There { digest, size },
+                    Some(pin) if sha256 == Some(pin.digest) => {
+                        let bytes = Some(digest);
+                        InputFact::Pinned { digest: pin.digest, bytes, size, present: true }
+                    }
+                    Some(pin) => InputFact::Differs { digest, size, pinned: pin.digest },
+                }
             }
             SeenInput::Missing => InputFact::Missing,
             SeenInput::Folder { digest, size, files } => {
@@ -262,6 +306,24 @@ fn inputs(
         facts.inputs.insert((input, cell), fact);
     }
     Ok(())
+}
+
+/// The SHA-256 of a file that should be what the lock says; none where its size says that it is not.
+fn sha256(
+    stop: &Stop,
+    host: &Path,
+    entry: &Entry,
+    pin: &PinnedInput,
+    twins: &HashMap<Digest, Digest>,
+) -> Result<Option<Digest>> {
+    if entry.stat.size != pin.size {
+        return Ok(None);
+    }
+    match twins.get(&entry.digest) {
+        Some(known) => Ok(Some(*known)),
+        // Whether it stayed what it was meanwhile is asked again before anything is recorded.
+        None => source::sha256_of(host, &|| !stop.is_raised()),
+    }
 }
 
 enum SeenInput {
@@ -528,7 +590,8 @@ pub fn input_moved(
         Some(files) => {
             !files.iter().all(|(name, entry)| same(&snapshot.again, &host.join(name), entry))
         }
-        None => true,
+        // What is read from the cache is verified there, and never changes.
+        None => !snapshot.afar.contains(&(input, cell)),
     }
 }
 

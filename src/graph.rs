@@ -606,6 +606,12 @@ impl Graph {
         self.render(&input.path, &input.space, cell)
     }
 
+    /// Where an input comes from in a cell of its own space, if it comes from afar.
+    pub fn input_source(&self, input: usize, cell: usize) -> Option<String> {
+        let input = &self.inputs[input];
+        input.source.as_ref().map(|source| self.render(source, &input.space, cell))
+    }
+
     /// How messages name a target: `plot.rw[city=C.12580, scenario=cessation]`.
     pub fn label(&self, target: Target) -> String {
         let rule = self.rule(target.rule);

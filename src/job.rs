@@ -28,7 +28,7 @@ pub enum Engine {
 
 /// How far an image is on its way to this machine.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fetched {
+pub struct Pulling {
     /// `REPOSITORY@sha256:…`
     pub image: String,
     /// Bytes that came, and bytes in all as far as they are known; none at the beginning.
@@ -220,11 +220,11 @@ pub trait Executor: Send + Sync {
     /// Brings what a run is started from onto this machine, if it is not there; false if it was stopped.
     ///
     /// Of several runs that need the same, one fetches it and the others wait.
-    fn fetch(
+    fn pull(
         &self,
         _spec: &RunSpec,
         _stop: &Stop,
-        _on_progress: &mut dyn FnMut(Fetched),
+        _on_progress: &mut dyn FnMut(Pulling),
     ) -> Result<bool> {
         Ok(true)
     }

@@ -36,11 +36,13 @@ pub mod http;
 // Contents, runs and stats; the Jheemfile as it is written.
 pub mod content;
 pub mod job;
+pub mod lockfile;
 pub mod manifest;
 pub mod memo;
 pub mod progress;
 pub mod publish;
 pub mod registry;
+pub mod source;
 
 // Judging bytes and reading lines; keeping contents and records; carrying runs out.
 pub mod audit;
@@ -57,9 +59,10 @@ pub mod graph;
 pub mod read;
 pub mod schema;
 
-// Arithmetic on the graph.
+// Arithmetic on the graph; what comes from afar.
 pub mod collect;
 pub mod collisions;
+pub mod fetch;
 pub mod pattern;
 pub mod request;
 
@@ -80,7 +83,9 @@ pub mod project;
 // What is there, and what is to be there.
 pub mod facts;
 pub mod publishing;
+pub mod remote_inputs;
 pub mod shelf;
+pub mod unlocked;
 pub mod why;
 
 // A build is put together,
@@ -94,8 +99,9 @@ pub mod prepare;
 // and it goes on until nothing is left.
 pub mod build;
 
-// It can be checked against runs of single plots.
+// It can be checked against runs of single plots, and what is pinned is looked at anew.
 pub mod check;
+pub mod pinning;
 
 // What the user asks for.
 pub mod commands;

@@ -202,6 +202,26 @@ impl Objects {
         }
     }
 
+    /// Where something lies that arrives from afar, until it is whole.
+    pub fn arriving(&self, name: &str) -> PathBuf {
+        self.objects.join("arriving").join(name)
+    }
+
+    /// Makes an object of a file that lies among those that arrive, and has this digest.
+    pub fn take(&self, arrived: &Path, digest: Digest, size: u64) -> Result<Stored> {
+        fs::set_permissions(arrived, fs::Permissions::from_mode(0o444))
+            .map_err(|e| store_error("protect", arrived, &e))?;
+        self.keep(arrived, digest, size)
+    }
+
+    /// Removes an object that can be had again; returns its bytes.
+    pub fn evict(&self, digest: &Digest) -> Result<u64> {
+        let path = self.path(digest);
+        let Ok(metadata) = fs::symlink_metadata(&path) else { return Ok(0) };
+        fs::remove_file(&path).map_err(|e| Error::io("remove", &path, &e))?;
+        Ok(metadata.len())
+    }
+
     fn copy_in(&self, from: &mut dyn io::Read, temporary: &Path) -> Result<(blake3::Hash, u64)> {
         let failed = |verb: &str, e: io::Error| store_error(verb, temporary, &e);
         let mut to = File::create(temporary).map_err(|e| failed("write", e))?;

@@ -39,6 +39,34 @@ pub enum InputFact {
         digest: Digest,
         size: u64,
     },
+    /// What the lock says of its source; by the digest there, so that all machines agree.
+    Pinned {
+        digest: Digest,
+        /// The digest of jheem's own, where it is known.
+        bytes: Option<Digest>,
+        size: u64,
+        /// Whether the file stands in the project.
+        present: bool,
+    },
+    /// A file stands in the project that is not what the lock says.
+    Differs {
+        digest: Digest,
+        size: u64,
+        pinned: Digest,
+    },
+}
+
+impl InputFact {
+    /// The digest by which it enters fingerprints, and that of its bytes; none if it cannot be read.
+    pub fn digests(&self) -> Option<(Digest, Digest)> {
+        match self {
+            InputFact::Missing | InputFact::Wrong(_) => None,
+            InputFact::There { digest, .. } | InputFact::Differs { digest, .. } => {
+                Some((*digest, *digest))
+            }
+            InputFact::Pinned { digest, bytes, .. } => Some((*digest, bytes.unwrap_or(*digest))),
+        }
+    }
 }
 
 /// An output's file as it is now.
@@ -342,21 +370,14 @@ impl Judge<'_> {
                 match read.from {
                     From::Input(input) => {
                         let fact = self.facts.inputs.get(&(input, cell));
-                        match fact {
-                            Some(InputFact::There { digest, .. }) => readings.push(Reading {
-                                inside: request::read_inside(graph, target, read, cell),
-                                content: *digest,
-                                bytes: *digest,
-                                read: index,
-                                cell,
-                            }),
-                            Some(InputFact::Wrong(kind)) => {
-                                let path = graph.input_path(input, cell);
-                                blocked.get_or_insert_with(|| format!("`{path}` is {kind}"));
-                            }
-                            Some(InputFact::Missing) | None => {
-                                blocked.get_or_insert_with(|| missing(graph, input, cell));
-                            }
+                        if let Some((content, bytes)) = fact.and_then(InputFact::digests) {
+                            let inside = request::read_inside(graph, target, read, cell);
+                            readings.push(Reading { inside, content, bytes, read: index, cell });
+                        } else if let Some(InputFact::Wrong(kind)) = fact {
+                            let path = graph.input_path(input, cell);
+                            blocked.get_or_insert_with(|| format!("`{path}` is {kind}"));
+                        } else {
+                            blocked.get_or_insert_with(|| missing(graph, input, cell));
                         }
                     }
                     From::Output { rule: upstream, output } => {
@@ -448,9 +469,9 @@ impl Judge<'_> {
         };
         let mut overlays = Vec::new();
         for (_, input) in &runner.overlays {
-            match self.facts.inputs.get(&(*input, 0)) {
-                Some(InputFact::There { digest, .. }) => overlays.push(*digest),
-                _ => return Resolved::Not(Verdict::Blocked(missing(graph, *input, 0))),
+            match self.facts.inputs.get(&(*input, 0)).and_then(InputFact::digests) {
+                Some((digest, _)) => overlays.push(digest),
+                None => return Resolved::Not(Verdict::Blocked(missing(graph, *input, 0))),
             }
         }
         readings.sort();
@@ -779,13 +800,11 @@ impl Judge<'_> {
 /// Says that an input is missing, and why it is not fetched.
 fn missing(graph: &Graph, input: usize, cell: usize) -> String {
     let path = graph.input_path(input, cell);
-    let declared = &graph.inputs[input];
-    match &declared.source {
+    match graph.input_source(input, cell) {
         None => format!("`{path}` is missing"),
-        Some(source) => {
-            let source = graph.render(source, &declared.space, cell);
-            format!("`{path}` is missing, and this version does not fetch it from `{source}`")
-        }
+        Some(source) => format!(
+            "`{path}` is missing, and the lock does not say what to fetch from `{source}`: run `jheem update`"
+        ),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::facts::{self};
 use crate::fingerprint::Reading;
 use crate::graph::{From, Graph, RuleId, Start, Target};
 use crate::job::{Engine, Isolation, Limits, RunSpec};
-use crate::plan::{self, Board, Judge, RunnerFact};
+use crate::plan::{self, Board, InputFact, Judge, RunnerFact};
 use crate::registry::reference::Reference;
 use crate::request::{self, Ask, Product};
 use crate::setup::Build;
@@ -67,7 +67,7 @@ pub fn prepare(
         }
     }
     for (inside, input) in &runner.overlays {
-        let host = build.places.root.join(graph.input_path(*input, 0));
+        let host = input_file(build, *input, 0)?;
         let files = Some(build.snapshot.folder_files(*input, 0));
         supplies.insert(inside.clone(), Supply { inside: inside.clone(), host, files });
     }
@@ -139,7 +139,7 @@ fn supply(
     let read = &graph.rule(rule).reads[reading.read];
     let (host, files) = match read.from {
         From::Input(input) => {
-            let host = build.places.root.join(graph.input_path(input, reading.cell));
+            let host = input_file(build, input, reading.cell)?;
             let folder = graph.inputs[input].folder.is_some();
             (host, folder.then(|| build.snapshot.folder_files(input, reading.cell)))
         }
@@ -159,6 +159,20 @@ fn supply(
     let inside = reading.inside.clone();
     supplies.insert(inside.clone(), Supply { inside, host, files });
     Ok(())
+}
+
+/// Where an input is on this machine: in the project, or in the cache if it came from afar.
+fn input_file(build: &Build<'_>, input: usize, cell: usize) -> Result<PathBuf> {
+    let fact = build.facts.inputs.get(&(input, cell));
+    if let Some(InputFact::Pinned { digest, present: false, .. }) = fact {
+        let here = build.inputs.path(build.objects, digest)?;
+        return here.ok_or_else(|| {
+            let source = build.inputs.source(digest);
+            Error::environment(format!("`{source}` is not on this machine"))
+                .hint("run `jheem build`, which fetches it")
+        });
+    }
+    Ok(build.places.root.join(build.graph.input_path(input, cell)))
 }
 
 /// The path of an output's object; if the cache lost it, it is taken back from the project's file.

@@ -110,6 +110,19 @@ impl Progress {
                 begun: 0,
                 now: program(what),
             }),
+            Event::FetchStarted { source, bytes } => self.going.push(Going {
+                run: source.clone(),
+                rule: "fetch".into(),
+                targets: 1,
+                begun: 0,
+                now: coming(source, 0, Some(*bytes)),
+            }),
+            Event::FetchProgress { source, bytes } => {
+                if let Some(going) = self.going.iter_mut().find(|g| g.run == *source) {
+                    going.now = coming(source, *bytes, None);
+                }
+            }
+            Event::Fetched { source, .. } => self.going.retain(|g| g.run != *source),
             Event::TargetBegan { run, target } => {
                 if let Some(going) = self.going.iter_mut().find(|g| g.run == *run) {
                     going.begun = (going.begun + 1).min(going.targets);
@@ -266,6 +279,13 @@ fn program(line: &str) -> String {
         *program = program.rsplit('/').next().unwrap_or(program);
     }
     words.join(" ")
+}
+
+/// `C.12580_base.Rdata, 12.5 MiB` of what comes from afar.
+fn coming(source: &str, came: u64, of: Option<u64>) -> String {
+    let name = source.rsplit('/').next().unwrap_or(source);
+    let bytes = crate::figures::bytes(of.unwrap_or(came));
+    format!("{name}, {bytes}{}", if of.is_some() { " to come" } else { " so far" })
 }
 
 #[cfg(test)]

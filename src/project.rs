@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result, Source};
 use crate::expand;
 use crate::graph::Graph;
+use crate::lockfile::{self, Lockfile};
 use crate::manifest::Manifest;
 use crate::places::Places;
 
@@ -23,6 +24,9 @@ pub struct Project {
     pub places: Places,
     /// The Jheemfile itself.
     pub file: PathBuf,
+    /// What is pinned, and the file that says it.
+    pub lock: Lockfile,
+    pub lock_file: PathBuf,
     /// The folder of the project that jheem was started in; empty for its own, and for any outside of it.
     pub here: String,
 }
@@ -46,7 +50,9 @@ pub fn open(file: Option<&Path>, profile: Option<&str>) -> Result<Project, Vec<E
     let owner = Digest::of(owner.as_os_str().as_encoded_bytes()).hex();
     let places = Places { root, cache, owner: owner[..16].to_owned() };
     let here = here(&places.root);
-    Ok(Project { manifest, graph, places, file, here })
+    let lock_file = lockfile::path_for(&file);
+    let lock = Lockfile::read(&lock_file).map_err(|e| vec![e])?;
+    Ok(Project { manifest, graph, places, file, lock, lock_file, here })
 }
 
 fn here(root: &Path) -> String {

@@ -214,6 +214,7 @@ impl Records {
             ));
         }
         connection.execute_batch(CAUSES)?;
+        connection.execute_batch(TWINS)?;
         Ok(Records { connection, path: path.to_owned(), numbers: HashMap::new() })
     }
 
@@ -406,6 +407,33 @@ impl Records {
                 }
             }
             Ok(memos)
+        };
+        self.fail(read())
+    }
+
+    /// The digests of jheem's own of what is known by a SHA-256.
+    pub fn twins(&self) -> Result<HashMap<Digest, Digest>> {
+        let read = || -> rusqlite::Result<HashMap<Digest, Digest>> {
+            // A reader may find records in which nothing fetched was ever noted.
+            let mut statement = match self.connection.prepare("SELECT sha256, blake3 FROM twin") {
+                Ok(statement) => statement,
+                Err(rusqlite::Error::SqlInputError { .. }) => return Ok(HashMap::new()),
+                Err(rusqlite::Error::SqliteFailure(_, Some(why)))
+                    if why.contains("no such table") =>
+                {
+                    return Ok(HashMap::new());
+                }
+                Err(problem) => return Err(problem),
+            };
+            let mut rows = statement.query([])?;
+            let mut twins = HashMap::new();
+            while let Some(row) = rows.next()? {
+                let (sha256, blake3): (String, String) = (row.get(0)?, row.get(1)?);
+                if let (Ok(sha256), Ok(blake3)) = (sha256.parse(), blake3.parse()) {
+                    twins.insert(sha256, blake3);
+                }
+            }
+            Ok(twins)
         };
         self.fail(read())
     }
@@ -649,6 +677,15 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Two digests of the same bytes.
+    pub fn twin(&mut self, sha256: &Digest, blake3: &Digest) -> rusqlite::Result<()> {
+        let mut statement = self
+            .connection
+            .prepare_cached("INSERT OR REPLACE INTO twin (sha256, blake3) VALUES (?1, ?2)")?;
+        statement.execute(params![sha256.to_string(), blake3.to_string()])?;
+        Ok(())
+    }
+
     pub fn input_memo(&mut self, path: &str, entry: &memo::Entry) -> rusqlite::Result<()> {
         let mut statement = self.connection.prepare_cached(
             "INSERT INTO input (path, memo) VALUES (?1, ?2)
@@ -721,6 +758,10 @@ CREATE TABLE run (id TEXT PRIMARY KEY, rule TEXT NOT NULL, command TEXT NOT NULL
 
 /// Nothing but `why` reads these, so the format stays what it was before there were any.
 const CAUSES: &str = "CREATE TABLE IF NOT EXISTS cause (key BLOB PRIMARY KEY, run TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID";
+
+/// Older records have none, and are read as if nothing was ever fetched.
+const TWINS: &str =
+    "CREATE TABLE IF NOT EXISTS twin (sha256 TEXT PRIMARY KEY, blake3 TEXT NOT NULL) WITHOUT ROWID";
 
 fn packed<T: Serialize>(value: &T) -> rusqlite::Result<Vec<u8>> {
     postcard::to_stdvec(value).map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))

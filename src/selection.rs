@@ -189,6 +189,13 @@ fn nothing(
         .hint("see what there is with `jheem list`, and leave out the goals or what narrows them")
 }
 
+/// Which values of which axes filters and presets leave; all their mistakes at once.
+pub fn masks(graph: &Graph, request: &Request) -> Result<BTreeMap<usize, Vec<bool>>, Vec<Error>> {
+    let mut errors = Vec::new();
+    let masks = filters(graph, request, &mut errors);
+    if errors.is_empty() { Ok(masks) } else { Err(errors) }
+}
+
 fn filters(
     graph: &Graph,
     request: &Request,

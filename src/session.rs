@@ -127,6 +127,7 @@ pub fn look<'a>(
     let observed = facts::observe(&Observe {
         graph,
         places: &project.places,
+        lock: &project.lock,
         selection: &selection,
         last: &last,
         records,

@@ -10,6 +10,7 @@ use crate::objects::Objects;
 use crate::places::Places;
 use crate::plan::{Facts, Shelf};
 use crate::records::{Key, Record};
+use crate::remote_inputs::RemoteInputs;
 use crate::selection::Selection;
 
 /// How a build is carried out; nothing of it enters a fingerprint.
@@ -22,6 +23,8 @@ pub struct Options {
     pub memory: u64,
     /// Go on after a failure.
     pub keep_going: bool,
+    /// Drop remote inputs from the cache when nothing needs them any more.
+    pub evict_inputs: bool,
 }
 
 /// Who carries runs out.
@@ -48,6 +51,8 @@ pub struct Build<'a> {
     pub last: &'a HashMap<Key, Record>,
     pub shelf: &'a dyn Shelf,
     pub objects: &'a Objects,
+    /// Where remote inputs are, and what of them is here.
+    pub inputs: &'a RemoteInputs<'a>,
     pub executors: Executors<'a>,
     pub stop: &'a Stop,
     pub options: &'a Options,

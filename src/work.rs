@@ -13,9 +13,11 @@ use std::time::Instant;
 use globset::GlobMatcher;
 
 use crate::collect::{self, Collected, Expected};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::fetch::Arrived;
 use crate::graph::{Graph, RuleId};
-use crate::job::{Executor, Exit, Fetched, RunSpec, Stop};
+use crate::job::{Executor, Exit, Pulling, RunSpec, Stop};
 use crate::log_lines::{self, How, LogReader, LogRules, Named};
 use crate::moments::{self, Moment};
 use crate::objects::Objects;
@@ -37,9 +39,9 @@ pub struct Work {
 #[derive(Debug)]
 pub enum Report {
     /// What it is started from is on its way to this machine.
-    Fetching {
+    Pulling {
         run: String,
-        fetched: Fetched,
+        pulling: Pulling,
     },
     Began {
         run: String,
@@ -57,17 +59,29 @@ pub enum Report {
         pattern: usize,
     },
     Ended(Box<Ended>),
+    /// So many bytes of a remote input came so far.
+    Fetching {
+        digest: Digest,
+        bytes: u64,
+    },
+    /// A remote input arrived, or will not.
+    Fetched {
+        digest: Digest,
+        came: Result<Arrived, Box<Error>>,
+        seconds: f64,
+    },
 }
 
 impl Report {
-    /// The run that it comes from.
-    pub fn run(&self) -> &str {
+    /// The run that it comes from; none for what comes from afar.
+    pub fn run(&self) -> Option<&str> {
         match self {
-            Report::Fetching { run, .. }
+            Report::Fetching { .. } | Report::Fetched { .. } => None,
+            Report::Pulling { run, .. }
             | Report::Began { run, .. }
             | Report::Collected { run, .. }
-            | Report::Absent { run, .. } => run,
-            Report::Ended(ended) => &ended.run,
+            | Report::Absent { run, .. } => Some(run),
+            Report::Ended(ended) => Some(&ended.run),
         }
     }
 }
@@ -147,12 +161,12 @@ pub fn work(
 ) {
     let run = work.spec.id.clone();
     let mut watch = Watch::new(graph, &work, objects, reports);
-    let fetched = executor.fetch(&work.spec, stop, &mut |fetched| {
-        let _told = reports.send(Report::Fetching { run: run.clone(), fetched });
+    let pulled = executor.pull(&work.spec, stop, &mut |pulling| {
+        let _told = reports.send(Report::Pulling { run: run.clone(), pulling });
     });
     // The time that a pull takes says nothing of what a plot costs.
     let started = Instant::now();
-    let outcome = match fetched {
+    let outcome = match pulled {
         Ok(true) => watch.run(executor, stop, started),
         Ok(false) => Ok(Exit::Stopped),
         Err(error) => Err(error),

@@ -3,6 +3,7 @@
 //! Blocks until all is answered. Knows what S3 calls things, and nothing of what they are for.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, MetadataDirective};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
 use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
@@ -88,6 +90,8 @@ pub struct Standing {
     pub headers: Headers,
     /// The digest of its bytes, where it was written with one.
     pub sha256: Option<String>,
+    /// By which this version is read after others took its place, where the bucket keeps them.
+    pub kept_as: Option<String>,
 }
 
 /// One line of a listing.
@@ -169,7 +173,20 @@ impl Bucket {
                     .collect(),
             },
             sha256: text(found.checksum_sha256()),
+            kept_as: text(found.version_id()).filter(|version| version != "null"),
         }))
+    }
+
+    /// Reads an object from a byte on, as it comes; an old version by its name.
+    pub fn read_from(&self, key: &str, from: u64, version: Option<&str>) -> Result<Reading> {
+        let request = Request::new("s3:GetObject", self.about(key));
+        let get = self.client.get_object().bucket(&self.name).key(key);
+        let get = get.set_version_id(version.map(str::to_owned));
+        let range = (from > 0).then(|| format!("bytes={from}-"));
+        let sent = self.aws.runtime.block_on(get.set_range(range).send());
+        let got = sent.map_err(|error| request.failed(&error))?;
+        let (aws, body) = (Arc::clone(&self.aws), got.body);
+        Ok(Reading { aws, body, piece: Bytes::new() })
     }
 
     /// Makes one request for each key, many at once; the answers come in the order of the keys.
@@ -292,6 +309,28 @@ impl Bucket {
         let removed = self.client.delete_object().bucket(&self.name).key(key).send();
         self.aws.runtime.block_on(removed).map_err(|error| request.failed(&error))?;
         Ok(())
+    }
+}
+
+/// The bytes of an object as they come.
+pub struct Reading {
+    aws: Arc<Connected>,
+    body: ByteStream,
+    piece: Bytes,
+}
+
+impl Read for Reading {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        while self.piece.is_empty() {
+            match self.aws.runtime.block_on(self.body.try_next()) {
+                Ok(Some(piece)) => self.piece = piece,
+                Ok(None) => return Ok(0),
+                Err(error) => return Err(std::io::Error::other(error)),
+            }
+        }
+        let size = self.piece.len().min(into.len());
+        into[..size].copy_from_slice(&self.piece.split_to(size));
+        Ok(size)
     }
 }
 

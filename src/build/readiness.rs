@@ -209,7 +209,8 @@ impl<'a> Loop<'a, '_> {
         let ready = first.and_then(|target| self.judge().ready(&self.board, target));
         if let Some((_, identity)) = ready {
             for batch in self.cut_cells(rule, &rest, &identity, rest.len())? {
-                self.queue.push_front(Queued { batch, attempt: queued.attempt });
+                let queued = self.queued(batch, queued.attempt);
+                self.queue.push_front(queued);
             }
         }
         Ok(None)
@@ -242,6 +243,7 @@ impl<'a> Loop<'a, '_> {
     /// A target came to rest; returns the readers that this makes ready.
     pub(super) fn settle(&mut self, target: Target, end: End) -> Vec<Target> {
         self.count(end);
+        self.leave(target);
         self.status[target.rule.0][target.cell] = Status::Settled(end);
         if end == End::Failed && !self.build.options.keep_going {
             self.draining = true;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{Ending, Event};
 use crate::facts::{self};
 use crate::graph::{From, Target};
-use crate::job::Fetched;
+use crate::job::Pulling;
 use crate::memo;
 use crate::moments::{self, Moment};
 use crate::plan::{self, Verdict};
@@ -19,7 +19,7 @@ use crate::work::Report;
 
 impl<'a> Loop<'a, '_> {
     pub(super) fn report(&mut self, report: Report) -> Result<()> {
-        self.heard = Some(report.run().to_owned());
+        self.heard = report.run().map(str::to_owned);
         let heard = self.take(report);
         self.heard = None;
         heard
@@ -27,7 +27,7 @@ impl<'a> Loop<'a, '_> {
 
     fn take(&mut self, report: Report) -> Result<()> {
         match report {
-            Report::Fetching { run, fetched: Fetched { image, done, total, seconds } } => {
+            Report::Pulling { run, pulling: Pulling { image, done, total, seconds } } => {
                 self.tell(match seconds {
                     Some(seconds) => Event::Pulled { run, image, bytes: total, seconds },
                     None => Event::Pulling { run, image, done, total },
@@ -44,6 +44,11 @@ impl<'a> Loop<'a, '_> {
             Report::Collected { run, cell, groups } => self.collected(&run, cell, groups),
             Report::Absent { run, cell, line, pattern } => self.absent(&run, cell, line, pattern),
             Report::Ended(ended) => self.run_ended(*ended),
+            Report::Fetching { digest, bytes } => {
+                self.fetching(digest, bytes);
+                Ok(())
+            }
+            Report::Fetched { digest, came, seconds } => self.fetched(digest, came, seconds),
         }
     }
 

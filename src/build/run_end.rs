@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::restore::Write;
-use super::{End, Loop, Queued, Running, Trial, exit_words, first_lines};
+use super::{End, Loop, Running, Trial, exit_words, first_lines};
 use crate::error::Result;
 use crate::event::{Ending, Event};
 use crate::figures::numbered;
@@ -324,7 +324,8 @@ impl<'a> Loop<'a, '_> {
             let cells: Vec<(usize, u32)> =
                 again.iter().map(|&cell| (cell, running.batch.groups)).collect();
             for batch in self.cut_cells(running.batch.rule, &cells, &running.identity, most)? {
-                self.queue.push_front(Queued { batch, attempt: running.attempt + 1 });
+                let queued = self.queued(batch, running.attempt + 1);
+                self.queue.push_front(queued);
             }
         }
         Ok(again)

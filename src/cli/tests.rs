@@ -112,6 +112,8 @@ fn line(object: &impl Serialize) -> String {
 fn events() -> Vec<Event> {
     let run = "20261123-212736-1".to_owned();
     let target = "plot.rw[city=C.12580, outcome=incidence]".to_owned();
+    let source =
+        "s3://jheem-data-production/simulations/ryan-white/base/C.12580_base.Rdata".to_owned();
     let rule = "plot.rw".to_owned();
     vec![
         Event::Started {
@@ -126,6 +128,21 @@ fn events() -> Vec<Event> {
             targets: 27,
             surplus: 0,
             what: "model batch --config jobs.yaml".into(),
+        },
+        Event::FetchStarted { source: source.clone(), bytes: 29_040_512 },
+        Event::FetchProgress { source: source.clone(), bytes: 12_582_912 },
+        Event::Fetched { source, bytes: Some(29_040_512), seconds: 3.2 },
+        Event::Pulling {
+            run: run.clone(),
+            image: "ghcr.io/me/model@sha256:…".into(),
+            done: 1_400_000_000,
+            total: 5_600_000_000,
+        },
+        Event::Pulled {
+            run: run.clone(),
+            image: "ghcr.io/me/model@sha256:…".into(),
+            bytes: 5_600_000_000,
+            seconds: 154.2,
         },
         Event::TargetBegan { run: run.clone(), target: target.clone() },
         Event::Target {
@@ -169,6 +186,15 @@ fn meaning(event: &Event) -> &'static str {
         Event::RunStarted { .. } => {
             "A run began; `surplus` targets are made that nobody asked for."
         }
+        Event::FetchStarted { .. } => "A remote input is sent for.",
+        Event::FetchProgress { .. } => "So many bytes of it came so far.",
+        Event::Fetched { .. } => {
+            "It came; without `bytes` it did not, and the targets that need it say why."
+        }
+        Event::Pulling { .. } => {
+            "The image of a run is on its way to this machine; both are 0 when it begins."
+        }
+        Event::Pulled { .. } => "It is there.",
         Event::TargetBegan { .. } => "A run says that it makes this target now.",
         Event::Target { .. } => "A target ended.",
         Event::Restored { .. } => "Targets were put back from the cache.",

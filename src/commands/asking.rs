@@ -10,17 +10,22 @@ use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish};
+use crate::fetch::Asker;
+use crate::figures::numbered;
 use crate::graph::{RuleId, Target};
 use crate::job::Stop;
 use crate::objects::Objects;
+use crate::pinning;
 use crate::places::Places;
-use crate::plan::{self, RunnerFact, Verdict, Waits};
+use crate::plan::{self, InputFact, RunnerFact, Verdict, Waits};
 use crate::publishing::{Reach, Source};
 use crate::records::Records;
+use crate::remote_inputs::RemoteInputs;
 use crate::report::Report;
 use crate::session::{Session, World};
 use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
+use crate::source::Sources;
 use crate::{clock, why};
 
 /// How a plan is told.
@@ -30,11 +35,13 @@ pub struct PlanAs<'a> {
     pub write_batches: Option<&'a Path>,
     /// Whether every target is named.
     pub each: bool,
+    /// Whether the network is asked about what is pinned.
+    pub remote: bool,
 }
 
 impl Default for PlanAs<'_> {
     fn default() -> Self {
-        PlanAs { reach: Reach::Local, write_batches: None, each: false }
+        PlanAs { reach: Reach::Local, write_batches: None, each: false, remote: false }
     }
 }
 
@@ -71,8 +78,49 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     }
     let publish =
         planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
+    let moved = asked.remote && report_moved(&reading, &session, &world, report);
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
-    Ok(WELL)
+    Ok(if moved { FAILED } else { WELL })
+}
+
+/// Asks the sources of what is selected whether they are still what the lock says; whether any is not.
+fn report_moved(
+    reading: &Reading,
+    session: &Session<'_>,
+    world: &World,
+    report: &mut Report,
+) -> bool {
+    let (graph, lock) = (&reading.project.graph, &reading.project.lock);
+    let pinned =
+        session.facts.inputs.iter().filter(|(_, fact)| {
+            matches!(fact, InputFact::Pinned { .. } | InputFact::Differs { .. })
+        });
+    let read: BTreeSet<String> =
+        pinned.filter_map(|(&(input, cell), _)| graph.input_source(input, cell)).collect();
+    let sources = Sources::new(&reading.project.places.root, world.aws.clone());
+    let all: Vec<&str> = read.iter().map(String::as_str).collect();
+    let looked = pinning::each(&all, &|source| match lock.inputs.get(source) {
+        Some(pin) => {
+            pinning::compare(&sources, source, pin, &Asker { go_on: &|| true, came: &|_| {} })
+        }
+        None => Ok(None),
+    });
+    let mut moved = false;
+    for looked in looked {
+        match looked {
+            Ok(None) => {}
+            Ok(Some(message)) => report.event(&Event::Note { message }),
+            Err(error) => {
+                moved = true;
+                let (message, lines) = (error.message.clone(), error.details());
+                report.event(&Event::Problem { message, lines });
+            }
+        }
+    }
+    if !moved && !all.is_empty() {
+        report.say(&format!("{} asked: as the lock says", numbered(all.len(), "source")));
+    }
+    moved
 }
 
 /// What to do about runners that targets wait for.
@@ -229,6 +277,9 @@ fn write_batches_with(
     let stop = Stop::default();
     let options = options(&BuildArgs::default());
     let shelf = Stored { objects: Some(objects) };
+    let sources = Sources::new(&reading.project.places.root, world.aws.clone());
+    let twins = session.snapshot.known_twins.clone();
+    let inputs = RemoteInputs::new(&sources, &reading.project.lock, twins);
     // Scratch goes below the folder asked for, so that the lines work as they stand.
     let places = Places { cache: folder.to_owned(), ..reading.project.places.clone() };
     let build = Build {
@@ -240,6 +291,7 @@ fn write_batches_with(
         last: &session.last,
         shelf: &shelf,
         objects,
+        inputs: &inputs,
         executors: Executors { programs: &world.programs, containers: world.executor(graph) },
         stop: &stop,
         options: &options,

@@ -24,12 +24,14 @@ use crate::project::{self, Patience, Project};
 use crate::publish::{self, Done};
 use crate::publishing::{Reach, Source};
 use crate::records::{Key, Record, Records, Settled};
+use crate::remote_inputs::RemoteInputs;
 use crate::report::Report;
 use crate::selection::Selection;
 use crate::session::{self, Look, Session, World};
 use crate::setup::{Build, Executors, Options};
 use crate::shelf::Stored;
-use crate::{clock, why};
+use crate::source::Sources;
+use crate::{clock, unlocked, why};
 
 pub fn build(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
     run(global, args, Reach::Local, report)
@@ -110,9 +112,11 @@ impl Whole<'_> {
             Look::Session(session) => *session,
             Look::Stopped(hashed) => return self.stopped_looking(&hashed, records, report),
         };
-        let graph = &self.project.graph;
         moments::pass(Moment::Judged);
         remember(&session, records)?;
+        if self.args.locked {
+            check_locked(&session)?;
+        }
         for message in notes(&session) {
             report.event(&Event::Note { message });
         }
@@ -127,7 +131,11 @@ impl Whole<'_> {
             let (project, aws) = (self.project, &self.world.aws);
             let source =
                 Source::new(project, &selection, &done.board, &last, self.objects, aws, now);
-            match self.publish_all(&source, records, &mut published, report)? {
+            let unlocked = match self.reach {
+                Reach::All => unlocked::unlocked(&self.project.graph, &facts, &selection),
+                Reach::Local => HashMap::new(),
+            };
+            match self.publish_all(&source, &unlocked, records, &mut published, report)? {
                 Some(failed) => problems += failed,
                 None => stopped = true,
             }
@@ -142,17 +150,11 @@ impl Whole<'_> {
             seconds: self.begun.elapsed().as_secs_f64(),
             stopped_seconds: since_asked(self.stop).filter(|_| stopped),
         });
-        // What could only have been fetched is no failure of what was asked for.
-        let unfetched = facts.inputs.iter().any(|(&(input, _), fact)| {
-            matches!(fact, InputFact::Missing) && graph.inputs[input].source.is_some()
-        });
-        let unsupported = done.targets.failed == 0 && problems == 0 && unfetched;
         // The process ends now: giving all this back piece by piece would take as long as looking did.
         std::mem::forget((facts, snapshot, selection, last, done.board));
         Ok(match (ok, stopped) {
             (_, true) => STOPPED,
             (true, false) => WELL,
-            (false, false) if unsupported => Error::unsupported("").kind.exit_code(),
             (false, false) => FAILED,
         })
     }
@@ -216,6 +218,9 @@ impl Whole<'_> {
             known.get_or_init(look).contains(&target)
         };
         let containers = self.world.executor(graph);
+        let sources = Sources::new(&self.project.places.root, self.world.aws.clone());
+        let twins = snapshot.known_twins.clone();
+        let inputs = RemoteInputs::new(&sources, &self.project.lock, twins);
         let build = Build {
             graph,
             places: &self.project.places,
@@ -225,6 +230,7 @@ impl Whole<'_> {
             last,
             shelf: &shelf,
             objects: self.objects,
+            inputs: &inputs,
             executors: Executors { programs: &self.world.programs, containers },
             stop: self.stop,
             options: &options,
@@ -238,6 +244,7 @@ impl Whole<'_> {
     fn publish_all(
         &self,
         source: &Source<'_>,
+        unlocked: &HashMap<Target, String>,
         records: &mut Records,
         published: &mut PublishedCounts,
         report: &mut Report,
@@ -246,6 +253,21 @@ impl Whole<'_> {
         for publish in source.publishes() {
             if self.stop.is_raised() {
                 return Ok(None);
+            }
+            let of_this = unlocked.iter().filter(|(target, _)| target.rule == publish.of);
+            let mut inputs: Vec<String> = of_this.map(|(_, path)| format!("`{path}`")).collect();
+            if !inputs.is_empty() && remotes(publish).next().is_some() {
+                inputs.sort();
+                inputs.dedup();
+                failed += 1;
+                let message = format!(
+                    "publish `{}` is refused: {} not what the lock says, and plots are made of it",
+                    publish.name,
+                    some(&inputs)
+                );
+                let hint = "hint: `jheem update` pins what the source has; or remove the file, so that it is fetched";
+                report.event(&Event::Problem { message, lines: vec![hint.to_owned()] });
+                continue;
             }
             let known = records.settled(&publish.name)?;
             let say = &mut |message| report.event(&Event::Note { message });
@@ -390,6 +412,7 @@ pub(super) fn options(args: &BuildArgs) -> Options {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(processors).max(1);
     Options {
+        evict_inputs: args.evict_inputs,
         jobs,
         cpus: processors.max(jobs) as f64,
         memory: crate::machine::memory(),
@@ -436,26 +459,73 @@ fn remember(session: &Session<'_>, records: &mut Records) -> Result<()> {
             images.push((name.clone(), platform, identity.trim_start_matches("image ").to_owned()));
         }
     }
-    if session.snapshot.fresh.is_empty() && images.is_empty() {
+    let twins = &session.snapshot.twins;
+    if session.snapshot.fresh.is_empty() && images.is_empty() && twins.is_empty() {
         return Ok(());
     }
     records.commit(|w| {
         for (path, entry) in &session.snapshot.fresh {
             w.input_memo(path, entry)?;
         }
+        twins.iter().try_for_each(|(sha256, blake3)| w.twin(sha256, blake3))?;
         images.iter().try_for_each(|(name, platform, id)| w.image(name, platform, id))
     })
 }
 
+/// Inputs of what is selected, by path, that are in some way not what the lock says.
+fn inputs_that(session: &Session<'_>, odd: impl Fn(&InputFact, bool) -> bool) -> Vec<String> {
+    let graph = &session.project.graph;
+    let facts = session.facts.inputs.iter();
+    let found =
+        facts.filter(|&(&(input, _), fact)| odd(fact, graph.inputs[input].source.is_some()));
+    let mut paths: Vec<String> =
+        found.map(|(&(input, cell), _)| format!("`{}`", graph.input_path(input, cell))).collect();
+    paths.sort();
+    paths
+}
+
+/// Refuses to go on where the lock does not say what an input is, or an input is not what it says.
+fn check_locked(session: &Session<'_>) -> Result<()> {
+    let unpinned = inputs_that(session, |fact, has_source| {
+        has_source && matches!(fact, InputFact::Missing | InputFact::There { .. })
+    });
+    let differing = inputs_that(session, |fact, _| matches!(fact, InputFact::Differs { .. }));
+    if unpinned.is_empty() && differing.is_empty() {
+        return Ok(());
+    }
+    let lock = session.project.lock_file.display();
+    let mut error = Error::user(format!("`{lock}` is out of date, and `--locked` was asked for"));
+    if !unpinned.is_empty() {
+        error = error.because(format!("it does not pin {}", some(&unpinned)));
+    }
+    if !differing.is_empty() {
+        error = error.because(format!("it pins other bytes than those of {}", some(&differing)));
+    }
+    Err(error.hint("run `jheem update`, look at what it changes, and commit it"))
+}
+
+/// The first few of many, and how many more.
+fn some(paths: &[String]) -> String {
+    const MOST: usize = 4;
+    let first = paths[..paths.len().min(MOST)].join(", ");
+    match paths.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 /// What is known in an unusual way, said aloud.
 pub(super) fn notes(session: &Session<'_>) -> Vec<String> {
-    session
-        .facts
-        .runners
-        .iter()
-        .filter_map(|fact| match fact {
-            plan::RunnerFact::Known { note, .. } => note.clone(),
-            _ => None,
-        })
-        .collect()
+    let differing = inputs_that(session, |fact, _| matches!(fact, InputFact::Differs { .. }));
+    let differing = (!differing.is_empty()).then(|| {
+        format!(
+            "{}: not what the lock says; used as it is, and nothing made of it is published to a remote destination",
+            some(&differing)
+        )
+    });
+    let runners = session.facts.runners.iter().filter_map(|fact| match fact {
+        plan::RunnerFact::Known { note, .. } => note.clone(),
+        _ => None,
+    });
+    differing.into_iter().chain(runners).collect()
 }

@@ -1,5 +1,6 @@
-//! `update`, `accept`, `log`, `check`, `cache`, `init` and what is printed once.
+//! `accept`, `log`, `check`, `cache`, `init` and what is printed once.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use clap::CommandFactory as _;
@@ -15,48 +16,13 @@ use crate::objects::{Freed, Objects, Usage};
 use crate::plan::{self};
 use crate::project::{self, Patience};
 use crate::records::{Holding, Key, Outcome, Records};
+use crate::remote_inputs::RemoteInputs;
 use crate::report::Report;
 use crate::session::{self, Look, World};
 use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
+use crate::source::Sources;
 use crate::{check, clock, run_logs};
-
-pub fn update(global: &Global, report: &mut Report) -> Outcomes {
-    let project = open(global)?;
-    let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
-        .map_err(one)?;
-    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
-    told.iter().for_each(|told| report.say(told));
-    let world = World::new();
-    let mut code = WELL;
-    let mut images = 0;
-    for runner in &project.graph.runners {
-        let crate::graph::Start::Image(name) = &runner.start else { continue };
-        images += 1;
-        let platform = runner.platform.clone().unwrap_or_default();
-        let before = records.image(name, &platform).map_err(one)?;
-        let containers = world.containers().map_err(one)?;
-        match containers.image_id(name, runner.platform.as_deref()).map_err(one)? {
-            Some(id) => {
-                records.commit(|w| w.image(name, &platform, &id)).map_err(one)?;
-                let change = match before {
-                    Some(before) if before == id => "unchanged".to_owned(),
-                    Some(before) => format!("was {before}"),
-                    None => "new".to_owned(),
-                };
-                report.data(&format!("{name} {id} ({change})"));
-            }
-            None => {
-                code = Error::environment("").kind.exit_code();
-                report.say(&format!("the daemon has no image `{name}`; pull or build it first"));
-            }
-        }
-    }
-    if images == 0 {
-        report.say("no runner names an image, so there is nothing to look up");
-    }
-    Ok(code)
-}
 
 pub fn accept(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     let project = open(global)?;
@@ -167,6 +133,9 @@ pub fn check(
     }
     let shelf = Stored { objects: Some(&objects) };
     let judge = session.judge(&shelf);
+    let sources = Sources::new(&project.places.root, world.aws.clone());
+    let twins = session.snapshot.known_twins.clone();
+    let inputs = RemoteInputs::new(&sources, &project.lock, twins);
     let options = options(&BuildArgs::default());
     let build = Build {
         graph,
@@ -177,6 +146,7 @@ pub fn check(
         last: &session.last,
         shelf: &shelf,
         objects: &objects,
+        inputs: &inputs,
         executors: Executors { programs: &world.programs, containers: world.executor(graph) },
         stop: &stop,
         options: &options,
@@ -241,7 +211,16 @@ pub fn cache(global: &Global, what: &CacheCommand, report: &mut Report) -> Outco
             let wanted = |key: &Key| keys.contains(key);
             let held = records.objects(&wanted).map_err(one)?;
             objects.sweep().map_err(one)?;
+            // What is pinned can be fetched again, and goes before what would have to be made again.
+            let twins = records.twins().map_err(one)?;
+            let fetched: HashSet<crate::digest::Digest> = project
+                .lock
+                .inputs
+                .values()
+                .filter_map(|pin| twins.get(&pin.digest).copied())
+                .collect();
             let rank = |digest: &crate::digest::Digest| match held.get(digest) {
+                None if fetched.contains(digest) => Some(1),
                 Some(Holding::Current) => None,
                 Some(Holding::Past(at)) => Some(*at),
                 // What no record speaks of was left by a kill, or was refused.

@@ -31,10 +31,10 @@ use crate::execute::by_hand;
 use crate::execute::daemon::{self, Daemon, OWNER_LABEL, Options, RUN_LABEL, status};
 use crate::execute::lines::Lines;
 use crate::execute::ownership::{self, Caller};
-use crate::execute::pull::pull;
+use crate::execute::pull;
 use crate::execute::scratch;
 use crate::execute::timing::{Order, Timing};
-use crate::job::{Engine, Executor, Exit, Fetched, Mount, RunSpec, Sign, Stop, Stream};
+use crate::job::{Engine, Executor, Exit, Mount, Pulling, RunSpec, Sign, Stop, Stream};
 use crate::moments::{self, Moment};
 use crate::registry::reference::Reference;
 use crate::registry::{Registries, none_of};
@@ -102,11 +102,11 @@ impl Containers {
 
 impl Executor for Containers {
     /// Pulls the image by its digest, unless the daemon has it under any of its names.
-    fn fetch(
+    fn pull(
         &self,
         spec: &RunSpec,
         stop: &Stop,
-        on_progress: &mut dyn FnMut(Fetched),
+        on_progress: &mut dyn FnMut(Pulling),
     ) -> Result<bool> {
         let Engine::Image { id, platform, pulls } = &spec.engine else { return Ok(true) };
         let (Some(registries), false) = (&self.registries, pulls.is_empty()) else {
@@ -135,7 +135,7 @@ impl Executor for Containers {
                 }
             };
             let begun = Instant::now();
-            let said = |done, total, seconds| Fetched { image: name.clone(), done, total, seconds };
+            let said = |done, total, seconds| Pulling { image: name.clone(), done, total, seconds };
             on_progress(said(0, 0, None));
             let (mut done, mut total) = (0, 0);
             let mut tell = |d, t| {
@@ -143,7 +143,7 @@ impl Executor for Containers {
                 on_progress(said(d, t, None));
             };
             let platform = platform.as_deref();
-            match pull(&self.daemon, &at, platform, login.as_ref(), stop, &mut tell) {
+            match pull::pull(&self.daemon, &at, platform, login.as_ref(), stop, &mut tell) {
                 Ok(false) => return Ok(false),
                 Ok(true) => {
                     on_progress(said(done, total, Some(begun.elapsed().as_secs_f64())));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use crate::content::Pointer;
+use crate::source::Location;
 use crate::template::{Piece, Template};
 
 /// Names that stand for something else in templates, and that no axis may have.
@@ -278,8 +279,8 @@ impl Form {
             Form::SourceUrl => words(
                 "a source",
                 "sources",
-                Some("^(file:|s3://|https://|http://)[^\\x00-\\x1f\\x7f\\s]+$"),
-                "s3://bucket/base/{city}.Rdata` or `https://example.org/{city}.Rdata",
+                Some("^(file:|s3://|github://|https://|http://)[^\\x00-\\x1f\\x7f\\s]+$"),
+                "s3://bucket/base/{city}.Rdata`, `https://example.org/{city}.Rdata` or `github://owner/repository@tag/{city}.Rdata",
             ),
             Form::Header => words(
                 "the value of a header",
@@ -356,7 +357,7 @@ impl Form {
             Form::Path => template(text).and_then(|path| in_project(&path.text)),
             Form::ObjectKey => template(text).and_then(|key| plain_parts(&key.text)),
             Form::DataFile | Form::DirTarget => in_project(text),
-            Form::SourceUrl => template(text).map(drop),
+            Form::SourceUrl => template(text).and_then(|_| source(text)),
             Form::NumberTemplate => number_template(text),
             Form::RunFolder => run_folder(text),
             Form::Glob => glob(text),
@@ -465,6 +466,27 @@ fn in_project(text: &str) -> Result<(), Fault> {
         ));
     }
     Ok(())
+}
+
+/// A source whose holes are filled in must be one.
+fn source(text: &str) -> Result<(), Fault> {
+    let mut filled = String::new();
+    let mut depth = 0;
+    for character in text.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' => {
+                depth -= 1;
+                filled.push('x');
+            }
+            other if depth == 0 => filled.push(other),
+            _ => {}
+        }
+    }
+    Location::parse(&filled).map(drop).map_err(|why| {
+        let (why, hint) = why.split_once(": ").unwrap_or((&why, "write `s3://BUCKET/KEY`"));
+        Fault::new(format!("`{}` {why}", short(text)), hint)
+    })
 }
 
 /// A key of an object has no part that a path would take for something else.

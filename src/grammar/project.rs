@@ -179,5 +179,9 @@ pub(super) static INPUT: Table = Table {
             r#"source = "s3://jheem-data-production/simulations/ryan-white/base/{city}_base.Rdata""#,
         ),
     ],
-    bonds: &[Bond::OneOf(&["path", "folder"]), Bond::Needs { keys: &["exclude"], with: "folder" }],
+    bonds: &[
+        Bond::OneOf(&["path", "folder"]),
+        Bond::Needs { keys: &["exclude"], with: "folder" },
+        Bond::Needs { keys: &["source"], with: "path" },
+    ],
 };

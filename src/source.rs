@@ -1,0 +1,295 @@
+//! Where remote inputs come from: buckets, web servers, releases of data, other folders.
+//!
+//! A source is looked at without moving its bytes, and read from any byte on. What stands behind a
+//! URL is known by a digest only where its keeper tells one (a release does, a bucket may).
+//! Knows nothing of inputs, of the lock, or of where what is read goes.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::aws::Aws;
+use crate::aws::s3::Bucket;
+use crate::digest::{Algorithm, Digest};
+use crate::error::{Error, Result};
+use crate::http::{Ask, Http};
+
+mod github;
+
+use github::Releases;
+
+/// Where one remote input comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    S3 {
+        bucket: String,
+        key: String,
+    },
+    Web(String),
+    /// `asset` may have wildcards, and then stands for the one asset whose name it matches.
+    Release {
+        owner: String,
+        repository: String,
+        tag: String,
+        asset: String,
+    },
+    /// A file of this machine, from the project's folder on.
+    File(PathBuf),
+}
+
+/// Bytes that are read at once.
+const PIECE: usize = 256 * 1024;
+
+/// What stands at a source now, as far as its keeper says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The SHA-256 of its bytes.
+    pub digest: Option<Digest>,
+    pub size: Option<u64>,
+    /// What changes when it is put there anew: a hint that something moved, no more.
+    pub etag: Option<String>,
+    /// What names these very bytes there, even after others took their place.
+    pub version: Option<String>,
+    /// The name of the asset that a pattern stands for.
+    pub asset: Option<String>,
+}
+
+/// All that sources are asked through, made when first needed.
+pub struct Sources {
+    root: PathBuf,
+    aws: Aws,
+    http: Http,
+    releases: Mutex<Releases>,
+}
+
+/// The bytes of a source, from some byte on.
+pub struct Opened {
+    pub reader: Box<dyn Read + Send>,
+    /// How many bytes of those asked for are left out in front: the whole was sent instead.
+    pub from: u64,
+}
+
+impl Location {
+    /// Reads a URL. The error is a fragment that says what is wrong with it.
+    pub fn parse(url: &str) -> Result<Location, String> {
+        if let Some(path) = url.strip_prefix("file:") {
+            return Ok(Location::File(PathBuf::from(path)));
+        }
+        if let Some(rest) = url.strip_prefix("s3://") {
+            return match rest.split_once('/') {
+                Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
+                    Ok(Location::S3 { bucket: bucket.to_owned(), key: key.to_owned() })
+                }
+                _ => Err("names no object: write `s3://BUCKET/KEY`".into()),
+            };
+        }
+        if let Some(rest) = url.strip_prefix("github://") {
+            return github::parse(rest);
+        }
+        if let Some(rest) = url.strip_prefix("http://") {
+            let host = rest.split(['/', '?']).next().unwrap_or_default();
+            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+            return match host {
+                "localhost" | "[::1]" => Ok(Location::Web(url.to_owned())),
+                host if host.starts_with("127.") => Ok(Location::Web(url.to_owned())),
+                _ => Err("goes over the network unprotected: write `https://`".into()),
+            };
+        }
+        if url.starts_with("https://") {
+            return Ok(Location::Web(url.to_owned()));
+        }
+        Err("is no source: write `s3://`, `https://`, `github://` or `file:`".into())
+    }
+
+    /// Whether asking for it needs the network.
+    pub fn is_remote(&self) -> bool {
+        !matches!(self, Location::File(_))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::S3 { bucket, key } => write!(f, "s3://{bucket}/{key}"),
+            Location::Web(url) => f.write_str(url),
+            Location::Release { owner, repository, tag, asset } => {
+                write!(f, "github://{owner}/{repository}@{tag}/{asset}")
+            }
+            Location::File(path) => write!(f, "file:{}", path.display()),
+        }
+    }
+}
+
+impl Sources {
+    pub fn new(root: &Path, aws: Aws) -> Sources {
+        let releases = Mutex::new(Releases::default());
+        Sources { root: root.to_owned(), aws, http: Http::new(), releases }
+    }
+
+    /// What stands there now; none where nothing does. No bytes are moved.
+    pub fn look(&self, location: &Location, go_on: &dyn Fn() -> bool) -> Result<Option<Seen>> {
+        match location {
+            Location::S3 { bucket, key } => {
+                let bucket = Bucket::new(self.aws.connect()?, bucket);
+                let found = bucket.look(std::slice::from_ref(key))?.pop().flatten();
+                Ok(found.map(|found| Seen {
+                    digest: found.sha256.as_deref().and_then(digest_of_base64),
+                    size: Some(found.size),
+                    etag: Some(found.version),
+                    version: found.kept_as,
+                    asset: None,
+                }))
+            }
+            Location::Web(url) => self.look_at_web(url, go_on),
+            Location::Release { owner, repository, tag, asset } => {
+                let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+                let release = releases.of(&self.http, owner, repository, tag, go_on)?;
+                let found = github::find(release, owner, repository, tag, asset)?;
+                Ok(Some(found.seen()))
+            }
+            Location::File(path) => {
+                let path = self.root.join(path);
+                match std::fs::metadata(&path) {
+                    Ok(metadata) if metadata.is_file() => Ok(Some(Seen {
+                        digest: sha256_of(&path, go_on)?,
+                        size: Some(metadata.len()),
+                        ..Seen::default()
+                    })),
+                    Ok(_) => Err(Error::user(format!("`{}` is not a plain file", path.display()))),
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                    Err(e) => Err(Error::io("look at", &path, &e)),
+                }
+            }
+        }
+    }
+
+    fn look_at_web(&self, url: &str, go_on: &dyn Fn() -> bool) -> Result<Option<Seen>> {
+        let mut answer = self.http.ask(&Ask::head(url), go_on)?;
+        if matches!(answer.status, 403 | 405 | 501) {
+            // Some servers answer no HEAD; the body of this one is never read.
+            answer = self.http.ask(&Ask::get(url), go_on)?;
+        }
+        match answer.status {
+            404 | 410 => Ok(None),
+            _ if !answer.is_success() => Err(answer.refused()),
+            _ => Ok(Some(Seen {
+                size: answer.length(),
+                etag: answer.header("etag").or(answer.header("last-modified")).map(str::to_owned),
+                ..Seen::default()
+            })),
+        }
+    }
+
+    /// Opens what stands there from a byte on; if `pinned` names a version, that very one where it is kept.
+    pub fn open(
+        &self,
+        location: &Location,
+        from: u64,
+        pinned: Option<&Seen>,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Opened> {
+        match location {
+            Location::S3 { bucket, key } => {
+                let bucket = Bucket::new(self.aws.connect()?, bucket);
+                let version = pinned.and_then(|pinned| pinned.version.as_deref());
+                let reader = bucket.read_from(key, from, version)?;
+                Ok(Opened { reader: Box::new(reader), from })
+            }
+            Location::Web(url) => self.open_web(&Ask::get(url), from, go_on),
+            Location::Release { owner, repository, tag, asset } => {
+                let url = {
+                    let mut releases = self.releases.lock().unwrap_or_else(PoisonError::into_inner);
+                    let release = releases.of(&self.http, owner, repository, tag, go_on)?;
+                    github::find(release, owner, repository, tag, asset)?.url.clone()
+                };
+                let ask = github::download(&url).about(format!("`{location}`"));
+                self.open_web(&ask, from, go_on)
+            }
+            Location::File(path) => {
+                let path = self.root.join(path);
+                let failed = |e: &std::io::Error| Error::io("read", &path, e);
+                let mut file = File::open(&path).map_err(|e| failed(&e))?;
+                file.seek(SeekFrom::Start(from)).map_err(|e| failed(&e))?;
+                Ok(Opened { reader: Box::new(file), from })
+            }
+        }
+    }
+
+    fn open_web(&self, ask: &Ask<'_>, from: u64, go_on: &dyn Fn() -> bool) -> Result<Opened> {
+        let mut ask = ask.clone();
+        if from > 0 {
+            ask = ask.header("range", format!("bytes={from}-"));
+        }
+        let answer = self.http.ask(&ask, go_on)?;
+        match answer.status {
+            206 => Ok(Opened { reader: Box::new(answer.reader()), from }),
+            // Past its end, or of another file: it is read from its beginning.
+            416 if from > 0 => {
+                let ask = Ask { headers: ask.headers[..ask.headers.len() - 1].to_vec(), ..ask };
+                self.open_web(&ask, 0, go_on)
+            }
+            _ if answer.is_success() => Ok(Opened { reader: Box::new(answer.reader()), from: 0 }),
+            _ => Err(answer.refused()),
+        }
+    }
+}
+
+/// The SHA-256 of a file of this machine; none if somebody asked to stop.
+pub fn sha256_of(path: &Path, go_on: &dyn Fn() -> bool) -> Result<Option<Digest>> {
+    let failed = |e: &std::io::Error| Error::io("read", path, e);
+    let mut file = File::open(path).map_err(|e| failed(&e))?;
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; PIECE];
+    loop {
+        if !go_on() {
+            return Ok(None);
+        }
+        let read = file.read(&mut piece).map_err(|e| failed(&e))?;
+        if read == 0 {
+            let bytes = hasher.finalize().into();
+            return Ok(Some(Digest { algorithm: Algorithm::Sha256, bytes }));
+        }
+        hasher.update(&piece[..read]);
+    }
+}
+
+/// A SHA-256 as S3 writes it; that of a multipart upload is of its parts, and tells nothing.
+fn digest_of_base64(text: &str) -> Option<Digest> {
+    use base64::Engine as _;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).ok()?;
+    Some(Digest { algorithm: Algorithm::Sha256, bytes: bytes.try_into().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_reads_back_as_it_was_written() {
+        for url in [
+            "s3://bucket/base/C.12580_base.Rdata",
+            "https://example.org/a.Rdata?x=1",
+            "github://CIPHER-Epi/jheem-simulations@ryan-white-msa-v1.0.0/C.12580_base.Rdata",
+            "file:mirror/a.Rdata",
+            "http://127.0.0.1:8000/a",
+        ] {
+            assert_eq!(Location::parse(url).unwrap().to_string(), url);
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_no_source_says_what_to_write() {
+        for (url, hint) in [
+            ("s3://bucket", "s3://BUCKET/KEY"),
+            ("github://owner/repository/asset", "@TAG/"),
+            ("http://example.org/a", "https://"),
+            ("ftp://example.org/a", "s3://"),
+        ] {
+            assert!(Location::parse(url).unwrap_err().contains(hint), "{url}");
+        }
+    }
+}
