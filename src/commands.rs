@@ -12,6 +12,7 @@ use crate::session::{self, Look, Session, World};
 pub mod asking;
 pub mod building;
 pub mod housekeeping;
+mod images;
 mod stopping;
 pub mod updating;
 

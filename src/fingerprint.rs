@@ -175,6 +175,7 @@ fn runner_lines(graph: &Graph, parts: &Parts<'_>, line: &mut dyn FnMut(&str, &st
         start: _,
         platform,
         mirrors: _,
+        in_place_of: _,
         image_has: _,
         entrypoint,
         dirs: _,

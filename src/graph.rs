@@ -175,6 +175,8 @@ pub struct Runner {
     pub platform: Option<String>,
     /// Other names of the image, tried in this order where its own does not do.
     pub mirrors: Vec<String>,
+    /// The image that the Jheemfile names, where the command line put another in its place.
+    pub in_place_of: Option<String>,
     pub image_has: ImageHas,
     pub entrypoint: Option<Vec<String>>,
     /// Folder in the run's view, and project folder (`.` is the project itself).

@@ -209,7 +209,21 @@ fn may_change(status: u16) -> bool {
 }
 
 fn worth_another_try(failed: &ureq::Error) -> bool {
-    matches!(failed, ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed)
+    !is_no_host(failed)
+        && matches!(
+            failed,
+            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed
+        )
+}
+
+/// Whether there is no host of that name, which the system tells in words alone.
+fn is_no_host(failed: &ureq::Error) -> bool {
+    const WORDS: [&str; 2] = ["Name or service not known", "nodename nor servname provided"];
+    match failed {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(io) => WORDS.iter().any(|words| io.to_string().contains(words)),
+        _ => false,
+    }
 }
 
 /// A quarter of a second, and twice as long each time.
@@ -226,7 +240,7 @@ fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
 fn unreachable(about: &str, failed: &ureq::Error) -> Error {
     let error = |message: String| Error::environment(message).because(failed);
     match failed {
-        ureq::Error::HostNotFound => error(format!("the host for {about} is not found"))
+        failed if is_no_host(failed) => error(format!("the host for {about} is not found"))
             .hint("see whether the network is there, and whether the name is right"),
         ureq::Error::Timeout(_) => error(format!("the server for {about} does not answer in time"))
             .hint("see whether the network is there; then run it again"),

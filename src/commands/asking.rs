@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::building::{notes, options, remotes};
-use super::{FAILED, Outcomes, Reading, WELL, one, open};
+use super::{FAILED, Outcomes, Reading, WELL, images, one, open};
 use crate::aws::Aws;
 use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
@@ -37,16 +37,19 @@ pub struct PlanAs<'a> {
     pub each: bool,
     /// Whether the network is asked about what is pinned.
     pub remote: bool,
+    /// Other images for runners, as typed.
+    pub images: &'a [String],
 }
 
 impl Default for PlanAs<'_> {
     fn default() -> Self {
-        PlanAs { reach: Reach::Local, write_batches: None, each: false, remote: false }
+        PlanAs { reach: Reach::Local, write_batches: None, each: false, remote: false, images: &[] }
     }
 }
 
 pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut Report) -> Outcomes {
-    let reading = Reading::open(global)?;
+    let mut reading = Reading::open(global)?;
+    images::replace(&mut reading.project.graph, asked.images).map_err(one)?;
     let world = World::new();
     let graph = &reading.project.graph;
     let mut selection = reading.select(select)?;
@@ -78,7 +81,11 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     }
     let publish =
         planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
-    let moved = asked.remote && report_moved(&reading, &session, &world, report);
+    let mut moved = false;
+    if asked.remote {
+        moved = report_moved(&reading, &session, &world, report);
+        moved |= images::report_moved(&session, &world, report);
+    }
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(if moved { FAILED } else { WELL })
 }

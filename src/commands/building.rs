@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::asking::{PlanAs, plan};
 use super::stopping::{STOPPED, stop_on_signals, stoppable};
-use super::{FAILED, Outcomes, WELL, one, open};
+use super::{FAILED, Outcomes, WELL, images, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, Global};
 use crate::error::{Error, Result};
@@ -43,10 +43,12 @@ pub fn publish(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcom
 
 fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> Outcomes {
     if args.dry_run {
-        return plan(global, &args.select, &PlanAs { reach, ..PlanAs::default() }, report);
+        let images = &args.images;
+        return plan(global, &args.select, &PlanAs { reach, images, ..PlanAs::default() }, report);
     }
     let begun = Instant::now();
-    let project = open(global)?;
+    let mut project = open(global)?;
+    images::replace(&mut project.graph, &args.images).map_err(one)?;
     let mut selection = super::select(&project, &args.select)?;
     if reach == Reach::All {
         selection = selection.publishing(&project.graph).map_err(one)?;
@@ -117,6 +119,7 @@ impl Whole<'_> {
         if self.args.locked {
             check_locked(&session)?;
         }
+        images::check_all_baked(&session, self.world)?;
         for message in notes(&session) {
             report.event(&Event::Note { message });
         }
@@ -132,7 +135,11 @@ impl Whole<'_> {
             let source =
                 Source::new(project, &selection, &done.board, &last, self.objects, aws, now);
             let unlocked = match self.reach {
-                Reach::All => unlocked::unlocked(&self.project.graph, &facts, &selection),
+                Reach::All => {
+                    let (graph, lock) = (&self.project.graph, &self.project.lock);
+                    let replaced = images::not_the_locks(graph, lock, &facts.runners);
+                    unlocked::unlocked(graph, &facts, &replaced, &selection)
+                }
                 Reach::Local => HashMap::new(),
             };
             match self.publish_all(&source, &unlocked, records, &mut published, report)? {
@@ -255,7 +262,7 @@ impl Whole<'_> {
                 return Ok(None);
             }
             let of_this = unlocked.iter().filter(|(target, _)| target.rule == publish.of);
-            let mut inputs: Vec<String> = of_this.map(|(_, path)| format!("`{path}`")).collect();
+            let mut inputs: Vec<String> = of_this.map(|(_, what)| what.clone()).collect();
             if !inputs.is_empty() && remotes(publish).next().is_some() {
                 inputs.sort();
                 inputs.dedup();
@@ -265,7 +272,7 @@ impl Whole<'_> {
                     publish.name,
                     some(&inputs)
                 );
-                let hint = "hint: `jheem update` pins what the source has; or remove the file, so that it is fetched";
+                let hint = "hint: `jheem update` pins what the source or the tag has; or remove the file, so that it is fetched, or leave `--image` out";
                 report.event(&Event::Problem { message, lines: vec![hint.to_owned()] });
                 continue;
             }
@@ -452,8 +459,10 @@ fn remember(session: &Session<'_>, records: &mut Records) -> Result<()> {
     for (runner, fact) in graph.runners.iter().zip(&session.facts.runners) {
         if let (
             crate::graph::Start::Image(name),
-            plan::RunnerFact::Known { identity, note: None, .. },
+            plan::RunnerFact::Known { identity, note, manifest },
         ) = (&runner.start, fact)
+            // What the lock says need not be remembered, nor what is remembered only.
+            && note.is_some() == manifest.is_some()
         {
             let platform = runner.platform.clone().unwrap_or_default();
             images.push((name.clone(), platform, identity.trim_start_matches("image ").to_owned()));
@@ -489,6 +498,13 @@ fn check_locked(session: &Session<'_>) -> Result<()> {
     let unpinned = inputs_that(session, |fact, has_source| {
         has_source && matches!(fact, InputFact::Missing | InputFact::There { .. })
     });
+    let mut unpinned = unpinned;
+    for (runner, fact) in session.project.graph.runners.iter().zip(&session.facts.runners) {
+        // At its registry, and not in the lock.
+        if let plan::RunnerFact::Known { note: Some(_), manifest: Some(_), .. } = fact {
+            unpinned.extend(runner.image_names().first().map(|name| format!("`{name}`")));
+        }
+    }
     let differing = inputs_that(session, |fact, _| matches!(fact, InputFact::Differs { .. }));
     if unpinned.is_empty() && differing.is_empty() {
         return Ok(());

@@ -37,7 +37,7 @@ use crate::execute::timing::{Order, Timing};
 use crate::job::{Engine, Executor, Exit, Mount, Pulling, RunSpec, Sign, Stop, Stream};
 use crate::moments::{self, Moment};
 use crate::registry::reference::Reference;
-use crate::registry::{Registries, none_of};
+use crate::registry::{Config, Registries, none_of};
 
 /// How often the wish to stop and the limits are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -90,6 +90,16 @@ impl Containers {
     /// The daemon in words, for messages: `the Docker daemon at …`.
     pub fn daemon(&self) -> String {
         self.daemon.to_string()
+    }
+
+    /// What is baked into a local image, by its name or digest; none if the daemon does not have it.
+    pub fn image_config(&self, name: &str) -> Result<Option<Config>> {
+        self.runtime.block_on(self.daemon.image_config(name))
+    }
+
+    /// The repositories that a local image was pulled from or pushed to, with their registries.
+    pub fn image_repositories(&self, name: &str) -> Result<Vec<String>> {
+        self.runtime.block_on(self.daemon.image_repositories(name))
     }
 
     /// The config digest of a local image, by its name, tag or digest; none if the daemon does not have it.

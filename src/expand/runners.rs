@@ -81,6 +81,7 @@ impl Expansion<'_> {
             start,
             platform: text(&runner.platform),
             mirrors: list(&runner.mirrors),
+            in_place_of: None,
             image_has,
             entrypoint: runner.entrypoint.as_ref().map(|e| list(e)),
             dirs,

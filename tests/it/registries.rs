@@ -2,6 +2,7 @@
 //!
 //! `scripts/test` installs one; without it these tests are skipped, and say so.
 
+mod images;
 mod server;
 
 use std::fs;
