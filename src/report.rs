@@ -191,7 +191,7 @@ impl Report {
             Event::Problem { message, lines } => {
                 self.speak(&words::problem(message, lines, paint));
             }
-            Event::RunEnded { .. } if self.screen => {}
+            Event::RunEnded { .. } | Event::Fetched { .. } if self.screen => {}
             Event::Note { .. } if self.progress.notes > MOST_TOLD => {}
             Event::Published { .. } => {}
             Event::Planned { targets, publish, runs } => {

@@ -64,8 +64,16 @@ def partition(table, name, value):
     return [item for page in pages for item in page["Items"]]
 
 
-def put(bucket, key, body):
-    s3.put_object(Bucket=bucket, Key=key, Body=body.encode())
+def put(bucket, key, body, times=1):
+    s3.put_object(Bucket=bucket, Key=key, Body=body.encode() * times)
+
+
+def put_in_parts(bucket, key, body):
+    """The same bytes, with the ETag of an upload in parts."""
+    upload = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    part = s3.upload_part(Bucket=bucket, Key=key, UploadId=upload, PartNumber=1, Body=body.encode())
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
 
 
 def remove(bucket, key):
@@ -80,5 +88,5 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, remove, put_row, remove_row)}[sys.argv[1]]
+command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, put_in_parts, remove, put_row, remove_row)}[sys.argv[1]]
 print(json.dumps(command(**json.loads(sys.argv[2]))))

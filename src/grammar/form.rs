@@ -279,7 +279,7 @@ impl Form {
             Form::SourceUrl => words(
                 "a source",
                 "sources",
-                Some("^(file:|s3://|github://|https://|http://)[^\\x00-\\x1f\\x7f\\s]+$"),
+                Some("^(file:|s3://|github://|https://|http://)[^\\x00-\\x1f\\x7f]+$"),
                 "s3://bucket/base/{city}.Rdata`, `https://example.org/{city}.Rdata` or `github://owner/repository@tag/{city}.Rdata",
             ),
             Form::Header => words(

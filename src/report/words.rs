@@ -127,6 +127,13 @@ pub fn passing(event: &Event, paint: Paint) -> Option<String> {
             let took = duration(*seconds);
             format!("{} {} ({size}{took})", paint.strong("pulled:"), printable(image))
         }
+        Event::Fetched { source, bytes: Some(count), seconds } => format!(
+            "{} {}, {} in {}",
+            paint.strong("fetched:"),
+            printable(source),
+            bytes(*count),
+            duration(*seconds)
+        ),
         Event::Stopping => {
             format!(
                 "{} what is made is kept; Ctrl-C again ends it at once",

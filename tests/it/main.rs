@@ -10,6 +10,7 @@ mod commands;
 mod containers;
 mod damage;
 mod examples;
+mod inputs;
 mod json;
 mod kills;
 mod mistakes;

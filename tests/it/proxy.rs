@@ -26,6 +26,8 @@ struct Planned {
 struct State {
     /// The first lines of requests, such as `PUT /bucket/key?x-id=PutObject`; with the operation of DynamoDB.
     asked: Vec<String>,
+    /// The ranges that were asked for.
+    ranges: Vec<String>,
     planned: Vec<Planned>,
 }
 
@@ -55,6 +57,16 @@ impl Proxy {
     /// The next requests that hold this text are answered so.
     pub fn fail(&self, holds: &'static str, times: usize, fault: Fault) {
         self.state.lock().unwrap().planned.push(Planned { holds, times, fault });
+    }
+
+    /// Nothing is answered amiss any more.
+    pub fn mend(&self) {
+        self.state.lock().unwrap().planned.clear();
+    }
+
+    /// The ranges that were asked for since this was called last.
+    pub fn ranges(&self) -> Vec<String> {
+        std::mem::take(&mut self.state.lock().unwrap().ranges)
     }
 
     /// What was asked since this was called last.
@@ -96,6 +108,7 @@ fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> std::io
     let operation = header("x-amz-target").unwrap_or_default();
     let fault = {
         let mut state = state.lock().unwrap();
+        state.ranges.extend(header("range"));
         state.asked.push(format!("{first} {operation}").trim_end().to_owned());
         let planned = state.planned.iter_mut().find(|p| p.times > 0 && text.contains(p.holds));
         planned.map(|planned| {

@@ -11,15 +11,15 @@ use super::project::{Project, Ran, cities};
 use super::proxy::{Fault, Proxy};
 
 /// A bucket and a table of one test's own.
-struct Cloud {
-    endpoint: String,
+pub(super) struct Cloud {
+    pub(super) endpoint: String,
     python: String,
-    bucket: String,
+    pub(super) bucket: String,
     table: String,
 }
 
 /// The servers that `scripts/test` started; none where there are none.
-fn cloud() -> Option<Cloud> {
+pub(super) fn cloud() -> Option<Cloud> {
     static MADE: AtomicUsize = AtomicUsize::new(0);
     let said = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(endpoint), Some(python)) = (said("JHEEM_TEST_AWS"), said("JHEEM_TEST_PYTHON")) else {
@@ -32,7 +32,7 @@ fn cloud() -> Option<Cloud> {
     Some(cloud)
 }
 
-const ENVIRONMENT: [(&str, &str); 4] = [
+pub(super) const ENVIRONMENT: [(&str, &str); 4] = [
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "secret-of-the-tests"),
     ("AWS_REGION", "us-east-1"),
@@ -41,7 +41,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
 
 impl Cloud {
     /// Asks with the client of the tests.
-    fn ask(&self, command: &str, arguments: Value) -> Value {
+    pub(super) fn ask(&self, command: &str, arguments: Value) -> Value {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws.py");
         let said = Command::new(&self.python)
             .args([script, command, &arguments.to_string()])
