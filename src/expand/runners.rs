@@ -66,8 +66,8 @@ impl Expansion<'_> {
         let env = runner.env.iter().map(|(name, value)| (name.clone(), self.variable(value)));
         let env: BTreeMap<String, String> = env.collect();
         let image_has = ImageHas {
-            labels: self.baked(&runner.image_has.labels),
-            env: self.baked(&runner.image_has.env),
+            labels: self.baked(&runner.image_has.labels, inputs),
+            env: self.baked(&runner.image_has.env, inputs),
         };
         if let Some(axes) = &runner.log.absent_depends_on {
             for axis in axes {
@@ -195,9 +195,14 @@ impl Expansion<'_> {
     }
 
     /// Values that must be baked into an image, which are of no cell either.
-    fn baked(&mut self, written: &BTreeMap<String, At<Template>>) -> BTreeMap<String, Baked> {
+    fn baked(
+        &mut self,
+        written: &BTreeMap<String, At<Template>>,
+        inputs: &[Input],
+    ) -> BTreeMap<String, Baked> {
         let baked = written.iter().map(|(name, template)| {
-            let (value, span) = (self.variable(template), template.span.clone());
+            let value = self.fixed(template, &Scope::Baked { inputs });
+            let span = template.span.clone();
             (name.clone(), Baked { value, span })
         });
         baked.collect()
@@ -205,7 +210,12 @@ impl Expansion<'_> {
 
     /// The value of an environment variable, which is of no cell.
     fn variable(&mut self, template: &At<Template>) -> String {
-        let text = self.compile(template, &Space::default(), &Scope::Env);
+        self.fixed(template, &Scope::Env)
+    }
+
+    /// What a template of no cell says.
+    fn fixed(&mut self, template: &At<Template>, scope: &Scope<'_>) -> String {
+        let text = self.compile(template, &Space::default(), scope);
         let texts = text.slots.iter().filter_map(|slot| match slot {
             Slot::Text(text) => Some(text.as_str()),
             _ => None,

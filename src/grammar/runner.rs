@@ -183,14 +183,14 @@ static IMAGE_HAS: Table = Table {
         key(
             "labels",
             Shape::Names(&Names { key: Form::Text, ..named(Shape::Text(Form::Template)) }),
-            "Labels and their values, as templates that may hold `{project}`.",
+            "Labels and their values, as templates that may hold `{project}` and `{release:INPUT}`, the tag of the release that an input comes from.",
             r#"labels = { "org.opencontainers.image.version" = "1.1.0" }"#,
         ),
         key(
             "env",
             Shape::Names(&Names { key: Form::Variable, ..named(Shape::Text(Form::Template)) }),
-            "Environment variables and their values, as templates that may hold `{project}`.",
-            r#"env = { MODEL_ID = "{project}" }"#,
+            "Environment variables and their values, as such templates.",
+            r#"env = { MODEL_ID = "{project}", SIMSET_RELEASE = "{release:base}" }"#,
         ),
     ],
     bonds: &[],

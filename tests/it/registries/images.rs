@@ -151,6 +151,32 @@ fn an_image_that_was_built_for_another_release_is_refused_before_anything_runs()
 }
 
 #[test]
+fn an_image_is_held_to_the_release_that_its_inputs_come_from() {
+    let Some(server) = Server::start() else { return };
+    push(&server, "1", json!({ "Env": ["SIMSET_RELEASE=v1.0.0"] }));
+    let name = format!("{}/me/model:1", server.host);
+    let project = project(&server, &name);
+    let text = project.read("Jheemfile.toml");
+    let release = "[input.base]\npath = \"data/{city}.csv\"\nsource = \"github://me/data@v1.0.0/{city}.csv\"\n\
+                   [runner.model]\nimage_has.env = { SIMSET_RELEASE = \"{release:base}\" }\n";
+    project.write("Jheemfile.toml", text.replace("[runner.model]\n", release));
+    alone(&project, "update runner.model").success().says("new");
+    project.change("@v1.0.0", "@v1.1.0");
+    let said = "`SIMSET_RELEASE` = `v1.0.0`, and `v1.1.0` is asked for";
+    alone(&project, "build").code(2).says(said);
+    for (wrong, said) in [
+        ("{release:bse}", "did you mean `base`?"),
+        ("{city}", "use one of `{project}`, `{release:INPUT}`"),
+    ] {
+        project.change("{release:base}", wrong);
+        alone(&project, "plan").code(2).says(said);
+        project.change(wrong, "{release:base}");
+    }
+    project.change("github://me/data@v1.1.0/", "https://example.org/");
+    alone(&project, "plan").code(2).says("`input.base` comes from no release");
+}
+
+#[test]
 fn an_image_that_nobody_has_cannot_be_pinned() {
     let Some(server) = Server::start() else { return };
     let project = project(&server, &format!("{}/me/model:1", server.host));
