@@ -13,6 +13,7 @@ pub mod asking;
 pub mod building;
 pub mod housekeeping;
 mod images;
+pub mod mending;
 mod stopping;
 pub mod updating;
 

@@ -7,8 +7,10 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands::{asking, building, housekeeping, updating};
+use crate::commands::{asking, building, housekeeping, mending, updating};
 use crate::error::Error;
+use crate::publish::Depth;
+use crate::publishing::Adopting;
 use crate::report::Report;
 
 /// Parses the command line and runs the command; the exit code says how it went.
@@ -72,7 +74,19 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
             asking::list(global, &select, count, paths, report)
         }
         Command::Graph => asking::graph(global, report),
-        Command::Verify { select } => asking::verify(global, &select, report),
+        Command::Verify { select, deep, repair } => {
+            let depth = if deep { Depth::Read } else { Depth::Listed };
+            match repair {
+                false => asking::verify(global, &select, depth, report),
+                true => mending::repair(global, &select, depth, report),
+            }
+        }
+        Command::Adopt { select, as_built, marked } => {
+            mending::adopt(global, &select, Adopting { as_built, marked }, report)
+        }
+        Command::Prune { select, dry_run, at_most } => {
+            mending::prune(global, &select, dry_run, at_most, report)
+        }
         Command::Update(args) => updating::update(global, &args, report),
         Command::Accept { select } => housekeeping::accept(global, &select, report),
         Command::Log { run } => housekeeping::log(global, run.as_deref(), report),

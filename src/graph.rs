@@ -483,6 +483,10 @@ pub struct Publish {
     pub of: RuleId,
     /// Where the manifest of remote destinations is kept, if not with the objects.
     pub manifest: Option<String>,
+    /// Indices into `Graph::publishes` of those that must stand before, all of them smaller than its own.
+    pub after: Vec<usize>,
+    /// Positions in the rule's space of the axes whose values are published whole or not at all.
+    pub hold: Option<Vec<usize>>,
     pub objects: Vec<PublishObject>,
     pub rows: Vec<PublishRow>,
     pub span: Span,
@@ -495,6 +499,10 @@ pub struct PublishObject {
     pub key: Text,
     pub content_type: Option<String>,
     pub content_encoding: Option<String>,
+    /// Whether its bytes are packed before they are put.
+    pub gzip: bool,
+    /// Whether it is never replaced.
+    pub once: bool,
     pub cache_control: Option<String>,
     pub metadata: BTreeMap<String, Text>,
     pub uncompared: BTreeMap<String, Text>,
