@@ -34,6 +34,12 @@ pub struct World {
     containers: OnceLock<std::result::Result<Containers, Error>>,
 }
 
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
+}
+
 impl World {
     pub fn new() -> World {
         let aws = Aws::new();

@@ -1,7 +1,9 @@
 //! Images of registries in a project: pinned, compared, asserted, pulled, and replaced for one run.
 
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use jheem::registry::platform::Platform;
 use serde_json::{Value, json};
@@ -372,4 +374,41 @@ fn what_a_replaced_image_made_is_not_published_until_the_lock_has_it() {
     // What is the lock's is published by its other name too.
     let ran = publish(&other).success();
     assert_eq!((ran.count("runs"), ran.count("published.objects")), (0, 0));
+}
+
+#[test]
+fn a_pull_that_does_not_come_is_given_up_when_somebody_stops() {
+    if daemon().is_none() {
+        return;
+    }
+    // It takes requests and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let name = format!("{}/me/model:1", silent.local_addr().unwrap());
+    let text = JHEEMFILE.replace("NAME", &name).replace("PLATFORM", &here());
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    let lock = format!(
+        "version = 1\n[image]\n\"{name} {}\" = {{ manifest = \"{}\", config = \"{}\" }}\n",
+        here(),
+        digest("a"),
+        digest("b")
+    );
+    let project = Project::new().jheemfile(&text).file("Jheem.lock", lock);
+    let mut build = project
+        .command("build --format json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(build.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"pulling\"") {
+        line.clear();
+        assert!(said.read_line(&mut line).unwrap() > 0, "it ended without pulling");
+    }
+    let asked = Command::new("kill").args(["-INT", &build.id().to_string()]).status().unwrap();
+    assert!(asked.success());
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert_eq!(build.wait().unwrap().code(), Some(130), "{rest}");
+    assert!(!rest.contains("\"failed\":1"), "what was stopped has not failed: {rest}");
 }
