@@ -17,7 +17,7 @@ use crate::audit;
 use crate::content::{As, Form, Pointer};
 use crate::digest::Digest;
 use crate::error::{Source, Span};
-use crate::manifest::{ExitPolicy, KnownBy, RuleName, Timeout};
+use crate::manifest::{ExitPolicy, Invalidate, KnownBy, RuleName, Timeout};
 
 /// An index into `Graph::rules`, which stand in topological order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -487,6 +487,10 @@ pub struct Publish {
     pub after: Vec<usize>,
     /// Positions in the rule's space of the axes whose values are published whole or not at all.
     pub hold: Option<Vec<usize>>,
+    /// The share of what is published that a publish must confirm, in percent.
+    pub at_least: Option<u8>,
+    /// Whom to tell of changed objects in buckets.
+    pub invalidate: Option<Invalidate>,
     pub objects: Vec<PublishObject>,
     pub rows: Vec<PublishRow>,
     pub span: Span,

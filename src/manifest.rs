@@ -404,10 +404,22 @@ pub struct Publish {
     pub after: Vec<At<String>>,
     /// Axes whose values are published whole or not at all.
     pub hold: Option<Vec<At<String>>>,
+    /// The share of what is published that a publish must confirm, in percent.
+    pub at_least: Option<At<u8>>,
+    pub invalidate: Option<Invalidate>,
     /// By the name of the output.
     pub objects: BTreeMap<String, PublishObject>,
     /// By the name of the output whose object they register.
     pub rows: BTreeMap<String, PublishRow>,
+}
+
+/// `invalidate = { distribution, drop_prefix }`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalidate {
+    /// The ID of a CloudFront distribution.
+    pub distribution: String,
+    /// What keys begin with and paths do not; may be empty.
+    pub drop_prefix: String,
 }
 
 /// `[publish.NAME.object.OUTPUT]`

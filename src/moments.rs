@@ -62,11 +62,15 @@ pub enum Moment {
     Chunk,
     /// The manifest is written; the intent is still there.
     Head,
+    /// Everything is written; the distribution is not told of it.
+    Telling,
+    /// The distribution is told; it is not written down that it was.
+    Told,
 }
 
 impl Moment {
     /// All moments and their names.
-    pub const ALL: [(Moment, &str); 25] = [
+    pub const ALL: [(Moment, &str); 27] = [
         (Moment::Looking, "looking"),
         (Moment::Sweeping, "sweeping"),
         (Moment::Judged, "judged"),
@@ -92,6 +96,8 @@ impl Moment {
         (Moment::Pruned, "pruned"),
         (Moment::Chunk, "chunk"),
         (Moment::Head, "head"),
+        (Moment::Telling, "telling"),
+        (Moment::Told, "told"),
     ];
 }
 

@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 
 s3 = boto3.client("s3", config=Config(s3={"addressing_style": "path"}))
+cloudfront = boto3.client("cloudfront")
 dynamodb = boto3.client("dynamodb")
 
 
@@ -64,6 +65,21 @@ def uploads(bucket):
 def decoded(text):
     """Encoded words of RFC 2047, as a reader of mail reads them."""
     return str(email.header.make_header(email.header.decode_header(text)))
+
+
+def distribution(name):
+    """The ID of a new distribution."""
+    origin = {"Id": name, "DomainName": "example.s3.amazonaws.com", "OriginPath": "/portal", "S3OriginConfig": {"OriginAccessIdentity": ""}}
+    behaviour = {"TargetOriginId": name, "ViewerProtocolPolicy": "allow-all", "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}}, "MinTTL": 0}
+    config = {"CallerReference": name, "Comment": name, "Enabled": True, "Origins": {"Quantity": 1, "Items": [origin]}, "DefaultCacheBehavior": behaviour}
+    return cloudfront.create_distribution(DistributionConfig=config)["Distribution"]["Id"]
+
+
+def invalidations(id):
+    """The paths of each invalidation of a distribution, in no order."""
+    found = cloudfront.list_invalidations(DistributionId=id)["InvalidationList"].get("Items", [])
+    got = [cloudfront.get_invalidation(DistributionId=id, Id=one["Id"])["Invalidation"] for one in found]
+    return [sorted(one["InvalidationBatch"]["Paths"]["Items"]) for one in got]
 
 
 def rows(table):

@@ -119,11 +119,19 @@ impl Request {
         }
         if code == "NoSuchBucket" {
             return error(format!("the bucket of {about} does not exist"))
-                .hint("mend its name in the Jheemfile, or create it");
+                .hint("mend its name in the Jheemfile, or create it: `jheem provision`");
+        }
+        if code == "NoSuchDistribution" {
+            return error(format!("{about} does not exist"))
+                .hint("mend its name in the Jheemfile, or see whose account this is: `aws sts get-caller-identity`");
+        }
+        if code == "TooManyInvalidationsInProgress" {
+            return error(format!("{about} has too many invalidations in progress"))
+                .hint("wait some minutes and run it again: what is owed is sent then");
         }
         if code == "ResourceNotFoundException" {
             return error(format!("{about} does not exist in this region"))
-                .hint("mend its name in the Jheemfile, the region (`AWS_REGION`), or create it");
+                .hint("mend its name in the Jheemfile, the region (`AWS_REGION`), or create it: `jheem provision`");
         }
         if status == 301 || code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" {
             let error = error(format!("{about} is in another region"));

@@ -8,7 +8,7 @@ use super::asking::{PlanAs, plan};
 use super::stopping::{STOPPED, stop_on_signals, stoppable};
 use super::{FAILED, Outcomes, WELL, images, one, open};
 use crate::build;
-use crate::cli::{BuildArgs, Global};
+use crate::cli::{BuildArgs, Global, PublishArgs};
 use crate::error::{Error, Result};
 use crate::event::{Event, FinishedTargets, PublishedCounts};
 use crate::facts::Snapshot;
@@ -34,17 +34,26 @@ use crate::source::Sources;
 use crate::{clock, unlocked, why};
 
 pub fn build(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
-    run(global, args, Reach::Local, report)
+    run(global, args, Reach::Local, true, report)
 }
 
-pub fn publish(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
-    run(global, args, Reach::All, report)
+pub fn publish(global: &Global, args: &PublishArgs, report: &mut Report) -> Outcomes {
+    run(global, &args.build, Reach::All, args.fewer, report)
 }
 
-fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> Outcomes {
+/// `fewer`: whether a publish may confirm less than its share.
+fn run(
+    global: &Global,
+    args: &BuildArgs,
+    reach: Reach,
+    fewer: bool,
+    report: &mut Report,
+) -> Outcomes {
     if args.dry_run {
-        let images = &args.images;
-        return plan(global, &args.select, &PlanAs { reach, images, ..PlanAs::default() }, report);
+        let asked = PlanAs { reach, images: &args.images, ..PlanAs::default() };
+        let code = plan(global, &args.select, &asked, report)?;
+        report.say("nothing was run or written: this is only what would be done");
+        return Ok(code);
     }
     let begun = Instant::now();
     let mut project = open(global)?;
@@ -72,7 +81,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
     let (project, world, objects, stop) = (&project, &world, &objects, &stop);
-    let whole = Whole { args, reach, project, selection, world, objects, stop, begun };
+    let whole = Whole { args, reach, fewer, project, selection, world, objects, stop, begun };
     let error = match whole.attempt(&mut records, report) {
         Ok(code) => return Ok(code),
         Err(error) => error,
@@ -92,6 +101,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
 struct Whole<'a> {
     args: &'a BuildArgs,
     reach: Reach,
+    fewer: bool,
     project: &'a Project,
     selection: Selection,
     world: &'a World,
@@ -147,6 +157,10 @@ impl Whole<'_> {
                 Some(failed) => problems += failed,
                 None => stopped = true,
             }
+        }
+        let requests = self.world.aws.requests();
+        if !requests.is_none() {
+            report.requests(&requests);
         }
         let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
         report.event(&Event::Finished {
@@ -294,7 +308,8 @@ impl Whole<'_> {
             let known = records.settled(&publish.name)?;
             let say = &mut |message| report.event(&Event::Note { message });
             let known = known.as_ref();
-            match publish_one(source, publish, self.reach, known, self.stop, published, say) {
+            let how = How { reach: self.reach, fewer: self.fewer, stop: self.stop };
+            match publish_one(source, publish, &how, known, published, say) {
                 Ok(None) => {}
                 Ok(Some(One { done, orphaned, undecided, held, settled })) => {
                     if undecided > 0 {
@@ -377,32 +392,48 @@ fn kinds(session: &Session<'_>) -> (usize, usize) {
     (steps, plots)
 }
 
+/// How all publishes are carried out.
+struct How<'a> {
+    reach: Reach,
+    fewer: bool,
+    stop: &'a Arc<Stop>,
+}
+
 /// Publishes what one publish wants.
 ///
 /// None if all its destinations are out of reach. What it writes is counted as it comes to stand.
 fn publish_one(
     source: &Source<'_>,
     publish: &Publish,
-    reach: Reach,
+    how: &How<'_>,
     known: Option<&Settled>,
-    stop: &Arc<Stop>,
     published: &mut PublishedCounts,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<One>> {
     if let Some(known) = known
-        && source.still_settled(publish, reach, known)
+        && source.still_settled(publish, how.reach, known)
     {
         let (done, orphaned) = (Done::default(), known.orphaned);
         return Ok(Some(One { done, orphaned, undecided: 0, held: None, settled: None }));
     }
-    let Some(mut prepared) = source.prepare(publish, reach, Some(say))? else { return Ok(None) };
-    prepared.places = stoppable(prepared.places, stop);
+    let Some(mut prepared) = source.prepare(publish, how.reach, Some(say))? else {
+        return Ok(None);
+    };
+    if let Some(refusal) = prepared.too_few(source, publish).filter(|_| !how.fewer) {
+        return Err(refusal);
+    }
+    prepared.places = stoppable(prepared.places, how.stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {
             published.objects += 1;
             published.bytes += bytes;
         }
         publish::Event::Rows { rows, .. } => published.rows += rows,
+        publish::Event::Told { distribution, paths } => say(format!(
+            "`publish.{}`: distribution `{distribution}` forgets {paths} path{}",
+            publish.name,
+            if paths == 1 { "" } else { "s" }
+        )),
         _ => {}
     })?;
     let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided);

@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
 use crate::job::Stop;
+use crate::publish::invalidation::Invalidation;
 use crate::publish::manifest::ObjectEntry;
 use crate::publish::place::{Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal};
 use crate::publish::{Depth, DriftKind, Place};
@@ -119,6 +120,14 @@ impl ObjectPublish for StoppablePublish<'_> {
             self.inner.put(puts, placed, &mut || go_on(stop).and_then(|()| asked()))?;
         }
         Ok(())
+    }
+
+    fn owe(&mut self, to: &Invalidation, keys: &[&str]) -> Result<()> {
+        self.inner.owe(to, keys)
+    }
+
+    fn invalidate(&mut self, to: &Invalidation) -> Result<usize> {
+        self.inner.invalidate(to)
     }
 
     fn remove(

@@ -28,13 +28,27 @@ pub(super) static PUBLISH: Table = Table {
             "Publishes that must stand before this one is begun: an index comes after what it names. \
              To ask for this one asks for them; while one of them is incomplete, this one is held back.",
             r#"after = ["publish.plots"]"#,
-        ),
+        )
+        .default("[]"),
         key(
             "hold",
             Shape::List(&List { of: Shape::Text(Form::AxisName), fewest: 0, unique: true }),
             "Axes whose values are published whole or not at all: while something of a city is not built, nothing of that city is written. \
              An empty list holds back everything. Without it, what is built is published.",
             r#"hold = ["city"]"#,
+        ),
+        key(
+            "at_least",
+            Shape::Text(Form::Share),
+            "`jheem publish` is refused if it would confirm a smaller share of what is published of the selected targets: 90 % if it is not given. \
+             `--fewer` overrules it.",
+            r#"at_least = "99%""#,
+        ),
+        key(
+            "invalidate",
+            Shape::Table(&INVALIDATE),
+            "The CloudFront distribution before the bucket, which is told of every path that changed, once all is written.",
+            r#"invalidate = { distribution = "E3VDQ7V9FBIIGD", drop_prefix = "portal" }"#,
         ),
         key(
             "object",
@@ -50,6 +64,28 @@ pub(super) static PUBLISH: Table = Table {
         ),
     ],
     bonds: &[Bond::AtLeastOne(&["object", "row"])],
+};
+
+static INVALIDATE: Table = Table {
+    title: "publish.NAME.invalidate",
+    doc: "Of more than 1000 paths only their folders are told, as `/folder/*`. \
+          What could not be told is remembered beside the manifest, and told by the next publish.",
+    keys: &[
+        key(
+            "distribution",
+            Shape::Text(Form::Name),
+            "The distribution's ID.",
+            r#"distribution = "E3VDQ7V9FBIIGD""#,
+        )
+        .required(),
+        key(
+            "drop_prefix",
+            Shape::Text(Form::Text),
+            "What keys begin with and paths do not: the path of the distribution's origin.",
+            r#"drop_prefix = "portal""#,
+        ),
+    ],
+    bonds: &[],
 };
 
 static OBJECT: Table = Table {
@@ -76,7 +112,8 @@ static OBJECT: Table = Table {
             "What is done about an object whose content or headers changed: it is replaced; or it is never written twice, \
              and a change under the same key is refused.",
             r#"write = "create""#,
-        ),
+        )
+        .default(r#""replace""#),
         key(
             "content_type",
             Shape::Text(Form::Header),
@@ -95,7 +132,8 @@ static OBJECT: Table = Table {
             "Packs the bytes with gzip before they are put, and says so in `Content-Encoding`. \
              What stands there is packed anew only when its content changed; sizes are those of what stands there.",
             "gzip = true",
-        ),
+        )
+        .default("false"),
         key(
             "cache_control",
             Shape::Text(Form::Header),

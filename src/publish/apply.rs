@@ -3,7 +3,8 @@
 //! 1. The intent is written, so that a publish that is killed knows its own.
 //! 2. All objects, at all destinations.
 //! 3. All rows, each destination's with its manifest at once.
-//! 4. The manifests of the objects; then the intents are taken away.
+//! 4. The manifests of the objects.
+//! 5. The distribution before a bucket is told what changed; then the intents are taken away.
 //!
 //! Killed anywhere, the next publish reads what stands, goes on, and writes nothing twice but what was in flight.
 
@@ -36,6 +37,8 @@ pub enum Event<'a> {
     Rows { destination: &'a Destination, rows: usize },
     /// The manifest of the objects of this destination stands.
     Committed { destination: &'a Destination },
+    /// A distribution is told to forget so many paths.
+    Told { distribution: &'a str, paths: usize },
     /// This destination is done.
     Finished { destination: &'a Destination },
 }
@@ -170,7 +173,7 @@ pub fn apply(
         let (Place::Objects(place), There::Objects(there)) = (place, there) else { continue };
         let destination = &wanted.destinations[index];
         let mine = objects_of(wanted, plan, &sources, index);
-        if mine.is_empty() && there.intent.is_none() {
+        if mine.is_empty() && there.intent.is_none() && !plan::owes(wanted, there) {
             continue;
         }
         let changed = changed_entries(there, &mine);
@@ -179,7 +182,12 @@ pub fn apply(
         let next = mine.iter().map(|(object, planned, _)| (&object.key, &planned.entry));
         let intent: Vec<_> =
             left.chain(next).map(|(key, entry)| (key.clone(), entry.clone())).collect();
-        let publish = place.begin(there, &intent)?;
+        let mut publish = place.begin(there, &intent)?;
+        if let Some(to) = &wanted.invalidation {
+            let written = mine.iter().filter(|(_, planned, _)| writes(planned));
+            let keys: Vec<&str> = written.map(|(object, ..)| object.key.as_str()).collect();
+            publish.owe(to, &keys)?;
+        }
         moments::pass(Moment::Intended);
         on_event(Event::Intended { destination });
         begun.push((destination, publish, mine, changed));
@@ -234,11 +242,23 @@ pub fn apply(
         publish.commit(changed, &BTreeSet::new())?;
         on_event(Event::Committed { destination });
     }
+    let mut told = Ok(());
+    if let Some(to) = &wanted.invalidation {
+        moments::pass(Moment::Telling);
+        for (_, publish, ..) in &mut begun {
+            match publish.invalidate(to) {
+                Ok(0) => {}
+                Ok(paths) => on_event(Event::Told { distribution: &to.distribution, paths }),
+                Err(error) => told = Err(error),
+            }
+        }
+    }
+    // All is written, so the place is free for others; what is still owed is remembered.
     for (destination, publish, ..) in begun {
         publish.finish()?;
         on_event(Event::Finished { destination });
     }
-    Ok(done)
+    told.map(|()| done)
 }
 
 type Mine<'a> = Vec<(&'a WantedObject, &'a Planned<ObjectEntry>, Option<&'a Path>)>;

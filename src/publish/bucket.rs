@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::destination::{Destination, OWN_FOLDER};
+use super::invalidation::{self, Invalidation};
 use super::ledger::{Ledger, Store};
 use super::manifest::{Head, ObjectEntry};
 use super::place::{
@@ -84,6 +85,7 @@ impl Store for BucketStore {
 /// Objects below a prefix of a bucket.
 pub struct BucketPlace {
     destination: Destination,
+    aws: Arc<Connected>,
     bucket: s3::Bucket,
     ledger: Arc<Ledger>,
     /// The section of the ledger that is of this bucket and prefix: others may keep theirs in it too.
@@ -91,10 +93,16 @@ pub struct BucketPlace {
 }
 
 impl BucketPlace {
-    pub fn new(destination: Destination, bucket: s3::Bucket, ledger: Arc<Ledger>) -> BucketPlace {
+    pub fn new(
+        destination: Destination,
+        aws: Arc<Connected>,
+        bucket: &str,
+        ledger: Arc<Ledger>,
+    ) -> BucketPlace {
+        let bucket = s3::Bucket::new(Arc::clone(&aws), bucket);
         let place = Digest::of(destination.to_string().as_bytes()).hex();
         let section = format!("objects-{}", &place[..8]);
-        BucketPlace { destination, bucket, ledger, section }
+        BucketPlace { destination, aws, bucket, ledger, section }
     }
 
     /// What a publish that did not end has put: where an object carries the digest of an intended one.
@@ -158,6 +166,7 @@ impl ObjectPlace for BucketPlace {
             entries: section.entries,
             assumed: section.assumed,
             recovered,
+            owed: self.ledger.owing()?,
             intent: section.unfinished.then(|| Digest::of(self.section.as_bytes())),
             missing,
             claims: BTreeMap::new(),
@@ -480,6 +489,26 @@ impl ObjectPublish for BucketPublish<'_> {
             }
         }
         self.place.ledger.commit(&self.place.section, &changed, gone)
+    }
+
+    fn owe(&mut self, to: &Invalidation, keys: &[&str]) -> Result<()> {
+        let full = keys.iter().map(|key| self.place.destination.full_key(key));
+        // A key that readers have no path to was refused by the plan.
+        let paths: BTreeSet<String> = full.filter_map(|key| to.path(&key)).collect();
+        match paths.is_empty() {
+            true => Ok(()),
+            false => self.place.ledger.owe(&to.distribution, paths),
+        }
+    }
+
+    fn invalidate(&mut self, to: &Invalidation) -> Result<usize> {
+        let ledger = &self.place.ledger;
+        let Some(owed) = ledger.owed(&to.distribution)? else { return Ok(0) };
+        let paths = invalidation::merged(&owed.lines);
+        self.place.aws.invalidate(&to.distribution, &paths, &owed.name)?;
+        moments::pass(Moment::Told);
+        ledger.paid(&to.distribution, &owed)?;
+        Ok(paths.len())
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

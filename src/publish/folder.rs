@@ -275,6 +275,7 @@ impl ObjectPlace for Folder {
             assumed: BTreeSet::new(),
             recovered,
             intent,
+            owed: BTreeSet::new(),
             missing,
             claims,
         })

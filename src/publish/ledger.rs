@@ -115,6 +115,16 @@ struct Lease {
     renewed: u64,
     /// The name of each section's intent.
     intents: BTreeMap<String, String>,
+    /// By whom it is owed to, the name of the text that says what still is to be told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    owed: BTreeMap<String, String>,
+}
+
+/// What is to be told to somebody, and was not yet.
+pub struct Owed {
+    /// Names this very debt: another has another name.
+    pub name: String,
+    pub lines: BTreeSet<String>,
 }
 
 /// The ledger of one owner at one place.
@@ -387,15 +397,20 @@ impl Ledger {
             held.open.insert(section.to_owned());
             return self.renew_now(held);
         }
-        let (mut intents, renewed, expect) = match &read.lease {
-            None => (BTreeMap::new(), 0, Expect::Nothing),
+        let holder = self.holder.clone();
+        let (mut lease, expect) = match &read.lease {
+            None => {
+                let (intents, owed) = (BTreeMap::new(), BTreeMap::new());
+                let lease = Lease { format: FORMAT, holder, renewed: 0, intents, owed };
+                (lease, Expect::Nothing)
+            }
             Some((lease, version)) if self.may_take(lease) => {
-                (lease.intents.clone(), lease.renewed + 1, Expect::Version(version.clone()))
+                let lease = Lease { holder, renewed: lease.renewed + 1, ..lease.clone() };
+                (lease, Expect::Version(version.clone()))
             }
             Some((lease, _)) => return Err(self.taken(&lease.holder)),
         };
-        intents.insert(section.to_owned(), name);
-        let lease = Lease { format: FORMAT, holder: self.holder.clone(), renewed, intents };
+        lease.intents.insert(section.to_owned(), name);
         let version = match self.put(LEASE, &lease, expect)? {
             Put::Done(version) => version,
             Put::Unexpected => {
@@ -443,6 +458,61 @@ impl Ledger {
             ))
             .hint("run it again when the other has ended")),
         }
+    }
+
+    /// To whom something is owed.
+    pub fn owing(&self) -> Result<BTreeSet<String>> {
+        let lease = self.read()?.lease;
+        Ok(lease.map(|(lease, _)| lease.owed.into_keys().collect()).unwrap_or_default())
+    }
+
+    /// What is owed to somebody, as far as whoever has the lease knows.
+    pub fn owed(&self, to: &str) -> Result<Option<Owed>> {
+        let named = self.state().held.as_ref().and_then(|held| held.lease.owed.get(to).cloned());
+        let Some(name) = named else { return Ok(None) };
+        let lines = match self.store.get(std::slice::from_ref(&name))?.pop().flatten() {
+            Some(got) => manifest::decode_lines::<()>(&got.bytes)
+                .map_err(|what| self.damaged(&name, what))?
+                .into_iter()
+                .map(|(line, ())| line)
+                .collect(),
+            None => return Err(self.damaged(&name, "is missing, and the lease names it")),
+        };
+        Ok(Some(Owed { name, lines }))
+    }
+
+    /// Remembers, with the lease held, what somebody is to be told, beside what is owed already.
+    pub fn owe(&self, to: &str, mut lines: BTreeSet<String>) -> Result<()> {
+        let before = self.owed(to)?;
+        if let Some(before) = &before {
+            if lines.is_subset(&before.lines) {
+                return Ok(());
+            }
+            lines.extend(before.lines.iter().cloned());
+        }
+        let text = manifest::encode_lines(lines.iter().map(|line| (line.as_str(), &())));
+        let name = format!("owed/{to}-{}.jsonl", name_of(&text));
+        self.store.put(&name, text, Expect::Anything)?;
+        self.owing_now(to, Some(name))?;
+        before.map_or(Ok(()), |before| self.store.remove(&before.name))
+    }
+
+    /// Nothing is owed any more.
+    pub fn paid(&self, to: &str, owed: &Owed) -> Result<()> {
+        self.owing_now(to, None)?;
+        self.store.remove(&owed.name)
+    }
+
+    fn owing_now(&self, to: &str, name: Option<String>) -> Result<()> {
+        let mut state = self.state();
+        let Some(held) = &mut state.held else {
+            return Err(Error::bug("who owes holds the lease"));
+        };
+        match name {
+            Some(name) => held.lease.owed.insert(to.to_owned(), name),
+            None => held.lease.owed.remove(to),
+        };
+        self.renew_now(held)
     }
 
     /// Makes a section of the manifest hold these entries, beside those that it holds, and not those that are gone.
@@ -611,7 +681,7 @@ impl Chunk {
 }
 
 /// The chunk that a key belongs to.
-fn chunk_of<E: Entry>(key: &str) -> String {
+pub(super) fn chunk_of<E: Entry>(key: &str) -> String {
     manifest::chunk_of_group(&E::group(key))
 }
 

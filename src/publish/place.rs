@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::aws::{Aws, dynamodb, s3};
+use crate::aws::{Aws, dynamodb};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::machine;
@@ -18,6 +18,7 @@ use super::bucket::{BucketPlace, BucketStore};
 use super::database::Database;
 use super::destination::{Destination, Keeping, inside};
 use super::folder::Folder;
+use super::invalidation::Invalidation;
 use super::ledger::Ledger;
 use super::manifest::{Head, ObjectEntry, RowEntry};
 use super::table::TablePlace;
@@ -45,6 +46,8 @@ pub struct ObjectsThere {
     pub recovered: BTreeMap<String, ObjectEntry>,
     /// The digest of the intent of a publish that did not end, if there is one.
     pub intent: Option<Digest>,
+    /// The distributions that were not told yet of what was written before.
+    pub owed: BTreeSet<String>,
     /// Of the keys asked for, those that are in the manifest but not there; places where looking is dear may leave it empty.
     pub missing: BTreeSet<String>,
     /// Of the keys asked for and not in the manifest, those that someone else has.
@@ -240,6 +243,16 @@ pub trait ObjectPublish {
     /// Removes what the manifest has left over and nothing names any more; tells how many texts.
     fn sweep(&mut self) -> Result<usize>;
 
+    /// Remembers that a distribution must be told of these keys, until it was.
+    fn owe(&mut self, _: &Invalidation, _keys: &[&str]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Tells a distribution of all that it must be told of; returns how many paths it was told.
+    fn invalidate(&mut self, _: &Invalidation) -> Result<usize> {
+        Ok(0)
+    }
+
     /// Takes the intent away.
     fn finish(self: Box<Self>) -> Result<()>;
 }
@@ -339,8 +352,8 @@ pub fn open(world: &World<'_>, destinations: &[Destination]) -> Result<Vec<Place
             }
             Destination::S3 { bucket, keeping, .. } => {
                 let ledger = ledger(world, keeping, &mut ledgers)?;
-                let bucket = s3::Bucket::new(world.aws.connect()?, bucket);
-                let place = BucketPlace::new(destination.clone(), bucket, ledger);
+                let place =
+                    BucketPlace::new(destination.clone(), world.aws.connect()?, bucket, ledger);
                 Ok(Place::Objects(Box::new(place)))
             }
             Destination::Dynamodb { table: name, keeping } => {

@@ -203,11 +203,16 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
     for (destination, there) in wanted.destinations.iter().zip(there) {
         plan.orphans.extend(orphans(destination, there, declared));
         plan.unfinished |= match there {
-            There::Objects(there) => there.intent.is_some(),
+            There::Objects(there) => there.intent.is_some() || owes(wanted, there),
             There::Rows(there) => there.unfinished,
         };
     }
     plan
+}
+
+/// Whether the distribution of this publish was not told yet of something written before.
+pub(super) fn owes(wanted: &Wanted, there: &ObjectsThere) -> bool {
+    wanted.invalidation.as_ref().is_some_and(|to| there.owed.contains(&to.distribution))
 }
 
 /// Everything in the manifest that no target of the whole declared graph publishes.
@@ -274,6 +279,16 @@ fn plan_object(
         Error::user(format!("`{target}` cannot be published as `{key}` to `{destination}`: {what}"))
             .hint("change the `key` of the publish")
     })?;
+    if let (Some(to), Destination::S3 { .. }) = (&wanted.invalidation, destination)
+        && to.path(&destination.full_key(&object.key)).is_none()
+    {
+        let (key, prefix) = (destination.full_key(&object.key), &to.drop_prefix);
+        return Err(Error::user(format!(
+            "`{}` cannot be published to `{destination}`: its key `{key}` is not below `{prefix}`, which `invalidate` drops from keys",
+            object.target
+        ))
+        .hint("let `drop_prefix` be the path of the distribution's origin, and publish below it"));
+    }
     destination.check_headers(&object.headers).map_err(|what| {
         Error::user(format!("`{}` cannot be published to `{destination}`: {what}", object.target))
             .hint("give it less `metadata`")

@@ -42,6 +42,7 @@ pub fn repair(
         objects: Vec::new(),
         rows: Vec::new(),
         refused: Vec::new(),
+        invalidation: None,
     };
     let (lost, held) = (BTreeSet::new(), BTreeSet::new());
     let mut repair = Repair { wanted, plan: PublishPlan::default(), lost, held };

@@ -12,6 +12,7 @@ use crate::error::Error;
 
 use super::attribute::{Attribute, Item};
 use super::destination::Destination;
+use super::invalidation::Invalidation;
 
 /// Everything that one publish wants to be there, for the selected targets.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct Wanted {
     pub now: String,
     /// Where it goes; each place once. Objects and rows name theirs by its index.
     pub destinations: Vec<Destination>,
+    /// Whom to tell of changed objects in buckets, once all is written.
+    pub invalidation: Option<Invalidation>,
     pub objects: Vec<WantedObject>,
     pub rows: Vec<WantedRow>,
     /// What could not be filled in: its target is not published, so nothing is.

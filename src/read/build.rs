@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::error::Source;
 use crate::grammar::{duration, size};
 use crate::manifest::{
-    At, Axis, Batch, BatchFile, Broken, ByAxis, ExitPolicy, ImageHas, Input, InputPlace, KnownBy,
-    Label, LogPolicy, Manifest, Output, Patterns, Pick, Preset, Project, Publish, Reference, Rule,
-    RuleKind, RuleName, Runner, Start, Timeout, Values, When,
+    At, Axis, Batch, BatchFile, Broken, ByAxis, ExitPolicy, ImageHas, Input, InputPlace,
+    Invalidate, KnownBy, Label, LogPolicy, Manifest, Output, Patterns, Pick, Preset, Project,
+    Publish, Reference, Rule, RuleKind, RuleName, Runner, Start, Timeout, Values, When,
 };
 use crate::template::Template;
 
@@ -386,10 +386,18 @@ impl Build {
             manifest: self.optional(node, "manifest", text),
             after: self.aside(|| self.texts(node, "after")),
             hold: node.get("hold").map(|hold| self.aside(|| self.list(Some(hold), text))),
+            at_least: self.optional(node, "at_least", share),
+            invalidate: node.get("invalidate").and_then(|node| self.aside(|| invalidate(node))),
             objects: self.map(node, "object", |object| self.object(object)),
             rows: self.map(node, "row", |row| self.row(row)),
         })
     }
+}
+
+fn invalidate(node: &Node) -> Option<Invalidate> {
+    let text = |key| node.get(key).and_then(Node::text);
+    let drop_prefix = text("drop_prefix").unwrap_or_default().trim_matches('/').to_owned();
+    Some(Invalidate { distribution: text("distribution")?.to_owned(), drop_prefix })
 }
 
 fn rule_name(text: &str) -> Option<RuleName> {
@@ -443,6 +451,11 @@ pub(super) fn count(node: &Node) -> Option<u64> {
         Value::Whole(number) => u64::try_from(number?).ok(),
         _ => None,
     }
+}
+
+/// A share in percent.
+fn share(node: &Node) -> Option<At<u8>> {
+    Some(at(node, node.text()?.strip_suffix('%')?.parse().ok()?))
 }
 
 fn bytes(node: &Node) -> Option<At<u64>> {

@@ -3,6 +3,7 @@
 //! `scripts/test` starts the servers; without `JHEEM_TEST_AWS` these tests are skipped, and say so.
 
 mod adopting;
+mod invalidations;
 mod mending;
 mod pruning;
 mod writes;
@@ -14,6 +15,10 @@ use serde_json::{Value, json};
 
 use super::project::{Project, Ran, cities};
 use super::proxy::{Fault, Proxy};
+
+mod account;
+mod costs;
+mod trace;
 
 /// A bucket and a table of one test's own.
 pub(super) struct Cloud {

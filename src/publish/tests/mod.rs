@@ -179,6 +179,7 @@ impl Project {
             publish: "plots".into(),
             now: self.now.clone(),
             destinations: self.destinations.clone(),
+            invalidation: None,
             objects: objects.collect(),
             rows: rows.collect(),
             refused: Vec::new(),

@@ -376,6 +376,36 @@ pub const CASES: &[Case] = &[
         &[("[publish.site]\n", "[publish.site]\nhold = [\"city\"]\n")],
     ),
     case(
+        "publish.NAME.at_least",
+        "another share",
+        Of::Other,
+        &[("[publish.site]\n", "[publish.site]\nat_least = \"100%\"\n")],
+    ),
+    case(
+        "publish.NAME.invalidate",
+        "given",
+        Of::Other,
+        &[(
+            "[publish.site]\n",
+            "[publish.site]\ninvalidate = { distribution = \"E3VDQ7V9FBIIGD\" }\n",
+        )],
+    ),
+    case(
+        "publish.NAME.invalidate.distribution",
+        "given",
+        Of::Other,
+        &[("[publish.site]\n", "[publish.site]\ninvalidate.distribution = \"E3VDQ7V9FBIIGD\"\n")],
+    ),
+    case(
+        "publish.NAME.invalidate.drop_prefix",
+        "given",
+        Of::Other,
+        &[(
+            "[publish.site]\n",
+            "[publish.site]\ninvalidate = { distribution = \"E3VDQ7V9FBIIGD\", drop_prefix = \"portal\" }\n",
+        )],
+    ),
+    case(
         "publish.NAME.object",
         "none",
         Of::Other,

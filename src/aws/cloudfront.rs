@@ -1,0 +1,28 @@
+//! CloudFront: one distribution told to forget paths.
+
+use super::Connected;
+use super::failure::Request;
+use super::signed::{Call, Service};
+use crate::error::Result;
+
+impl Connected {
+    /// Tells a distribution to forget these paths, which are percent-encoded and may end with `*`.
+    ///
+    /// Told again under the same reference, it does nothing.
+    pub fn invalidate(&self, distribution: &str, paths: &[String], reference: &str) -> Result<()> {
+        let about = format!("the distribution `{distribution}`");
+        let request = Request::new("cloudfront:CreateInvalidation", about);
+        let items: String = paths.iter().map(|path| format!("<Path>{path}</Path>")).collect();
+        let body = format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?><InvalidationBatch xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/"><Paths><Quantity>{}</Quantity><Items>{items}</Items></Paths><CallerReference>{reference}</CallerReference></InvalidationBatch>"#,
+            paths.len()
+        );
+        let call = Call {
+            method: "POST",
+            path: &format!("/2020-05-31/distribution/{distribution}/invalidation"),
+            headers: &[("content-type", "application/xml")],
+            body: body.as_bytes(),
+        };
+        self.signed(&Service::cloudfront(self.region()), &call, &request).map(drop)
+    }
+}
