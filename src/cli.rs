@@ -111,6 +111,9 @@ pub struct BuildArgs {
     /// Refuse to go on if the lock does not say what a remote input is
     #[arg(long)]
     pub locked: bool,
+    /// Take another image for a runner, for this time; `publish` refuses what it makes until the lock has it
+    #[arg(long = "image", value_name = "RUNNER=IMAGE")]
+    pub images: Vec<String>,
     /// Drop fetched inputs from the cache as soon as nothing needs them any more
     #[arg(long)]
     pub evict_inputs: bool,
@@ -202,9 +205,12 @@ pub enum Command {
         /// Name every target, not only how many there are for each reason
         #[arg(long)]
         each: bool,
-        /// Ask the network too: what remote destinations would get, and whether remote inputs are still what the lock says
+        /// Ask the network too: what remote destinations would get, and whether remote inputs and images are still what the lock says
         #[arg(long)]
         remote: bool,
+        /// Take another image for a runner, for this time
+        #[arg(long = "image", value_name = "RUNNER=IMAGE")]
+        images: Vec<String>,
     },
     /// Explain a target: the very comparison that decided
     Why {

@@ -63,9 +63,11 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
     match cli.command.unwrap_or(Command::Build(BuildArgs::default())) {
         Command::Build(args) => building::build(global, &args, report),
         Command::Publish(args) => building::publish(global, &args, report),
-        Command::Plan { select, write_batches, each, remote } => {
+        Command::Plan { select, write_batches, each, remote, images } => {
             let write_batches = write_batches.as_deref();
-            let asked = asking::PlanAs { write_batches, each, remote, ..asking::PlanAs::default() };
+            let images = &images;
+            let asked =
+                asking::PlanAs { write_batches, each, remote, images, ..asking::PlanAs::default() };
             asking::plan(global, &select, &asked, report)
         }
         Command::Why { select } => asking::why(global, &select, report),

@@ -136,6 +136,18 @@ fn events() -> Vec<Event> {
         Event::FetchStarted { source: source.clone(), bytes: 29_040_512 },
         Event::FetchProgress { source: source.clone(), bytes: 12_582_912 },
         Event::Fetched { source, bytes: Some(29_040_512), seconds: 3.2 },
+        Event::Pulling {
+            run: run.clone(),
+            image: "ghcr.io/me/model@sha256:…".into(),
+            done: 1_400_000_000,
+            total: 5_600_000_000,
+        },
+        Event::Pulled {
+            run: run.clone(),
+            image: "ghcr.io/me/model@sha256:…".into(),
+            bytes: 5_600_000_000,
+            seconds: 154.2,
+        },
         Event::TargetBegan { run: run.clone(), target: target.clone() },
         Event::Target {
             target,
@@ -183,6 +195,10 @@ fn meaning(event: &Event) -> &'static str {
         Event::Fetched { .. } => {
             "It came; without `bytes` it did not, and the targets that need it say why."
         }
+        Event::Pulling { .. } => {
+            "The image of a run is on its way to this machine; both are 0 when it begins."
+        }
+        Event::Pulled { .. } => "It is there.",
         Event::TargetBegan { .. } => "A run says that it makes this target now.",
         Event::Target { .. } => "A target ended.",
         Event::Restored { .. } => "Targets were put back from the cache.",
