@@ -23,6 +23,7 @@ pub mod dynamodb;
 pub mod failure;
 pub mod probe;
 pub mod s3;
+pub mod signed;
 pub mod tally;
 
 use failure::Request;

@@ -60,6 +60,8 @@ pub enum Also {
     Doctor,
     Prune,
     Provision,
+    /// `verify --repair`
+    Repair,
 }
 
 /// What is selected.
@@ -147,6 +149,47 @@ fn one_or_more(text: &str) -> Result<usize, String> {
     }
 }
 
+/// How much of something may go.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AtMost {
+    Percent(f64),
+    Keys(usize),
+}
+
+impl AtMost {
+    /// Whether it allows so many of so many.
+    pub fn allows(self, going: usize, holds: usize) -> bool {
+        match self {
+            AtMost::Keys(most) => going <= most,
+            AtMost::Percent(most) => going as f64 * 100.0 <= most * holds as f64,
+        }
+    }
+}
+
+impl std::str::FromStr for AtMost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<AtMost, String> {
+        let wrong = || "it must be a share such as `10%`, or a whole number of keys".to_owned();
+        match text.strip_suffix('%') {
+            None => text.parse().map(AtMost::Keys).map_err(|_| wrong()),
+            Some(share) => match share.parse::<f64>() {
+                Ok(share) if (0.0..=100.0).contains(&share) => Ok(AtMost::Percent(share)),
+                _ => Err(wrong()),
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for AtMost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            AtMost::Percent(share) => write!(f, "{share} %"),
+            AtMost::Keys(keys) => write!(f, "{}", crate::figures::numbered(*keys, "key")),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Bring goals up to date: remake what is stale, and publish to destinations on this machine
@@ -189,6 +232,34 @@ pub enum Command {
     Verify {
         #[command(flatten)]
         select: Select,
+        /// Read every byte and header, also where a listing shows nothing amiss
+        #[arg(long)]
+        deep: bool,
+        /// Put back what was published and is missing, from the cache
+        #[arg(long)]
+        repair: bool,
+    },
+    /// Take what stands at destinations already, put there by another tool, for published
+    Adopt {
+        #[command(flatten)]
+        select: Select,
+        /// Also take it for made from the inputs as they are now, so that nothing of it is built again
+        #[arg(long)]
+        as_built: bool,
+        /// Also adopt what carries the mark of a jheem, such as when the manifest was lost
+        #[arg(long)]
+        marked: bool,
+    },
+    /// Remove from destinations what no target publishes any more
+    Prune {
+        #[command(flatten)]
+        select: Select,
+        /// Say what would be removed, and remove nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+        /// Refuse to remove more of a destination than this share, or this many keys
+        #[arg(long, value_name = "SHARE", default_value = "10%")]
+        at_most: AtMost,
     },
     /// Try everything that the project needs around it, before any work: the daemon, room, the clock, accounts
     Doctor,

@@ -13,6 +13,7 @@ pub mod asking;
 pub mod building;
 pub mod doctor;
 pub mod housekeeping;
+pub mod mending;
 pub mod remote;
 mod stopping;
 pub mod trace;

@@ -7,9 +7,11 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command};
-use crate::commands::{asking, building, doctor, housekeeping, remote, trace, updating};
+use crate::commands::{asking, building, doctor, housekeeping, mending, remote, trace, updating};
 use crate::error::Error;
 use crate::policy::Whose;
+use crate::publish::Depth;
+use crate::publishing::Adopting;
 use crate::report::Report;
 
 /// Parses the command line and runs the command; the exit code says how it went.
@@ -71,7 +73,19 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
             asking::list(global, &select, count, paths, report)
         }
         Command::Graph => asking::graph(global, report),
-        Command::Verify { select } => asking::verify(global, &select, report),
+        Command::Verify { select, deep, repair } => {
+            let depth = if deep { Depth::Read } else { Depth::Listed };
+            match repair {
+                false => asking::verify(global, &select, depth, report),
+                true => mending::repair(global, &select, depth, report),
+            }
+        }
+        Command::Adopt { select, as_built, marked } => {
+            mending::adopt(global, &select, Adopting { as_built, marked }, report)
+        }
+        Command::Prune { select, dry_run, at_most } => {
+            mending::prune(global, &select, dry_run, at_most, report)
+        }
         Command::Doctor => doctor::doctor(global, report),
         Command::Policy { check, also, account, region } => {
             let whose = Whose { account, region };

@@ -163,8 +163,12 @@ impl Expansion<'_> {
             rules.push(rule);
         }
         let mut publishes = Vec::new();
-        for publish in manifest.publishes.values() {
-            publishes.extend(self.publish(publish, &rules, &ids));
+        let mut places = BTreeMap::new();
+        for name in self.publish_order() {
+            if let Some(publish) = self.publish(&manifest.publishes[&name], &rules, &ids, &places) {
+                places.insert(name, publishes.len());
+                publishes.push(publish);
+            }
         }
         self.vague = false;
         let mut presets = BTreeMap::new();

@@ -448,6 +448,10 @@ pub struct Publish {
     pub of: RuleId,
     /// Where the manifest of remote destinations is kept, if not with the objects.
     pub manifest: Option<String>,
+    /// Indices into `Graph::publishes` of those that must stand before, all of them smaller than its own.
+    pub after: Vec<usize>,
+    /// Positions in the rule's space of the axes whose values are published whole or not at all.
+    pub hold: Option<Vec<usize>>,
     /// The share of what is published that a publish must confirm, in percent.
     pub at_least: Option<u8>,
     pub objects: Vec<PublishObject>,
@@ -462,6 +466,10 @@ pub struct PublishObject {
     pub key: Text,
     pub content_type: Option<String>,
     pub content_encoding: Option<String>,
+    /// Whether its bytes are packed before they are put.
+    pub gzip: bool,
+    /// Whether it is never replaced.
+    pub once: bool,
     pub cache_control: Option<String>,
     pub metadata: BTreeMap<String, Text>,
     pub uncompared: BTreeMap<String, Text>,

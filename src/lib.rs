@@ -26,6 +26,7 @@ pub mod event;
 pub mod figures;
 pub mod machine;
 pub mod moments;
+pub mod percent;
 pub mod places;
 pub mod template;
 

@@ -390,6 +390,10 @@ pub struct Publish {
     pub of: At<RuleName>,
     /// Where the manifest of remote destinations is kept.
     pub manifest: Option<At<String>>,
+    /// `publish.NAME`s that must stand before.
+    pub after: Vec<At<String>>,
+    /// Axes whose values are published whole or not at all.
+    pub hold: Option<Vec<At<String>>>,
     /// The share of what is published that a publish must confirm, in percent.
     pub at_least: Option<At<u8>>,
     /// By the name of the output.
@@ -407,6 +411,10 @@ pub struct PublishObject {
     pub key: At<Template>,
     pub content_type: Option<At<String>>,
     pub content_encoding: Option<At<String>>,
+    /// Whether its bytes are packed before they are put.
+    pub gzip: bool,
+    /// Whether it is never replaced.
+    pub once: bool,
     pub cache_control: Option<At<String>>,
     pub metadata: BTreeMap<String, At<Template>>,
     /// Metadata that is written but never compared.

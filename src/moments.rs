@@ -48,12 +48,16 @@ pub enum Moment {
     Intended,
     /// An object's copy lies beside the destination.
     Copied,
+    /// A part of a large object is sent; the object does not stand.
+    Part,
     /// An object is published; its row and the manifest do not know it.
     Published,
     /// Rows are written in a transaction that is not committed.
     Rows,
     /// Rows are committed; the objects' manifest does not know of them.
     Committed,
+    /// Something is removed from a destination; the manifest still has its line.
+    Pruned,
     /// A chunk of the manifest is written; the head does not name it.
     Chunk,
     /// The manifest is written; the intent is still there.
@@ -62,7 +66,7 @@ pub enum Moment {
 
 impl Moment {
     /// All moments and their names.
-    pub const ALL: [(Moment, &str); 23] = [
+    pub const ALL: [(Moment, &str); 25] = [
         (Moment::Looking, "looking"),
         (Moment::Sweeping, "sweeping"),
         (Moment::Judged, "judged"),
@@ -81,9 +85,11 @@ impl Moment {
         (Moment::Removing, "removing"),
         (Moment::Intended, "intended"),
         (Moment::Copied, "copied"),
+        (Moment::Part, "part"),
         (Moment::Published, "published"),
         (Moment::Rows, "rows"),
         (Moment::Committed, "committed"),
+        (Moment::Pruned, "pruned"),
         (Moment::Chunk, "chunk"),
         (Moment::Head, "head"),
     ];

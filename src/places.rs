@@ -17,6 +17,11 @@ impl Places {
         self.cache.join("scratch")
     }
 
+    /// What is packed to be published, while it is.
+    pub fn packed(&self) -> PathBuf {
+        self.cache.join("packed")
+    }
+
     pub fn logs(&self) -> PathBuf {
         self.cache.join("logs")
     }

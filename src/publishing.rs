@@ -5,6 +5,8 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use crate::aws::Aws;
 use crate::costs::Requests;
 use crate::digest::Digest;
@@ -18,19 +20,26 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Drift, Headers, Keeping, Outlook, Place, PublishPlan, There, Wanted,
-    WantedObject, WantedRow,
+    self, Destination, Headers, Keeping, Outlook, Place, PublishPlan, There, Wanted, WantedObject,
+    WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
 
+pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
-use fewer::{Lacking, LackingWhat};
+use fewer::{Lacking, LackingWhat, Why};
+pub use mending::{Inspection, Lost, Pruning, Repaired};
+use packed::Packed;
 pub use traced::{Called, InManifest, Traced, TracedKey};
 use values::Values;
 
+mod adopting;
 mod declared;
 mod fewer;
+mod held;
+mod mending;
+mod packed;
 mod settled;
 mod traced;
 mod values;
@@ -63,6 +72,8 @@ pub struct Prepared {
     lacking: Vec<Lacking>,
     /// The requests that it took to look.
     pub looked: Requests,
+    /// What is held back, in words; none if nothing is.
+    pub held: Option<String>,
     /// What to remember if nothing is to be done, so that the next look can be spared.
     pub settled: Option<Settled>,
 }
@@ -113,26 +124,22 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let (wanted, lacking) = self.wanted(publish, reach)?;
+        let Filled { mut wanted, lacking, held } = self.wanted(publish, reach)?;
         let before = self.aws.requests();
         if wanted.destinations.is_empty() {
             return Ok(None);
         }
         let places = publish::open(&self.world(), &wanted.destinations)?;
         if let Some(say) = wait {
-            for place in &places {
-                match place {
-                    Place::Objects(place) => place.wait(say)?,
-                    Place::Rows(place) => place.wait(say)?,
-                }
-            }
+            publish::wait(&places, say)?;
         }
         let seen = RealDisk.now();
         let watched = settled::watch(&self.places.root, &wanted, &places)?;
         let there = publish::look(&wanted, &places)?;
+        self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        let undecided = lacking.iter().any(|lacking| lacking.undecided);
+        let undecided = lacking.iter().any(Lacking::is_undecided);
         let idle = plan.is_empty() && plan.refused.is_empty() && !undecided;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
             asked: self.asked(publish, reach),
@@ -142,7 +149,7 @@ impl<'a> Source<'a> {
             seen,
         });
         let looked = self.aws.requests() - before;
-        Ok(Some(Prepared { name, wanted, places, there, plan, lacking, looked, settled }))
+        Ok(Some(Prepared { name, wanted, places, there, plan, lacking, looked, held, settled }))
     }
 
     /// Carries a prepared publish out.
@@ -151,11 +158,13 @@ impl<'a> Source<'a> {
         prepared: &Prepared,
         on_event: &mut dyn FnMut(publish::Event<'_>),
     ) -> Result<publish::Done> {
+        let packed = Packed::begin(self.places)?;
         let source = |object: &WantedObject| {
-            self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
+            let built = self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
                 Error::environment(format!("{} is no longer in the cache", object.target))
                     .hint("run `jheem build` again: it will be made anew")
-            })
+            })?;
+            if object.gzip { packed.of(object, &built) } else { Ok(built) }
         };
         publish::apply(
             &prepared.wanted,
@@ -167,39 +176,29 @@ impl<'a> Source<'a> {
         )
     }
 
-    /// Compares every destination of the publishes that were asked for with its manifest, each once.
-    pub fn verify(&self) -> Result<Vec<Drift>> {
-        let mut destinations: Vec<Destination> = Vec::new();
-        for publish in self.publishes() {
-            let outputs = &self.graph.rule(publish.of).outputs;
-            let keeping = keeping(publish)?;
-            let objects = publish.objects.iter().map(|o| destination(&o.to, None));
-            let rows =
-                publish.rows.iter().map(|r| destination(&r.to, Some(&outputs[r.output].name)));
-            for found in objects.chain(rows) {
-                let found = kept(found?, keeping.as_ref());
-                if !destinations.contains(&found) {
-                    destinations.push(found);
-                }
-            }
+    /// Packs what would be put packed, only to know its digest and its size.
+    fn measure_packed(&self, wanted: &mut Wanted, there: &[There]) -> Result<()> {
+        let measured: Vec<_> = publish::to_pack(wanted, there)
+            .into_par_iter()
+            .map(|index| {
+                // What is gone from the cache is told when it is published.
+                let built = self.objects.verified_path(&wanted.objects[index].bytes)?;
+                let packed = built.map(|built| publish::packing::pack(&built, None)).transpose()?;
+                Ok((index, packed))
+            })
+            .collect::<Result<_>>()?;
+        for (index, packed) in measured {
+            wanted.objects[index].packed = packed;
         }
-        let places = publish::open(&self.world(), &destinations)?;
-        let mut drift = Vec::new();
-        for (destination, place) in destinations.iter().zip(&places) {
-            let found = self.declared().asked(|declared| {
-                publish::verify(&self.graph.project, destination, place, declared)
-            });
-            drift.extend(found?);
-        }
-        Ok(drift)
+        Ok(())
     }
 
     fn declared(&self) -> &DeclaredKeys {
         self.declared.get_or_init(|| DeclaredKeys::of(self))
     }
 
-    /// What the selected targets of a publish should be at its destinations, and what of them cannot be there.
-    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<(Wanted, Vec<Lacking>)> {
+    /// What the selected targets of a publish should be at its destinations, and what of them is not there to be.
+    fn wanted(&self, publish: &Publish, reach: Reach) -> Result<Filled> {
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted {
             owner: self.graph.project.clone(),
@@ -229,15 +228,24 @@ impl<'a> Source<'a> {
             })
             .collect::<Result<_>>()?;
         let mut lacking = Vec::new();
-        for cell in 0..rule.space.cells() {
+        let cells: Vec<usize> = (0..rule.space.cells())
+            .filter(|cell| {
+                self.selection.goals[publish.of.0][*cell] && !rule.declared_absent(*cell)
+            })
+            .collect();
+        let in_reach = (&object_places[..], &row_places[..]);
+        let held = self.held(publish, &cells, in_reach);
+        for cell in cells {
             let target = Target { rule: publish.of, cell };
-            if !self.selection.goals[publish.of.0][cell] || rule.declared_absent(cell) {
+            if held.holds(&rule.space, cell) {
+                lacking.extend(self.held_back(publish, target, in_reach));
                 continue;
             }
             let mut values = Values::new(self, target);
             let mut objects = vec![Standing::Nothing; publish.objects.len()];
             let mut lacks = |destination, what, undecided| {
-                lacking.push(Lacking { destination, target, what, undecided });
+                let why = if undecided { Why::Undecided } else { Why::Absent };
+                lacking.push(Lacking { destination, target, what, why });
             };
             for (index, object) in publish.objects.iter().enumerate() {
                 let Some(destination) = object_places[index] else { continue };
@@ -283,7 +291,8 @@ impl<'a> Source<'a> {
                 }
             }
         }
-        Ok((wanted, lacking))
+        let held = held.words(self.graph, publish);
+        Ok(Filled { wanted, lacking, held })
     }
 
     /// None if the target was made without this output, which is optional.
@@ -317,9 +326,15 @@ impl<'a> Source<'a> {
             bytes: output.bytes,
             judged: made.judged,
             size: output.size,
+            gzip: object.gzip,
+            packed: None,
+            once: object.once,
             headers: Headers {
                 content_type: object.content_type.clone(),
-                content_encoding: object.content_encoding.clone(),
+                content_encoding: match object.gzip {
+                    true => Some("gzip".to_owned()),
+                    false => object.content_encoding.clone(),
+                },
                 cache_control: object.cache_control.clone(),
                 metadata,
             },
@@ -342,6 +357,13 @@ impl<'a> Source<'a> {
             None => Known::Unasked,
         }
     }
+}
+
+/// What a publish wants, and what of it must wait.
+struct Filled {
+    wanted: Wanted,
+    lacking: Vec<Lacking>,
+    held: Option<String>,
 }
 
 /// What is wanted of an object of one cell.
@@ -401,11 +423,17 @@ impl Numbered<'_> {
 }
 
 impl Prepared {
+    /// How many objects and rows are not decided yet, or are held back with such.
+    pub fn undecided(&self) -> usize {
+        self.lacking.iter().filter(|lacking| lacking.is_undecided()).count()
+    }
+
     /// What would be done at each destination, and how much there is not decided yet.
     pub fn outlook(&self) -> Vec<(Outlook, usize)> {
         let all = publish::outlook(&self.wanted, &self.there, &self.plan);
-        let undecided =
-            |index| self.lacking.iter().filter(|l| l.destination == index && l.undecided).count();
+        let undecided = |index| {
+            self.lacking.iter().filter(|l| l.destination == index && l.is_undecided()).count()
+        };
         all.into_iter().enumerate().map(|(index, one)| (one, undecided(index))).collect()
     }
 
@@ -417,7 +445,7 @@ impl Prepared {
             update: counts.updated,
             // A line of the manifest alone is nothing that a reader sees.
             unchanged: counts.unchanged + counts.noted,
-            undecided: self.lacking.iter().filter(|lacking| lacking.undecided).count(),
+            undecided: self.undecided(),
             orphaned: counts.orphaned,
             refused: self.plan.refused.len(),
         }

@@ -18,7 +18,8 @@ use crate::graph::Graph;
 use crate::objects::{Freed, Usage};
 use crate::policy::{Finding, Lack};
 use crate::progress::Progress;
-use crate::publish::{Drift, Outlook};
+use crate::publish::{Destination, Drift, Outlook, Pruned};
+use crate::publishing::{Adopted, Lost};
 use crate::records::Run;
 use crate::why::{Explanation, Fold};
 
@@ -494,14 +495,113 @@ impl Report {
         }
     }
 
-    /// The end of `verify`.
-    pub fn verified(&mut self, found: &[Drift]) {
+    /// What `verify --repair` put back.
+    pub fn repaired(&mut self, destination: &Destination, key: &str) {
+        let name = destination.to_string();
         if self.is_json() {
-            self.object(&Answer::Verified { differences: found.len() });
+            self.object(&Answer::Repaired { destination: name, key });
+        } else {
+            self.out.line(&format!("put back {name} {}", words::printable(key)));
+        }
+    }
+
+    /// What `verify --repair` could not put back.
+    pub fn lost(&mut self, lost: &Lost) {
+        let Lost { destination, key, message } = lost;
+        if self.is_json() {
+            let destination = destination.to_string();
+            self.object(&Answer::Lost { destination, key, message });
+        } else {
+            let padded = self.out.paint.warn("lost    ");
+            self.out.line(&format!("{padded} {destination} {}", words::printable(key)));
+            self.out.line(&format!("         {message}"));
+        }
+    }
+
+    /// Something that `prune` removes.
+    pub fn orphan(&mut self, destination: &Destination, kind: &'static str, key: &str, of: &str) {
+        let name = destination.to_string();
+        if self.is_json() {
+            self.object(&Answer::Orphan { destination: name, kind, key, publish: of });
+        } else {
+            self.out.line(&format!("{kind:<6} {name} {}", words::printable(key)));
+        }
+    }
+
+    /// What `adopt` took for published by one publish.
+    pub fn adopted(&mut self, publish: &str, adopted: &Adopted) {
+        for (destination, key, why) in &adopted.skipped {
+            let destination = destination.to_string();
+            if self.is_json() {
+                self.object(&Answer::Skipped { destination, key, why });
+            } else {
+                let padded = self.out.paint.warn("skipped");
+                self.out.line(&format!("{padded} {destination} {}: {why}", words::printable(key)));
+            }
+        }
+        let (objects, rows) = (adopted.objects.len(), adopted.rows.len());
+        let (made, skipped) = (adopted.made.len(), adopted.skipped.len());
+        if self.is_json() {
+            self.object(&Answer::Adopted { publish, objects, rows, made, skipped });
+            return;
+        }
+        let mut told = format!(
+            "publish.{publish}: adopted {} and {}",
+            numbered(objects, "object"),
+            numbered(rows, "row")
+        );
+        if made > 0 {
+            told = format!("{told}; {} taken for made", numbered(made, "target"));
+        }
+        self.say(&told);
+    }
+
+    /// The end of `prune --dry-run`.
+    pub fn would_prune(&mut self, keys: usize) {
+        if self.is_json() {
+            self.object(&Answer::WouldPrune { keys });
+        } else {
+            self.say(&format!("{} would be removed", numbered(keys, "key")));
+        }
+    }
+
+    /// The end of `prune`.
+    pub fn pruned(&mut self, pruned: &Pruned) {
+        let Pruned { objects, rows, texts, kept } = pruned;
+        for (destination, key, why) in kept {
+            let destination = destination.to_string();
+            if self.is_json() {
+                self.object(&Answer::Kept { destination, key, why });
+            } else {
+                let padded = self.out.paint.warn("kept  ");
+                self.out.line(&format!("{padded} {destination} {}: {why}", words::printable(key)));
+            }
+        }
+        if self.is_json() {
+            let (objects, rows, texts, kept) = (*objects, *rows, *texts, kept.len());
+            self.object(&Answer::Pruned { objects, rows, texts, kept });
+            return;
+        }
+        let mut told =
+            format!("removed {} and {}", numbered(*objects, "object"), numbered(*rows, "row"));
+        if *texts > 0 {
+            told = format!("{told}, and {} of old manifests", numbered(*texts, "text"));
+        }
+        self.say(&told);
+    }
+
+    /// The end of `verify`.
+    pub fn verified(&mut self, found: &[Drift], repaired: usize) {
+        if self.is_json() {
+            self.object(&Answer::Verified { differences: found.len(), repaired });
         } else if found.is_empty() {
             self.say("all is there as it was published");
         } else {
-            self.say(&numbered(found.len(), "difference"));
+            let mut told = numbered(found.len(), "difference");
+            if repaired > 0 {
+                told = format!("{told}, {} put back", thousands(repaired as u64));
+            }
+            self.say(&told);
             if found.iter().any(|d| matches!(d.kind, crate::publish::DriftKind::Changed { .. })) {
                 self.say(answer::CHANGED_HINT);
             }

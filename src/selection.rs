@@ -50,6 +50,7 @@ impl Selection {
             }
         }
         if self.publishes.contains(&true) {
+            self.earlier(graph);
             return Ok(self);
         }
         let names: Vec<String> =
@@ -59,6 +60,22 @@ impl Selection {
             true => "declare a `[publish.NAME]` in the Jheemfile".to_owned(),
             false => format!("the Jheemfile declares {}", names.join(", ")),
         }))
+    }
+
+    /// Who publishes something publishes what it comes after before: all of it that is needed.
+    fn earlier(&mut self, graph: &Graph) {
+        for (index, publish) in graph.publishes.iter().enumerate().rev() {
+            if !self.publishes[index] || !self.goals[publish.of.0].contains(&true) {
+                continue;
+            }
+            for &earlier in &publish.after {
+                self.publishes[earlier] = true;
+                let of = graph.publishes[earlier].of.0;
+                for (goal, wanted) in self.goals[of].iter_mut().zip(&self.wanted[of]) {
+                    *goal |= *wanted != 0;
+                }
+            }
+        }
     }
 
     /// All wanted targets in topological order.
@@ -127,7 +144,10 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
     }
     asked.retain(|(target, _)| cells[target.rule.0][target.cell]);
     let wanted = needed(graph, &cells, &publishes, &options, &asked);
-    Ok(Selection { wanted, goals: cells, publishes, presets: request.presets.clone() })
+    let presets = request.presets.clone();
+    let mut selection = Selection { wanted, goals: cells, publishes, presets };
+    selection.earlier(graph);
+    Ok(selection)
 }
 
 /// Takes away what filters exclude; returns a rule that joins over what they narrow, if one was left out for that.

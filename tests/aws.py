@@ -3,6 +3,8 @@
 usage: aws.py COMMAND JSON: prints JSON. The endpoint and credentials come from the environment.
 """
 
+import email.header
+import gzip
 import json
 import sys
 
@@ -44,9 +46,24 @@ def objects(bucket):
             "cache": got.get("CacheControl"),
             "metadata": got["Metadata"],
             "written": str(got["LastModified"]) + got["ETag"],
-            "body": got["Body"].read().decode(),
+            "size": got["ContentLength"],
+            "body": unpacked(got["Body"].read(), got.get("ContentEncoding")),
         }
     return found
+
+
+def unpacked(bytes, encoding):
+    return (gzip.decompress(bytes) if encoding == "gzip" else bytes).decode()
+
+
+def uploads(bucket):
+    """The keys of what was begun in parts and neither ended nor aborted."""
+    return [upload["Key"] for upload in s3.list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
+
+def decoded(text):
+    """Encoded words of RFC 2047, as a reader of mail reads them."""
+    return str(email.header.make_header(email.header.decode_header(text)))
 
 
 def rows(table):
@@ -76,6 +93,25 @@ def put_in_parts(bucket, key, body):
     s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload, MultipartUpload=parts)
 
 
+def retype(bucket, key, cache):
+    """The same bytes under the same version, with another header."""
+    found = s3.head_object(Bucket=bucket, Key=key)
+    s3.copy_object(Bucket=bucket, Key=key, CopySource={"Bucket": bucket, "Key": key}, MetadataDirective="REPLACE",
+                   ContentType=found["ContentType"], CacheControl=cache, Metadata=found["Metadata"])
+
+
+def forget(bucket, marks):
+    """As if another tool had put it all there: without jheem's manifest and, if asked for, without its marks."""
+    for key in keys(bucket):
+        if "/.jheem/" in f"/{key}":
+            s3.delete_object(Bucket=bucket, Key=key)
+        elif marks:
+            got = s3.get_object(Bucket=bucket, Key=key)
+            metadata = {name: value for name, value in got["Metadata"].items() if not name.startswith("jheem-")}
+            s3.put_object(Bucket=bucket, Key=key, Body=got["Body"].read(), ContentType=got["ContentType"],
+                          CacheControl=got["CacheControl"], Metadata=metadata)
+
+
 def remove(bucket, key):
     s3.delete_object(Bucket=bucket, Key=key)
 
@@ -88,5 +124,5 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = {f.__name__: f for f in (make, keys, objects, rows, partition, put, put_in_parts, remove, put_row, remove_row)}[sys.argv[1]]
+command = globals()[sys.argv[1]]
 print(json.dumps(command(**json.loads(sys.argv[2]))))

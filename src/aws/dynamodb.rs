@@ -17,6 +17,8 @@ use aws_sdk_dynamodb::types::{
 use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
+pub mod mending;
+
 use super::Connected;
 use super::failure::Request;
 use crate::error::{Error, Result};

@@ -5,7 +5,7 @@
 use std::error::Error as _;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::error::Error;
@@ -48,6 +48,11 @@ const THROTTLED: [&str; 8] = [
     "LimitExceededException",
 ];
 
+/// Whether a service says by this code that it was asked too much.
+pub(super) fn is_throttled(code: &str) -> bool {
+    THROTTLED.contains(&code)
+}
+
 impl Request {
     pub fn new(action: &'static str, about: impl Into<String>) -> Request {
         Request { action, about: about.into() }
@@ -67,8 +72,10 @@ impl Request {
                 self.refused(status, code, said, region)
             }
             SdkError::DispatchFailure(failure) => {
-                let causes = chain(failure.as_connector_error().map(|e| e as &dyn std::error::Error));
-                self.unreachable(&causes, failure.is_timeout())
+                match failure.as_connector_error() {
+                    Some(error) => self.not_sent(error),
+                    None => self.unreachable("", failure.is_timeout()),
+                }
             }
             SdkError::TimeoutError(_) => self.unreachable("no answer in time", true),
             SdkError::ConstructionFailure(_) => {
@@ -79,6 +86,11 @@ impl Request {
                 .because(chain(error.source()))
                 .hint("run it again; if it stays so, something between here and the service spoils answers"),
         }
+    }
+
+    /// The error of a request that came to no service.
+    pub fn not_sent(&self, error: &ConnectorError) -> Error {
+        self.unreachable(&chain(Some(error)), error.is_timeout())
     }
 
     /// What a service said no to, by its code.
@@ -160,7 +172,7 @@ impl Request {
     }
 
     /// A request that could not even be made: mostly for want of credentials.
-    fn prepared(&self, cause: &str) -> Error {
+    pub fn prepared(&self, cause: &str) -> Error {
         let about = &self.about;
         if cause.to_lowercase().contains("credential") {
             return Error::environment(format!("there are no AWS credentials, and {about} needs them"))
@@ -172,7 +184,7 @@ impl Request {
 }
 
 /// An error and what lay below it, in one line.
-fn chain(error: Option<&dyn std::error::Error>) -> String {
+pub(super) fn chain(error: Option<&dyn std::error::Error>) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = error;
     while let Some(error) = next {

@@ -2,10 +2,12 @@
 //!
 //! Blocks until all is answered. Knows what S3 calls things, and nothing of what they are for.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
@@ -17,19 +19,33 @@ use bytes::Bytes;
 use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Semaphore;
+
+pub mod mending;
 
 use super::Connected;
 use super::failure::Request;
+use crate::costs::Requests;
 use crate::error::{Error, Result};
+use crate::percent;
 
 /// How many requests are in flight at once.
 const IN_FLIGHT: usize = 64;
+
+/// A file above this size is read while it is sent, not before.
+const STREAMED_ABOVE: u64 = 1 << 20;
+
+mod multipart;
 
 /// A bucket, through one client.
 pub struct Bucket {
     pub(super) aws: Arc<Connected>,
     pub(super) client: Client,
     pub(super) name: String,
+    /// How many parts of large objects may be in memory, over all objects.
+    parts: Semaphore,
+    /// Set when no more is to be begun: large objects end at their next part.
+    given_up: AtomicBool,
 }
 
 /// What readers are told of an object beside its bytes.
@@ -101,6 +117,11 @@ pub struct Listed {
     pub size: u64,
 }
 
+/// The requests that it takes to write a file of this size, if all goes well.
+pub fn requests_to_put(size: u64) -> Requests {
+    multipart::requests(size)
+}
+
 impl Bucket {
     pub fn new(aws: Arc<Connected>, name: &str) -> Bucket {
         let mut config =
@@ -112,7 +133,8 @@ impl Bucket {
             config = config.force_path_style(true);
         }
         let client = Client::from_conf(config.build());
-        Bucket { aws, client, name: name.to_owned() }
+        let (parts, given_up) = (Semaphore::new(multipart::IN_MEMORY), AtomicBool::new(false));
+        Bucket { aws, client, name: name.to_owned(), parts, given_up }
     }
 
     pub(super) fn about(&self, key: &str) -> String {
@@ -213,6 +235,8 @@ impl Bucket {
         done: &mut dyn FnMut(usize, Put) -> Result<()>,
         tick: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
+        self.given_up.store(false, Ordering::Relaxed);
+        let tick = &mut || tick().inspect_err(|_| self.given_up.store(true, Ordering::Relaxed));
         let put = |(index, upload)| async move { Ok((index, self.put_one(upload).await?)) };
         let done = &mut |(index, put)| done(index, put);
         self.aws.each_answer(IN_FLIGHT, uploads.enumerate(), put, done, tick)
@@ -220,25 +244,39 @@ impl Bucket {
 
     async fn put_one(&self, upload: Upload) -> Result<Put> {
         let Upload { key, body, headers, expect } = upload;
-        let bytes = match body {
-            Body::Bytes(bytes) => bytes,
-            Body::File(path) => read(&path)?,
+        let (sha256, body) = match body {
+            Body::Bytes(bytes) => (Sha256::digest(&bytes), ByteStream::from(bytes)),
+            Body::File(path) => {
+                let cannot = |error: io::Error| Error::io("read", &path, &error);
+                let size = path.metadata().map_err(cannot)?.len();
+                if size > multipart::ABOVE {
+                    return self.put_parts(&key, &path, size, headers, expect).await;
+                }
+                if size > STREAMED_ABOVE {
+                    let sha256 = sha256_of(&path).map_err(cannot)?;
+                    let body = ByteStream::from_path(&path).await;
+                    (sha256, body.map_err(|error| cannot(io::Error::other(error)))?)
+                } else {
+                    let bytes = read(&path)?;
+                    (Sha256::digest(&bytes), ByteStream::from(bytes))
+                }
+            }
             Body::Standing => return self.replace_headers(&key, headers, expect).await,
         };
         let request = Request::new("s3:PutObject", self.about(&key));
         let put = self.client.put_object().bucket(&self.name).key(&key);
         let put = put
-            .checksum_sha256(BASE64.encode(Sha256::digest(&bytes)))
+            .checksum_sha256(BASE64.encode(sha256))
             .set_content_type(headers.content_type)
             .set_content_encoding(headers.content_encoding)
             .set_cache_control(headers.cache_control)
-            .set_metadata(Some(headers.metadata.into_iter().collect()));
+            .set_metadata(Some(metadata(headers.metadata)));
         let put = match &expect {
             Expect::Anything => put,
             Expect::Nothing => put.if_none_match("*"),
             Expect::Version(version) => put.if_match(version),
         };
-        match put.body(ByteStream::from(bytes)).send().await {
+        match put.body(body).send().await {
             Ok(done) => Ok(Put::Done(done.e_tag().unwrap_or_default().to_owned())),
             Err(SdkError::ServiceError(refused))
                 // 404: a version was expected where nothing is.
@@ -255,7 +293,7 @@ impl Bucket {
     /// An object is copied onto itself, which is how headers are replaced.
     async fn replace_headers(&self, key: &str, headers: Headers, expect: Expect) -> Result<Put> {
         let request = Request::new("s3:PutObject", self.about(key));
-        let source = format!("{}/{}", self.name, encoded(key));
+        let source = format!("{}/{}", self.name, percent::path(key));
         let copy = self.client.copy_object().bucket(&self.name).key(key).copy_source(source);
         let copy = match expect {
             Expect::Version(version) => copy.copy_source_if_match(version),
@@ -266,7 +304,7 @@ impl Bucket {
             .set_content_type(headers.content_type)
             .set_content_encoding(headers.content_encoding)
             .set_cache_control(headers.cache_control)
-            .set_metadata(Some(headers.metadata.into_iter().collect()))
+            .set_metadata(Some(metadata(headers.metadata)))
             .send()
             .await;
         match copied {
@@ -334,20 +372,72 @@ impl Read for Reading {
     }
 }
 
+fn sha256_of(path: &Path) -> io::Result<sha2::digest::Output<Sha256>> {
+    let mut hasher = Sha256::new();
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    loop {
+        let bytes = file.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(hasher.finalize());
+        }
+        hasher.update(bytes);
+        let read = bytes.len();
+        file.consume(read);
+    }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| Error::io("read", path, &error))
 }
 
-/// A key as a path of a URL.
-fn encoded(key: &str) -> String {
-    let mut url = String::with_capacity(key.len());
-    for byte in key.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                url.push(char::from(byte));
-            }
-            byte => url.push_str(&format!("%{byte:02X}")),
+/// What S3 takes of user metadata: names and values together.
+pub const MOST_METADATA: usize = 2048;
+
+/// User metadata as it goes over the wire.
+fn metadata(plain: BTreeMap<String, String>) -> HashMap<String, String> {
+    plain.into_iter().map(|(name, value)| (name, encoded_words(&value))).collect()
+}
+
+/// How much of what S3 takes these need.
+pub fn metadata_size(plain: &BTreeMap<String, String>) -> usize {
+    plain.iter().map(|(name, value)| name.len() + encoded_words(value).len()).sum()
+}
+
+/// A value as a header can hold it: one that is not plain ASCII in the encoded words of RFC 2047,
+/// which is how S3 itself shows it to readers.
+fn encoded_words(value: &str) -> String {
+    let plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if plain && value.trim() == value && !value.contains("=?") {
+        return value.to_owned();
+    }
+    // A word has at most 75 characters: 60 of them hold 45 bytes.
+    let mut words = vec![String::new()];
+    for letter in value.chars() {
+        match words.last_mut() {
+            Some(word) if word.len() + letter.len_utf8() <= 45 => word.push(letter),
+            _ => words.push(letter.to_string()),
         }
     }
-    url
+    let words = words.into_iter().map(|word| format!("=?UTF-8?B?{}?=", BASE64.encode(word)));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_that_a_header_cannot_hold_is_written_in_encoded_words() {
+        for plain in ["", "C.12580", "Atlanta, GA (a=b)"] {
+            assert_eq!(encoded_words(plain), plain);
+        }
+        assert_eq!(encoded_words("São Paulo"), "=?UTF-8?B?U8OjbyBQYXVsbw==?=");
+        assert_eq!(encoded_words(" a"), "=?UTF-8?B?IGE=?=");
+        assert_eq!(encoded_words("=?a?="), "=?UTF-8?B?PT9hPz0=?=");
+        let long = encoded_words(&"北京".repeat(20));
+        assert!(long.split(' ').all(|word| word.len() <= 75), "{long}");
+        assert_eq!(long.split(' ').count(), 3);
+        let one = BTreeMap::from([("city".to_owned(), "São Paulo".to_owned())]);
+        assert_eq!(metadata_size(&one), 4 + 28);
+    }
 }

@@ -302,7 +302,35 @@ fn answers() -> Vec<String> {
                 digest: "blake3:cb0f…".into(),
             }],
         }),
-        Answer::Verified { differences: 1 },
+        Answer::Repaired {
+            destination: "s3://site-bucket/plots".into(),
+            key: "C.12580/incidence.json",
+        },
+        Answer::Lost {
+            destination: "s3://site-bucket/plots".into(),
+            key: "C.12580/testing.json",
+            message: "its bytes are no longer in the cache: `jheem build plots/C.12580/testing.json`, then run this again",
+        },
+        Answer::Verified { differences: 2, repaired: 1 },
+        Answer::Orphan {
+            destination: "s3://site-bucket/plots".into(),
+            kind: "object",
+            key: "C.99999/incidence.json",
+            publish: "site",
+        },
+        Answer::Kept {
+            destination: "s3://site-bucket/plots".into(),
+            key: "C.99999/incidence.json",
+            why: "it was written over by something other than jheem",
+        },
+        Answer::WouldPrune { keys: 54 },
+        Answer::Pruned { objects: 27, rows: 27, texts: 3, kept: 0 },
+        Answer::Skipped {
+            destination: "s3://site-bucket/plots".into(),
+            key: "C.12580/testing.json",
+            why: "another project publishes it",
+        },
+        Answer::Adopted { publish: "site", objects: 27, rows: 27, made: 0, skipped: 1 },
         Answer::Compared {
             target: "plot.rw[city=C.12580, outcome=incidence]",
             differences: &["plots/C.12580/incidence.json: `/data/0/y/3` differs".to_owned()],
@@ -382,7 +410,23 @@ fn answers() -> Vec<String> {
             Answer::Origin(_) => {
                 "`trace`: where a target comes from, by the last record of it here: first the published one, then what it reads, back to the data."
             }
-            Answer::Verified { .. } => "The last line of `verify`.",
+            Answer::Repaired { .. } => "`verify --repair`: what was put back as it was published.",
+            Answer::Lost { .. } => "`verify --repair`: what could not be put back, and what to do.",
+            Answer::Verified { .. } => {
+                "The last line of `verify`; of the differences, so many were put back."
+            }
+            Answer::Orphan { .. } => {
+                "`prune`: an `object` or `row` that no target publishes any more, and the publish that it is of."
+            }
+            Answer::Kept { .. } => "`prune`: one that was not removed, and why.",
+            Answer::WouldPrune { .. } => "The last line of `prune --dry-run`.",
+            Answer::Pruned { .. } => {
+                "The last line of `prune`; `texts` were left over by manifests that were replaced."
+            }
+            Answer::Skipped { .. } => "`adopt`: something that was not adopted, and why.",
+            Answer::Adopted { .. } => {
+                "`adopt`: what was taken for published by one publish; with `--as-built`, `made` targets were also taken for made."
+            }
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",
             Answer::Checked { .. } => "The last line of `check`.",
             Answer::Run { .. } => "`log`, the latest first.",

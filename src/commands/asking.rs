@@ -19,6 +19,7 @@ use crate::objects::Objects;
 use crate::pinning;
 use crate::places::Places;
 use crate::plan::{self, InputFact, RunnerFact, Verdict, Waits};
+use crate::publish::Depth;
 use crate::publishing::{Reach, Source};
 use crate::records::Records;
 use crate::remote_inputs::RemoteInputs;
@@ -179,6 +180,9 @@ fn planned_publish(
         }
         if let Some(prepared) = source.prepare(publish, reach, None)? {
             let counts = prepared.counts();
+            if let Some(message) = prepared.held.clone() {
+                report.event(&Event::Note { message });
+            }
             if !prepared.plan.refused.is_empty() {
                 let message = format!("`publish.{}` would be refused", publish.name);
                 let lines = prepared.plan.refused.iter().map(ToString::to_string);
@@ -427,23 +431,25 @@ pub fn graph(global: &Global, report: &mut Report) -> Outcomes {
     Ok(WELL)
 }
 
-pub fn verify(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+pub fn verify(global: &Global, select: &Select, depth: Depth, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
     let graph = &reading.project.graph;
     let selection = reading.select(select)?.publishing(graph).map_err(one)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
-    let found = publish_source(&reading, &session, &nothing, &world.aws).verify().map_err(one)?;
+    let source = publish_source(&reading, &session, &nothing, &world.aws);
+    let inspection = source.inspect(depth, None).map_err(one)?;
+    let found = source.drift(&inspection);
     for drift in &found {
         report.drift(drift);
     }
-    report.verified(&found);
+    report.verified(&found, 0);
     Ok(if found.is_empty() { WELL } else { FAILED })
 }
 
 /// What publishes are made from; `nothing` stands for the objects before the first build.
-fn publish_source<'a>(
+pub(super) fn publish_source<'a>(
     reading: &'a Reading,
     session: &'a Session<'_>,
     nothing: &'a Objects,

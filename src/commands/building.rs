@@ -66,7 +66,8 @@ fn run(
     let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
     if reach == Reach::All
-        && let Some(message) = publishing_as(&project, &selection, &world).map_err(one)?
+        && let Some(message) =
+            writing_as("publishing", &project, &selection, &world).map_err(one)?
     {
         report.event(&Event::Note { message });
     }
@@ -264,6 +265,9 @@ impl Whole<'_> {
         report: &mut Report,
     ) -> Result<Option<usize>> {
         let mut failed = 0;
+        // Publishes that are not at their end, so that nothing that comes after them is begun.
+        let mut incomplete: BTreeSet<&str> = BTreeSet::new();
+        let all = &self.project.graph.publishes;
         for publish in source.publishes() {
             if self.stop.is_raised() {
                 return Ok(None);
@@ -274,6 +278,7 @@ impl Whole<'_> {
                 inputs.sort();
                 inputs.dedup();
                 failed += 1;
+                incomplete.insert(&publish.name);
                 let message = format!(
                     "publish `{}` is refused: {} not what the lock says, and plots are made of it",
                     publish.name,
@@ -283,13 +288,29 @@ impl Whole<'_> {
                 report.event(&Event::Problem { message, lines: vec![hint.to_owned()] });
                 continue;
             }
+            let earlier = publish.after.iter().map(|earlier| all[*earlier].name.as_str());
+            if let Some(earlier) = earlier.into_iter().find(|name| incomplete.contains(name)) {
+                incomplete.insert(&publish.name);
+                let message = format!(
+                    "`publish.{}` is held back: `publish.{earlier}`, which it comes after, is incomplete",
+                    publish.name
+                );
+                report.event(&Event::Note { message });
+                continue;
+            }
             let known = records.settled(&publish.name)?;
             let say = &mut |message| report.event(&Event::Note { message });
             let known = known.as_ref();
             let how = How { reach: self.reach, fewer: self.fewer, stop: self.stop };
             match publish_one(source, publish, &how, known, published, say) {
                 Ok(None) => {}
-                Ok(Some(One { done, orphaned, settled })) => {
+                Ok(Some(One { done, orphaned, undecided, held, settled })) => {
+                    if undecided > 0 {
+                        incomplete.insert(&publish.name);
+                    }
+                    if let Some(message) = held {
+                        report.event(&Event::Note { message });
+                    }
                     if let Some(settled) = settled {
                         records.commit(|w| w.settled(&publish.name, &settled))?;
                     }
@@ -306,6 +327,7 @@ impl Whole<'_> {
                 Err(_) if self.stop.is_raised() => return Ok(None),
                 Err(error) => {
                     failed += 1;
+                    incomplete.insert(&publish.name);
                     let lines = error.details();
                     let message = format!("publish `{}` failed: {}", publish.name, error.message);
                     report.event(&Event::Problem { message, lines });
@@ -333,6 +355,10 @@ struct One {
     done: Done,
     /// How many keys are orphaned.
     orphaned: usize,
+    /// How many objects and rows are not built, or held back with such.
+    undecided: usize,
+    /// What is held back, in words.
+    held: Option<String>,
     /// What spares the next look, if anything does.
     settled: Option<Settled>,
 }
@@ -380,8 +406,8 @@ fn publish_one(
     if let Some(known) = known
         && source.still_settled(publish, how.reach, known)
     {
-        let done = Done::default();
-        return Ok(Some(One { done, orphaned: known.orphaned, settled: None }));
+        let (done, orphaned) = (Done::default(), known.orphaned);
+        return Ok(Some(One { done, orphaned, undecided: 0, held: None, settled: None }));
     }
     let Some(mut prepared) = source.prepare(publish, how.reach, Some(say))? else {
         return Ok(None);
@@ -398,7 +424,9 @@ fn publish_one(
         publish::Event::Rows { rows, .. } => published.rows += rows,
         _ => {}
     })?;
-    Ok(Some(One { done, orphaned: prepared.plan.orphans.len(), settled: prepared.settled }))
+    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided());
+    let (held, settled) = (prepared.held, prepared.settled);
+    Ok(Some(One { done, orphaned, undecided, held, settled }))
 }
 
 /// Those of a publish's destinations that are not on this machine.
@@ -408,8 +436,9 @@ pub(super) fn remotes(publish: &Publish) -> impl Iterator<Item = &str> {
         .filter(|url| publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
-/// Who publishes to which remote destinations, asked before anything runs; none if all are on this machine.
-fn publishing_as(
+/// Who writes to which remote destinations, asked before anything runs; none if all are on this machine.
+pub(super) fn writing_as(
+    doing: &str,
     project: &Project,
     selection: &Selection,
     world: &World,
@@ -426,7 +455,7 @@ fn publishing_as(
     let identity = aws.identity()?;
     let urls: Vec<String> = urls.into_iter().map(|url| format!("`{url}`")).collect();
     Ok(Some(format!(
-        "publishing to {} as {} (account {}, region {})",
+        "{doing} to {} as {} (account {}, region {})",
         urls.join(", "),
         identity.arn,
         identity.account,

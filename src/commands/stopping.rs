@@ -13,8 +13,8 @@ use signal_hook::iterator::Signals;
 use crate::error::{Error, Result};
 use crate::job::Stop;
 use crate::publish::manifest::ObjectEntry;
-use crate::publish::place::{ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere};
-use crate::publish::{DriftKind, Place};
+use crate::publish::place::{Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal};
+use crate::publish::{Depth, DriftKind, Place};
 
 /// The exit code of a command that was stopped.
 pub const STOPPED: u8 = 130;
@@ -84,8 +84,16 @@ impl ObjectPlace for StoppablePlace {
         Ok(Box::new(StoppablePublish { inner, stop: &self.stop }))
     }
 
-    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>> {
-        self.inner.drift(there)
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()> {
+        self.inner.found(keys, see)
+    }
+
+    fn drift(&self, there: &ObjectsThere, depth: Depth) -> Result<Vec<(String, DriftKind)>> {
+        self.inner.drift(there, depth)
     }
 }
 
@@ -98,16 +106,43 @@ struct StoppablePublish<'a> {
 const TOGETHER: usize = 64;
 
 impl ObjectPublish for StoppablePublish<'_> {
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        asked: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let stop = self.stop;
         for (chunk, puts) in puts.chunks(TOGETHER).enumerate() {
-            go_on(self.stop)?;
-            self.inner.put(puts, &mut |index| placed(chunk * TOGETHER + index))?;
+            go_on(stop)?;
+            let placed = &mut |index| placed(chunk * TOGETHER + index);
+            self.inner.put(puts, placed, &mut || go_on(stop).and_then(|()| asked()))?;
         }
         Ok(())
     }
 
-    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()> {
-        self.inner.commit(changed)
+    fn remove(
+        &mut self,
+        objects: &[(String, ObjectEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<()> {
+        for (chunk, objects) in objects.chunks(TOGETHER).enumerate() {
+            go_on(self.stop)?;
+            self.inner.remove(objects, &mut |index, r| told(chunk * TOGETHER + index, r))?;
+        }
+        Ok(())
+    }
+
+    fn commit(
+        &mut self,
+        changed: &BTreeMap<String, ObjectEntry>,
+        gone: &BTreeSet<String>,
+    ) -> Result<()> {
+        self.inner.commit(changed, gone)
+    }
+
+    fn sweep(&mut self) -> Result<usize> {
+        self.inner.sweep()
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::names::{hole_span, or_one_of};
+use super::names::{hole_span, or_declare, or_one_of};
 use super::{Expansion, Scope, media};
 use crate::content::Pointer;
 use crate::error::Error;
@@ -16,6 +16,7 @@ impl Expansion<'_> {
         written: &manifest::Publish,
         rules: &[Rule],
         ids: &HashMap<RuleName, RuleId>,
+        before: &BTreeMap<String, usize>,
     ) -> Option<Publish> {
         let (rule_name, told) = (written.of.value.to_string(), self.errors.len());
         let Some(&of) = ids.get(&written.of.value) else {
@@ -35,6 +36,7 @@ impl Expansion<'_> {
         let header = format!("publish.{}", written.name.value);
         let objects = self.objects(written, rule);
         let rows = self.rows(written, rule, &objects, &header);
+        let hold = self.hold(written, rule);
         let mislabelled = |text: &Text| self.is_mislabelled(text, &rule.space);
         let in_key = |(_, value): &(String, Attribute)| match value {
             Attribute::S(text) | Attribute::N(text) => mislabelled(text),
@@ -47,9 +49,90 @@ impl Expansion<'_> {
         }
         let span = written.name.span.clone();
         let manifest = written.manifest.as_ref().map(|manifest| manifest.value.clone());
-        let name = written.name.value.clone();
+        let after = written.after.iter().filter_map(|name| before.get(named(name)).copied());
+        let (name, after) = (written.name.value.clone(), after.collect());
         let at_least = written.at_least.as_ref().map(|share| share.value);
-        Some(Publish { name, of, manifest, at_least, objects, rows, span })
+        Some(Publish { name, of, manifest, after, hold, at_least, objects, rows, span })
+    }
+
+    /// Where the axes of `hold` stand in the rule's space.
+    fn hold(&mut self, written: &manifest::Publish, rule: &Rule) -> Option<Vec<usize>> {
+        let mut positions = Vec::new();
+        for name in written.hold.as_ref()? {
+            let Some(axis) = self.axis_over(name, &rule.space) else { continue };
+            match rule.space.position(axis) {
+                Some(position) => positions.push(position),
+                None if self.misses(axis) => {
+                    let error =
+                        Error::user(format!("`{}` is not over `{}`", rule.name, name.value))
+                            .hint("hold by axes of the rule that is published");
+                    self.error(&name.span, error);
+                }
+                None => {}
+            }
+        }
+        Some(positions)
+    }
+
+    /// The names of the publishes, each behind those that it comes after.
+    pub(super) fn publish_order(&mut self) -> Vec<String> {
+        let publishes = &self.manifest.publishes;
+        let mut errors = Vec::new();
+        let mut left: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (name, publish) in publishes {
+            for after in &publish.after {
+                if !publishes.contains_key(named(after)) && !self.manifest.broken.has(after) {
+                    let known: Vec<String> =
+                        publishes.keys().map(|name| format!("publish.{name}")).collect();
+                    let known = known.iter().map(String::as_str);
+                    let error = Error::user(format!("no publish is called `{}`", after.value));
+                    let error = match after.value.starts_with("publish.") {
+                        true => or_declare(error, after, known, after),
+                        false => error.hint("only publishes come before a publish"),
+                    };
+                    errors.push((after, error));
+                }
+            }
+            let after = publish.after.iter().map(|after| named(after));
+            left.insert(name, after.filter(|after| publishes.contains_key(*after)).collect());
+        }
+        let mut order = Vec::new();
+        while let Some((first, _)) = left.first_key_value() {
+            let free = left.iter().find(|(_, after)| after.iter().all(|a| !left.contains_key(a)));
+            let next = match free {
+                Some((next, _)) => *next,
+                None => {
+                    // Each is behind another, so going back comes to where it was before.
+                    let mut way = vec![*first];
+                    let begun = loop {
+                        let after = &left[way[way.len() - 1]];
+                        let back = after.iter().find(|a| left.contains_key(*a)).unwrap_or(first);
+                        if let Some(begun) = way.iter().position(|seen| seen == back) {
+                            break begun;
+                        }
+                        way.push(back);
+                    };
+                    let circle: Vec<String> = way[begun..]
+                        .iter()
+                        .chain([&way[begun]])
+                        .map(|name| format!("`publish.{name}`"))
+                        .collect();
+                    let error = Error::user(format!(
+                        "publishes come after each other: {}",
+                        circle.join(" after ")
+                    ));
+                    let error = error.hint("take one of them out of an `after`");
+                    errors.push((&publishes[way[begun]].after[0], error));
+                    way[begun]
+                }
+            };
+            order.push(next.to_owned());
+            left.remove(next);
+        }
+        for (at, error) in errors {
+            self.error(&at.span, error);
+        }
+        order
     }
 
     fn objects(&mut self, written: &manifest::Publish, rule: &Rule) -> Vec<PublishObject> {
@@ -67,12 +150,20 @@ impl Expansion<'_> {
                 self.error(&object.key.span, error);
             }
             self.check_volatile_fields(&object.metadata, rule);
+            if let Some(encoding) = object.content_encoding.as_ref().filter(|_| object.gzip) {
+                let error = Error::user("`gzip` says what the `Content-Encoding` is").hint(
+                    "leave out `content_encoding`; or `gzip`, if the output is packed so already",
+                );
+                self.error(&encoding.span, error);
+            }
             objects.push(PublishObject {
                 output,
                 to: object.to.value.clone(),
                 key,
                 content_type: content_type(object, &rule.outputs[output].path),
                 content_encoding: object.content_encoding.as_ref().map(|c| c.value.clone()),
+                gzip: object.gzip,
+                once: object.once,
                 cache_control: object.cache_control.as_ref().map(|c| c.value.clone()),
                 metadata: self.texts(&object.metadata, &rule.space, &scope(false)),
                 uncompared: self.texts(&object.uncompared, &rule.space, &scope(true)),
@@ -244,6 +335,11 @@ impl Expansion<'_> {
             ),
         }
     }
+}
+
+/// The name of a publish in the name of a goal.
+fn named(goal: &At<String>) -> &str {
+    goal.value.strip_prefix("publish.").unwrap_or(&goal.value)
 }
 
 /// The header as it was written, or else by the end of the output's path.

@@ -1,7 +1,7 @@
 //! The tables of what is published: objects, and the rows that register them.
 
 use super::runner::exactly_one;
-use super::{Bond, Form, Laid, Names, Shape, Table, key, named};
+use super::{Bond, Form, Laid, List, Names, Shape, Table, key, named, some_of};
 
 pub(super) static PUBLISH: Table = Table {
     title: "publish.NAME",
@@ -21,6 +21,20 @@ pub(super) static PUBLISH: Table = Table {
             "Where the manifest of remote destinations is kept, `s3://BUCKET/PREFIX`: without it, below the objects' own prefix, in `.jheem`. \
              Rows of a DynamoDB table without objects in a bucket need it.",
             r#"manifest = "s3://jheem-private/manifests""#,
+        ),
+        key(
+            "after",
+            Shape::List(&some_of(Shape::Text(Form::Goal))),
+            "Publishes that must stand before this one is begun: an index comes after what it names. \
+             To ask for this one asks for them; while one of them is incomplete, this one is held back.",
+            r#"after = ["publish.plots"]"#,
+        ),
+        key(
+            "hold",
+            Shape::List(&List { of: Shape::Text(Form::AxisName), fewest: 0, unique: true }),
+            "Axes whose values are published whole or not at all: while something of a city is not built, nothing of that city is written. \
+             An empty list holds back everything. Without it, what is built is published.",
+            r#"hold = ["city"]"#,
         ),
         key(
             "at_least",
@@ -64,6 +78,13 @@ static OBJECT: Table = Table {
         )
         .required(),
         key(
+            "write",
+            Shape::Word(&["replace", "create"]),
+            "What is done about an object whose content or headers changed: it is replaced; or it is never written twice, \
+             and a change under the same key is refused.",
+            r#"write = "create""#,
+        ),
+        key(
             "content_type",
             Shape::Text(Form::Header),
             "The header `Content-Type`; without it, by the end of the path.",
@@ -72,8 +93,15 @@ static OBJECT: Table = Table {
         key(
             "content_encoding",
             Shape::Text(Form::Header),
-            "The header `Content-Encoding`. The output must be packed so already.",
+            "The header `Content-Encoding`. The output must be packed so already; not together with `gzip`.",
             r#"content_encoding = "gzip""#,
+        ),
+        key(
+            "gzip",
+            Shape::Bool,
+            "Packs the bytes with gzip before they are put, and says so in `Content-Encoding`. \
+             What stands there is packed anew only when its content changed; sizes are those of what stands there.",
+            "gzip = true",
         ),
         key(
             "cache_control",
@@ -84,7 +112,7 @@ static OBJECT: Table = Table {
         key(
             "metadata",
             Shape::Names(&Names { key: Form::MetadataName, ..named(Shape::Text(Form::Template)) }),
-            "User metadata of the object.",
+            "User metadata of the object; in a bucket, what is not plain ASCII stands in the encoded words of RFC 2047.",
             r#"metadata = { city = "{city}", source = "jheem" }"#,
         ),
         key(

@@ -10,12 +10,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use crate::error::Result;
 use crate::moments::{self, Moment};
 
 use super::destination::Destination;
 use super::manifest::{ObjectEntry, RowEntry};
-use super::place::{ObjectPut, ObjectWrite, ObjectsThere, Place, RowPut, RowWrite};
+use super::place::{
+    ObjectPlace, ObjectPut, ObjectWrite, ObjectsThere, Place, RowPut, RowWrite, RowsThere,
+};
 use super::plan::{self, Action, Planned, PublishPlan, There, Why};
 use super::wanted::{Wanted, WantedObject, WantedRow};
 
@@ -49,43 +53,48 @@ pub struct Done {
 }
 
 /// Tells the file that has the bytes of an object.
-pub type Source<'a> = dyn Fn(&WantedObject) -> Result<PathBuf> + 'a;
+pub type Source<'a> = dyn Fn(&WantedObject) -> Result<PathBuf> + Sync + 'a;
 
 /// Reads what is published at each destination, as far as this publish wants to know. Writes nothing.
 pub fn look(wanted: &Wanted, places: &[Place]) -> Result<Vec<There>> {
     let fresh: Vec<ObjectEntry> =
         wanted.objects.iter().map(|object| plan::fresh(wanted, object)).collect();
-    let look = |index: usize, place: &Place, exact: &BTreeSet<&str>| {
-        Ok(match place {
-            Place::Objects(place) => {
-                let all = wanted.objects.iter().zip(&fresh);
-                let mine = all.filter(|(object, _)| object.destination == index);
-                let destination = &wanted.destinations[index];
-                // A key that cannot stand there is refused by the plan, and not looked for.
-                let sound = mine.filter(|(object, _)| destination.check_key(&object.key).is_ok());
-                let mine = sound.filter(|(object, _)| !exact.contains(object.key.as_str()));
-                let mine = mine.map(|(object, entry)| (object.key.clone(), entry.clone()));
-                There::Objects(place.read(&wanted.owner, &mine.collect())?)
-            }
-            Place::Rows(place) => {
-                let mine = wanted.rows.iter().filter(|row| row.destination == index);
-                // One that cannot be filled in is refused by the plan.
-                let mine =
-                    mine.filter_map(|row| Some((row.key.clone(), row_as(wanted, row, &fresh)?)));
-                There::Rows(place.read(&wanted.owner, &mine.collect())?)
-            }
-        })
+    let objects = |index: usize, place: &dyn ObjectPlace, exact: &BTreeSet<&str>| {
+        let all = wanted.objects.iter().zip(&fresh);
+        let mine = all.filter(|(object, _)| object.destination == index);
+        let destination = &wanted.destinations[index];
+        // A key that cannot stand there is refused by the plan, and not looked for.
+        let sound = mine.filter(|(object, _)| destination.check_key(&object.key).is_ok());
+        let mine = sound.filter(|(object, _)| !exact.contains(object.key.as_str()));
+        let mine = mine.map(|(object, entry)| (object.key.clone(), entry.clone()));
+        place.read(&wanted.owner, &mine.collect()).map(There::Objects)
     };
     let none = BTreeSet::new();
-    let mut there: Vec<There> = places
-        .iter()
-        .enumerate()
-        .map(|(at, place)| look(at, place, &none))
-        .collect::<Result<_>>()?;
+    let mut there = Vec::with_capacity(places.len());
     for (index, place) in places.iter().enumerate() {
+        there.push(match place {
+            Place::Objects(place) => objects(index, &**place, &none)?,
+            // Which rows must be read depends on the objects.
+            Place::Rows(_) => There::Rows(RowsThere::default()),
+        });
+    }
+    for (index, place) in places.iter().enumerate() {
+        let Place::Rows(place) = place else { continue };
+        let mine = wanted.rows.iter().filter(|row| row.destination == index);
+        // One that cannot be filled in is refused by the plan.
+        let mine = mine.filter_map(|row| {
+            let entry = row_as(wanted, row, &fresh)?;
+            let object = row.object.map(|object| &wanted.objects[object]);
+            let renewed = object.is_some_and(|o| plan::puts_bytes(o, &there[o.destination]));
+            Some((row.key.clone(), (!renewed).then_some(entry)))
+        });
+        there[index] = There::Rows(place.read(&wanted.owner, &mine.collect())?);
+    }
+    for (index, place) in places.iter().enumerate() {
+        let Place::Objects(place) = place else { continue };
         let exact = spoken_of(wanted, &there, index, &fresh);
         if !exact.is_empty() {
-            there[index] = look(index, place, &exact)?;
+            there[index] = objects(index, &**place, &exact)?;
         }
     }
     Ok(there)
@@ -152,7 +161,7 @@ pub fn apply(
     // Contents are read again before anything is begun, so that nothing waits for it with a lease held.
     let sources: Vec<Option<PathBuf>> = wanted
         .objects
-        .iter()
+        .par_iter()
         .zip(&plan.objects)
         .map(|(object, planned)| planned.writes_bytes().then(|| source(object)).transpose())
         .collect::<Result<_>>()?;
@@ -186,7 +195,7 @@ pub fn apply(
             ObjectPut { key: &object.key, entry: &planned.entry, write }
         });
         let puts: Vec<_> = puts.collect();
-        publish.put(&puts, &mut |index| {
+        let placed = &mut |index: usize| {
             let (object, planned, _) = mine[index];
             let bytes = if planned.writes_bytes() { planned.entry.size } else { 0 };
             match planned.writes_bytes() {
@@ -195,7 +204,8 @@ pub fn apply(
             }
             done.bytes += bytes;
             on_event(Event::Object { target: &object.target, key: &object.key, bytes });
-        })?;
+        };
+        publish.put(&puts, placed, &mut || Ok(()))?;
     }
     for (index, (place, there)) in places.iter().zip(there).enumerate() {
         let (Place::Rows(place), There::Rows(there)) = (place, there) else { continue };
@@ -221,7 +231,7 @@ pub fn apply(
     }
     moments::pass(Moment::Committed);
     for (destination, publish, _, changed) in &mut begun {
-        publish.commit(changed)?;
+        publish.commit(changed, &BTreeSet::new())?;
         on_event(Event::Committed { destination });
     }
     for (destination, publish, ..) in begun {

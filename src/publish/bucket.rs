@@ -11,10 +11,12 @@ use super::destination::{Destination, OWN_FOLDER};
 use super::ledger::{Ledger, Store};
 use super::manifest::{Head, ObjectEntry};
 use super::place::{
-    DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere, changed,
+    Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere,
+    Removal, changed,
 };
 use super::wanted;
 use crate::aws::Connected;
+use crate::aws::s3::mending::{Removed, Whole};
 use crate::aws::s3::{self, Body, Expect, Got, Put, Standing, Upload};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -41,6 +43,13 @@ impl BucketStore {
     }
 }
 
+impl BucketStore {
+    /// A text's name, of its key.
+    fn name<'k>(&self, key: &'k str) -> Option<&'k str> {
+        key.strip_prefix(&self.prefix)?.strip_prefix('/')
+    }
+}
+
 impl Store for BucketStore {
     fn get(&self, names: &[String]) -> Result<Vec<Option<Got>>> {
         let keys: Vec<String> = names.iter().map(|name| self.key(name)).collect();
@@ -64,6 +73,12 @@ impl Store for BucketStore {
     fn remove(&self, name: &str) -> Result<()> {
         self.bucket.remove(&self.key(name))
     }
+
+    fn list(&self) -> Result<Vec<(String, i64)>> {
+        let all = self.bucket.list_aged(&self.key(""))?.into_iter();
+        let named = all.filter_map(|text| Some((self.name(&text.key)?.to_owned(), text.modified)));
+        Ok(named.collect())
+    }
 }
 
 /// Objects below a prefix of a bucket.
@@ -83,11 +98,12 @@ impl BucketPlace {
     }
 
     /// What a publish that did not end has put: where an object carries the digest of an intended one.
+    /// And what is in the manifest and not there, of what it was about to write or to remove.
     fn recover(
         &self,
         entries: &BTreeMap<String, ObjectEntry>,
         intended: Vec<(String, ObjectEntry)>,
-    ) -> Result<BTreeMap<String, ObjectEntry>> {
+    ) -> Result<(BTreeMap<String, ObjectEntry>, BTreeSet<String>)> {
         let mut meant: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
         for (key, entry) in intended {
             meant.entry(key).or_default().push(entry);
@@ -95,8 +111,12 @@ impl BucketPlace {
         let keys: Vec<String> = meant.keys().map(|key| self.destination.full_key(key)).collect();
         let found = self.bucket.look(&keys)?;
         let mut recovered = BTreeMap::new();
+        let mut missing = BTreeSet::new();
         for ((key, meant), found) in meant.into_iter().zip(found) {
-            let Some(found) = found else { continue };
+            let Some(found) = found else {
+                missing.extend(entries.contains_key(&key).then_some(key));
+                continue;
+            };
             // The latest of the intended ones is what was written last.
             let is = |entry: &&ObjectEntry| stands_as(&found, entry);
             if let Some(entry) = meant.iter().rev().find(is) {
@@ -106,7 +126,7 @@ impl BucketPlace {
                 }
             }
         }
-        Ok(recovered)
+        Ok((recovered, missing))
     }
 }
 
@@ -131,7 +151,7 @@ fn headers(entry: &ObjectEntry) -> s3::Headers {
 impl ObjectPlace for BucketPlace {
     fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
         let section = self.ledger.section(&self.section, wanted)?;
-        let recovered = self.recover(&section.entries, section.intended)?;
+        let (recovered, missing) = self.recover(&section.entries, section.intended)?;
         Ok(ObjectsThere {
             // The ledger remembers which head it read.
             head: Head::empty(owner),
@@ -139,7 +159,7 @@ impl ObjectPlace for BucketPlace {
             assumed: section.assumed,
             recovered,
             intent: section.unfinished.then(|| Digest::of(self.section.as_bytes())),
-            missing: BTreeSet::new(),
+            missing,
             claims: BTreeMap::new(),
         })
     }
@@ -162,12 +182,38 @@ impl ObjectPlace for BucketPlace {
         Ok(Box::new(BucketPublish { place: self, there, versions: BTreeMap::new() }))
     }
 
-    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>> {
-        let mut published = there.entries.clone();
-        published.extend(there.recovered.clone());
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()> {
+        let prefix = self.destination.full_key("");
+        let stands = self.bucket.list(&prefix)?.into_iter().map(|found| found.key);
+        let asked = |key: &String| key.strip_prefix(&prefix).is_some_and(|key| keys.contains(key));
+        let stands: Vec<String> = stands.filter(asked).collect();
+        let mut read = |index: usize, whole: Option<Whole>| {
+            let (Some(whole), Some(key)) = (whole, stands[index].strip_prefix(&prefix)) else {
+                return Ok(());
+            };
+            let s3::Headers { content_type, content_encoding, cache_control, mut metadata } =
+                whole.standing.headers;
+            let marked = metadata.remove(BYTES).is_some();
+            metadata.remove(HEADERS);
+            let content_encoding = encoding(content_encoding.as_ref());
+            let headers =
+                wanted::Headers { content_type, content_encoding, cache_control, metadata };
+            let (headers, version) = (Some(headers), Some(whole.standing.version));
+            see(key, Found { bytes: whole.bytes, headers, version, marked })
+        };
+        self.bucket.read_all(&stands, &mut read, &mut || self.ledger.renew())
+    }
+
+    fn drift(&self, there: &ObjectsThere, depth: Depth) -> Result<Vec<(String, DriftKind)>> {
+        let published = there.published();
         let prefix = self.destination.full_key("");
         let mut drift = Vec::new();
         let mut standing = BTreeSet::new();
+        let mut alike = Vec::new();
         for found in self.bucket.list(&prefix)? {
             let Some(key) = found.key.strip_prefix(&prefix) else { continue };
             if key.split('/').next() == Some(OWN_FOLDER) {
@@ -182,8 +228,11 @@ impl ObjectPlace for BucketPlace {
                 && entry.version.as_ref().is_none_or(|version| *version == found.version);
             if !same {
                 drift.push((key.to_owned(), self.changed(key, entry)?));
+            } else if depth == Depth::Read {
+                alike.push((key.to_owned(), entry));
             }
         }
+        drift.extend(self.read_through(&alike)?);
         let missing = published.keys().filter(|key| !standing.contains(*key));
         drift.extend(missing.map(|key| (key.clone(), DriftKind::Missing)));
         Ok(drift)
@@ -191,6 +240,38 @@ impl ObjectPlace for BucketPlace {
 }
 
 impl BucketPlace {
+    /// What differs in the bytes or headers of objects that look alike in a listing.
+    fn read_through(&self, alike: &[(String, &ObjectEntry)]) -> Result<Vec<(String, DriftKind)>> {
+        let keys: Vec<String> =
+            alike.iter().map(|(key, _)| self.destination.full_key(key)).collect();
+        let mut drift = Vec::new();
+        let mut see = |index: usize, whole: Option<Whole>| {
+            let (key, entry) = &alike[index];
+            let kind = match whole {
+                None => Some(DriftKind::Missing),
+                Some(whole) => {
+                    let found = Digest::of(&whole.bytes);
+                    match found == entry.bytes {
+                        false => Some(changed(&entry.bytes, &found)),
+                        true => {
+                            let mut ours = headers(entry);
+                            // What another tool put there has no mark.
+                            ours.metadata.retain(|name, _| {
+                                !(entry.attested && [BYTES, HEADERS].contains(&name.as_str()))
+                            });
+                            other_headers(&ours, &whole.standing.headers)
+                        }
+                    }
+                }
+            };
+            drift.extend(kind.map(|kind| (key.clone(), kind)));
+            Ok(())
+        };
+        self.bucket.read_all(&keys, &mut see, &mut || Ok(()))?;
+        drift.sort();
+        Ok(drift)
+    }
+
     /// What stands there now, beside what was published.
     fn changed(&self, key: &str, entry: &ObjectEntry) -> Result<DriftKind> {
         let found = self.bucket.look(&[self.destination.full_key(key)])?.pop().flatten();
@@ -204,6 +285,44 @@ impl BucketPlace {
             },
         })
     }
+}
+
+/// A content encoding, without how the upload was framed, which some stores keep in it.
+fn encoding(value: Option<&String>) -> Option<String> {
+    let parts = value.into_iter().flat_map(|value| value.split(',')).map(str::trim);
+    let parts: Vec<&str> = parts.filter(|part| !matches!(*part, "" | "aws-chunked")).collect();
+    (!parts.is_empty()).then(|| parts.join(","))
+}
+
+/// The first header that is not as it was published; what a service adds by itself is none.
+fn other_headers(published: &s3::Headers, found: &s3::Headers) -> Option<DriftKind> {
+    let said = |name: &str, value: Option<&String>| match value {
+        Some(value) => format!("{name}: {value}"),
+        None => format!("no {name}"),
+    };
+    let differs = |name: &str, published: Option<&String>, found: Option<&String>| {
+        let kind =
+            DriftKind::Changed { published: said(name, published), found: said(name, found) };
+        (published != found).then_some(kind)
+    };
+    let (ours, theirs) =
+        (encoding(published.content_encoding.as_ref()), encoding(found.content_encoding.as_ref()));
+    // A type that was not given is the service's to choose.
+    let typed = published
+        .content_type
+        .as_ref()
+        .and_then(|ours| differs("content-type", Some(ours), found.content_type.as_ref()));
+    // What is beyond ASCII comes back in other words, and is told by the digest among the others.
+    let plain = published.metadata.iter().filter(|(_, value)| value.is_ascii());
+    let mut metadata =
+        plain.map(|(name, value)| differs(name, Some(value), found.metadata.get(name)));
+    typed
+        .or_else(|| differs("content-encoding", ours.as_ref(), theirs.as_ref()))
+        .or_else(|| {
+            let (ours, theirs) = (&published.cache_control, &found.cache_control);
+            differs("cache-control", ours.as_ref(), theirs.as_ref())
+        })
+        .or_else(|| metadata.find_map(|kind| kind))
 }
 
 /// A publish that holds the lease.
@@ -269,7 +388,12 @@ impl BucketPublish<'_> {
 }
 
 impl ObjectPublish for BucketPublish<'_> {
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
         let place = self.place;
         let uploads = puts.iter().map(|put| self.upload(put));
         let mut versions = BTreeMap::new();
@@ -287,7 +411,7 @@ impl ObjectPublish for BucketPublish<'_> {
                 }
                 Ok(())
             },
-            &mut || place.ledger.renew(),
+            &mut || go_on().and_then(|()| place.ledger.renew()),
         )?;
         self.versions.append(&mut versions);
         let keys: Vec<String> =
@@ -300,14 +424,62 @@ impl ObjectPublish for BucketPublish<'_> {
         place.ledger.renew()
     }
 
-    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()> {
+    fn remove(
+        &mut self,
+        objects: &[(String, ObjectEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<()> {
+        let place = self.place;
+        let keys: Vec<String> =
+            objects.iter().map(|(key, _)| place.destination.full_key(key)).collect();
+        let mut going = Vec::new();
+        let mut indexes = Vec::new();
+        for (index, found) in place.bucket.look(&keys)?.into_iter().enumerate() {
+            let entry = &objects[index].1;
+            let is_ours = |found: &Standing| match &entry.version {
+                Some(version) => *version == found.version && found.size == entry.size,
+                None => stands_as(found, entry),
+            };
+            match found {
+                None => told(index, Removal::Gone),
+                Some(found) if is_ours(&found) => {
+                    going.push((keys[index].clone(), found.version));
+                    indexes.push(index);
+                }
+                Some(_) => told(index, Removal::Kept),
+            }
+        }
+        let mut done = |at: usize, removed| {
+            moments::pass(Moment::Pruned);
+            told(
+                indexes[at],
+                match removed {
+                    Removed::Gone => Removal::Gone,
+                    Removed::Unexpected => Removal::Kept,
+                },
+            );
+            Ok(())
+        };
+        place.bucket.remove_all(&going, &mut done, &mut || place.ledger.renew())?;
+        place.ledger.renew()
+    }
+
+    fn sweep(&mut self) -> Result<usize> {
+        self.place.ledger.sweep()
+    }
+
+    fn commit(
+        &mut self,
+        changed: &BTreeMap<String, ObjectEntry>,
+        gone: &BTreeSet<String>,
+    ) -> Result<()> {
         let mut changed = changed.clone();
         for (key, version) in &self.versions {
             if let Some(entry) = changed.get_mut(key) {
                 entry.version = Some(version.clone());
             }
         }
-        self.place.ledger.commit(&self.place.section, &changed, &BTreeSet::new())
+        self.place.ledger.commit(&self.place.section, &changed, gone)
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

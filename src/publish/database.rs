@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use rusqlite::types::{Value, ValueRef};
@@ -14,11 +14,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transac
 
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
+use crate::percent;
 
 use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
 use super::manifest::{FORMAT, RowEntry};
-use super::place::{Claim, DriftKind, RowPlace, RowPut, RowWrite, RowsThere, key_part, meanwhile};
+use super::place::{
+    Claim, DriftKind, Removal, RowPlace, RowPut, RowWrite, RowsThere, key_part, meanwhile,
+};
 use super::wanted::RowKey;
 
 /// `jheem_table` counts the writes to each table; `jheem_manifest` has one owner for each key.
@@ -141,8 +144,8 @@ impl Database {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_URI;
-        let uri =
-            format!("file:{}{}", escape(&self.path), if at_rest { "?immutable=1" } else { "" });
+        let path = percent::path(self.path.as_os_str().as_encoded_bytes());
+        let uri = format!("file:{path}{}", if at_rest { "?immutable=1" } else { "" });
         let failed = |error| self.cannot("read", &error);
         let database = Connection::open_with_flags(uri, flags).map_err(failed)?;
         database.busy_timeout(self.patience).map_err(failed)?;
@@ -408,7 +411,7 @@ impl Database {
 type Drift = Vec<(RowKey, DriftKind)>;
 
 impl RowPlace for Database {
-    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere> {
+    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere> {
         let keys: Vec<&RowKey> = wanted.keys().collect();
         let there = self.reading(&|database| self.read_from(database, owner, &keys))?;
         Ok(there.unwrap_or_default())
@@ -503,6 +506,81 @@ impl RowPlace for Database {
         Ok(())
     }
 
+    fn remove(
+        &self,
+        owner: &str,
+        there: &RowsThere,
+        rows: &[(RowKey, RowEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<usize> {
+        if rows.is_empty() || !self.path.exists() {
+            return Ok(0);
+        }
+        let failed = |error| self.cannot("write", &error);
+        let mut database = self.open_to_write()?;
+        let transaction =
+            database.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let table = self.table(&transaction)?;
+        if table.as_ref().map(|table| table.version) != there.version {
+            return Err(meanwhile(&self.destination));
+        }
+        let stands = table.is_some_and(|table| table.stands);
+        let mut removals = Vec::new();
+        for (key, entry) in rows {
+            let columns: Vec<String> =
+                key.0.iter().map(|(name, _)| format!("{} = ?", quote(name))).collect();
+            let matching = format!("FROM {} WHERE {}", quote(&self.table), columns.join(" AND "));
+            let values =
+                || rusqlite::params_from_iter(key.0.iter().map(|(_, value)| column(value)));
+            let found: Option<String> = match stands {
+                true => transaction
+                    .query_row(&format!("SELECT item {matching}"), values(), |row| row.get(0))
+                    .optional()
+                    .map_err(failed)?,
+                false => None,
+            };
+            let ours = |text: &String| {
+                serde_json::from_str::<Item>(text).is_ok_and(|item| item == entry.whole_item())
+            };
+            if found.as_ref().is_some_and(|text| !ours(text)) {
+                removals.push(Removal::Kept);
+                continue;
+            }
+            if found.is_some() {
+                transaction.execute(&format!("DELETE {matching}"), values()).map_err(failed)?;
+            }
+            let parts: Vec<&Attribute> = key.0.iter().map(|(_, value)| value).collect();
+            let forget = "DELETE FROM jheem_manifest WHERE tbl = ? AND key = ? AND owner = ?";
+            transaction.execute(forget, (&self.table, json(&parts), owner)).map_err(failed)?;
+            removals.push(Removal::Gone);
+        }
+        let count = "UPDATE jheem_table SET version = version + 1 WHERE name = ?";
+        transaction.execute(count, [&self.table]).map_err(failed)?;
+        moments::pass(Moment::Pruned);
+        transaction.commit().map_err(failed)?;
+        database.close().map_err(|(_, error)| failed(error))?;
+        removals.into_iter().enumerate().for_each(|(index, removal)| told(index, removal));
+        Ok(0)
+    }
+
+    fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>> {
+        let asked: BTreeSet<&RowKey> = keys.iter().copied().collect();
+        let read = |database: &Connection| {
+            let mut found = BTreeMap::new();
+            if let Some(Table { columns, stands: true, .. }) = self.table(database)? {
+                self.each_row(database, &columns, true, &mut |key, text| {
+                    if let Ok(item) = serde_json::from_str(&text)
+                        && asked.contains(&key)
+                    {
+                        found.insert(key, item);
+                    }
+                })?;
+            }
+            Ok(found)
+        };
+        Ok(self.reading(&read)?.unwrap_or_default())
+    }
+
     fn drift(&self, there: &RowsThere) -> Result<Drift> {
         let drift = self.reading(&|database| self.drift_from(database, there))?;
         Ok(drift.unwrap_or_default())
@@ -541,18 +619,4 @@ fn column(value: &Attribute) -> Value {
         Some((_, text)) => Value::Text(text.to_owned()),
         None => Value::Null,
     }
-}
-
-/// A path inside an SQLite URI.
-fn escape(path: &Path) -> String {
-    let mut uri = String::new();
-    for byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' | b'~' => {
-                uri.push(char::from(*byte));
-            }
-            byte => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri
 }

@@ -5,10 +5,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::aws::s3;
 use crate::error::{Error, Result};
+
+use super::wanted::Headers;
 
 /// The folder, inside a `file:` destination, that is jheem's own.
 pub const OWN_FOLDER: &str = ".jheem";
+
+/// What jheem's own metadata takes in a bucket: the digests of an object's bytes and headers.
+const OWN_METADATA: usize = 111;
 
 /// Where a publish goes; local paths are as they were written, without needless parts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -179,6 +185,21 @@ impl Destination {
             }
         }
         Ok(())
+    }
+}
+
+impl Destination {
+    /// Whether an object may have these headers here. The error is a fragment that says what is wrong with them.
+    pub fn check_headers(&self, headers: &Headers) -> Result<(), String> {
+        let Destination::S3 { .. } = self else { return Ok(()) };
+        let size = s3::metadata_size(&headers.metadata) + OWN_METADATA;
+        match size > s3::MOST_METADATA {
+            true => Err(format!(
+                "its metadata takes {size} bytes, and a bucket takes {}",
+                s3::MOST_METADATA
+            )),
+            false => Ok(()),
+        }
     }
 }
 

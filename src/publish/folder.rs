@@ -19,8 +19,8 @@ use crate::moments::{self, Moment};
 use super::destination::{Destination, OWN_FOLDER};
 use super::manifest::{self, Head, Lines, ObjectEntry};
 use super::place::{
-    Claim, DriftKind, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere, changed,
-    meanwhile,
+    Claim, Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
+    ObjectsThere, Removal, changed, meanwhile,
 };
 
 /// How many objects are copied before they are put in place together.
@@ -338,9 +338,25 @@ impl ObjectPlace for Folder {
         Ok(Box::new(publish))
     }
 
-    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>> {
-        let mut published = there.entries.clone();
-        published.extend(there.recovered.clone());
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()> {
+        for key in keys {
+            let path = self.folder.join(key);
+            if stands_at(&path)? == Stands::File
+                && let Some(bytes) = read(&path)?
+            {
+                see(key, Found { bytes, headers: None, version: None, marked: false })?;
+            }
+        }
+        Ok(())
+    }
+
+    // Bytes are read in any case; headers stand in the manifest alone.
+    fn drift(&self, there: &ObjectsThere, _: Depth) -> Result<Vec<(String, DriftKind)>> {
+        let published = there.published();
         let found: Vec<_> = published
             .par_iter()
             .map(|(key, entry)| {
@@ -439,7 +455,12 @@ impl FolderPublish<'_> {
 }
 
 impl ObjectPublish for FolderPublish<'_> {
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()> {
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        _: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
         for (batch, puts) in puts.chunks(BATCH).enumerate() {
             self.stage_all(puts)?;
             for (index, put) in puts.iter().enumerate() {
@@ -457,8 +478,55 @@ impl ObjectPublish for FolderPublish<'_> {
         Ok(())
     }
 
-    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()> {
-        let (next, chunks) = manifest::rewrite(&self.there.head, &self.there.entries, changed);
+    fn remove(
+        &mut self,
+        objects: &[(String, ObjectEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<()> {
+        let mut emptied = BTreeSet::new();
+        for (index, (key, entry)) in objects.iter().enumerate() {
+            let path = self.folder.folder.join(key);
+            let removal = match (digest_of(&path)?, stands_at(&path)?) {
+                (Some(found), _) if found == entry.bytes => {
+                    fs::remove_file(&path).map_err(|error| cannot("remove", &path, &error))?;
+                    moments::pass(Moment::Pruned);
+                    Removal::Gone
+                }
+                (None, Stands::Nothing) => Removal::Gone,
+                _ => Removal::Kept,
+            };
+            emptied.extend(path.parent().map(Path::to_owned));
+            told(index, removal);
+        }
+        // It must be gone for good before the manifest says so.
+        for folder in &emptied {
+            match sync_folder(folder) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(cannot("write", folder, &error));
+                }
+                _ => {}
+            }
+        }
+        // A folder that is not empty stays, and with it those above.
+        for folder in &emptied {
+            let above = folder.ancestors().take_while(|above| *above != self.folder.folder);
+            let _ends = above.map(fs::remove_dir).find(Result::is_err);
+        }
+        Ok(())
+    }
+
+    /// Chunks that the head does not name go with each manifest that is written.
+    fn sweep(&mut self) -> Result<usize> {
+        Ok(0)
+    }
+
+    fn commit(
+        &mut self,
+        changed: &BTreeMap<String, ObjectEntry>,
+        gone: &BTreeSet<String>,
+    ) -> Result<()> {
+        let (next, chunks) =
+            manifest::rewrite(&self.there.head, &self.there.entries, changed, gone);
         if next == self.there.head {
             return Ok(());
         }

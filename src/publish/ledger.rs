@@ -42,6 +42,8 @@ pub trait Store: Send + Sync {
     fn put(&self, name: &str, bytes: Vec<u8>, expect: Expect) -> Result<Put>;
     /// Removes a text; one that is not there is no error.
     fn remove(&self, name: &str) -> Result<()>;
+    /// The names of all texts, and since when each is as it is, by the store's own clock.
+    fn list(&self) -> Result<Vec<(String, i64)>>;
 }
 
 /// What a section of a ledger has one of for each key.
@@ -56,7 +58,9 @@ impl Entry for ObjectEntry {
     fn compared(&self) -> Self {
         // Bytes may differ where contents do not.
         let (bytes, size) = (self.content, 0);
-        ObjectEntry { bytes, size, uncompared: BTreeMap::new(), version: None, ..self.clone() }
+        let packed = self.packed.map(|_| self.content);
+        let (uncompared, version, attested) = (BTreeMap::new(), None, false);
+        ObjectEntry { bytes, size, packed, uncompared, version, attested, ..self.clone() }
     }
 
     /// Its folder.
@@ -67,7 +71,7 @@ impl Entry for ObjectEntry {
 
 impl Entry for RowEntry {
     fn compared(&self) -> Self {
-        RowEntry { uncompared: BTreeMap::new(), object: None, ..self.clone() }
+        RowEntry { uncompared: BTreeMap::new(), object: None, attested: false, ..self.clone() }
     }
 
     /// Its partition: a row's key is the JSON of its names and values, the hash first.
@@ -282,6 +286,21 @@ impl Ledger {
         name: &str,
         wanted: &BTreeMap<String, E>,
     ) -> Result<Section<E>> {
+        loop {
+            if let Some(section) = self.section_now(name, wanted)? {
+                return Ok(section);
+            }
+            // A prune removed a chunk of the head that was read: there is a later one.
+            self.state().read = None;
+        }
+    }
+
+    /// The same; none if the head that was read has been replaced meanwhile.
+    fn section_now<E: Entry>(
+        &self,
+        name: &str,
+        wanted: &BTreeMap<String, E>,
+    ) -> Result<Option<Section<E>>> {
         let read = self.read()?;
         let mut mine: BTreeMap<String, BTreeMap<&str, &E>> = BTreeMap::new();
         for (key, entry) in wanted {
@@ -301,35 +320,38 @@ impl Ledger {
                 None => others.push((chunk, there)),
             }
         }
-        for lines in self.chunks(name, &others)? {
-            entries.extend(lines);
-        }
+        let Some(lines) = self.chunks(&read, name, &others)? else { return Ok(None) };
+        entries.extend(lines.into_iter().flatten());
         let left = read.lease.as_ref().filter(|(lease, _)| self.may_take(lease));
         let intent = left.and_then(|(lease, _)| lease.intents.get(name));
         let intended = match intent {
             Some(intent) => self.intent(intent)?,
             None => Vec::new(),
         };
-        Ok(Section { entries, assumed, intended, unfinished: intent.is_some() })
+        Ok(Some(Section { entries, assumed, intended, unfinished: intent.is_some() }))
     }
 
-    /// The entries of chunks, all read at once.
+    /// The entries of chunks, all read at once; none if one is missing and the head is no longer the one that was read.
     fn chunks<E: Entry>(
         &self,
+        read: &Read,
         section: &str,
         chunks: &[(&String, &Chunk)],
-    ) -> Result<Vec<Vec<(String, E)>>> {
+    ) -> Result<Option<Vec<Vec<(String, E)>>>> {
         let names: Vec<String> =
             chunks.iter().map(|(name, chunk)| chunk.file(section, name)).collect();
         let got = self.store.get(&names)?;
-        let read = names.iter().zip(chunks).zip(got).map(|((name, (_, chunk)), got)| {
+        if got.iter().any(Option::is_none) && self.look()?.version != read.version {
+            return Ok(None);
+        }
+        let lines = names.iter().zip(chunks).zip(got).map(|((name, (_, chunk)), got)| {
             let got = got.ok_or_else(|| self.damaged(name, "is missing"))?;
             if Digest::of(&got.bytes) != chunk.digest {
                 return Err(self.damaged(name, "is not what the head names"));
             }
             self.lines(name, &got.bytes)
         });
-        read.collect()
+        lines.collect::<Result<_>>().map(Some)
     }
 
     fn intent<E: Entry>(&self, name: &str) -> Result<Vec<(String, E)>> {
@@ -439,7 +461,8 @@ impl Ledger {
         let there = read.head.sections.get(section).unwrap_or(&none);
         let old: Vec<_> = there.iter().filter(|(name, _)| touched.contains(*name)).collect();
         let mut members: BTreeMap<String, BTreeMap<String, E>> = BTreeMap::new();
-        for (key, entry) in self.chunks::<E>(section, &old)?.into_iter().flatten() {
+        let old = self.chunks::<E>(&read, section, &old)?.ok_or_else(|| meanwhile(&self.place))?;
+        for (key, entry) in old.into_iter().flatten() {
             members.entry(chunk_of::<E>(&key)).or_default().insert(key, entry);
         }
         for (key, entry) in changed {
@@ -486,6 +509,44 @@ impl Ledger {
         }
         moments::pass(Moment::Head);
         Ok(())
+    }
+
+    /// Removes the texts that nothing names any more, with the lease held: chunks of heads that were replaced, and
+    /// intents of publishes that ended. Tells how many.
+    ///
+    /// Nothing that is later than the head or the lease goes. Whoever reads a chunk of an older head finds it
+    /// missing, and reads again from the head.
+    pub fn sweep(&self) -> Result<usize> {
+        self.renew()?;
+        let read = self.read()?;
+        let mut named: BTreeSet<String> = BTreeSet::new();
+        for (section, chunks) in &read.head.sections {
+            named.extend(chunks.iter().map(|(name, chunk)| chunk.file(section, name)));
+        }
+        match &self.state().held {
+            Some(held) => named.extend(held.lease.intents.values().cloned()),
+            None => return Err(Error::bug("a manifest is swept only with its lease held")),
+        }
+        let texts = self.store.list()?;
+        let since = |name: &str| {
+            let found = texts.iter().find(|(text, _)| text == name);
+            found.map_or(i64::MIN, |(_, since)| *since)
+        };
+        let (head, lease) = (since(HEAD), since(LEASE));
+        let mut removed = 0;
+        for (name, since) in &texts {
+            let left_over = match name.split_once('/') {
+                Some(("chunks", _)) => *since <= head,
+                Some(("intents", _)) => *since <= lease,
+                _ => false,
+            };
+            if left_over && !named.contains(name) {
+                self.store.remove(name)?;
+                removed += 1;
+                self.renew()?;
+            }
+        }
+        Ok(removed)
     }
 
     /// A section is done; with the last one the lease is free.

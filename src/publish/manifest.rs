@@ -29,6 +29,9 @@ pub struct ObjectEntry {
     pub bytes: Digest,
     pub judged: Digest,
     pub size: u64,
+    /// The digest of the bytes as they were built, where jheem packed what stands there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packed: Option<Digest>,
     pub headers: Headers,
     /// Metadata that is written with the headers but never compared.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -36,9 +39,17 @@ pub struct ObjectEntry {
     /// The version that the destination gave it, where it gives any (an ETag).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Whether it was found there and adopted: somebody says that it is this, and no build made its bytes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attested: bool,
 }
 
 impl ObjectEntry {
+    /// The digest of the bytes that what stands there was made of.
+    pub fn built(&self) -> Digest {
+        self.packed.unwrap_or(self.bytes)
+    }
+
     /// The headers as a destination gives them to a reader.
     pub fn all_headers(&self) -> Headers {
         let mut headers = self.headers.clone();
@@ -60,6 +71,9 @@ pub struct RowEntry {
     /// The digest of the bytes of the object that it registers, as they were published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<Digest>,
+    /// Whether it was found there and adopted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub attested: bool,
 }
 
 impl RowEntry {
@@ -203,21 +217,23 @@ pub fn decode_intent(bytes: &[u8]) -> Result<Lines, String> {
     decode_lines(lines)
 }
 
-/// The head after `changed`, and the chunks that have to be written for it, by name.
+/// The head after `changed` and without what is `gone`, and the chunks that have to be written for it, by name.
 pub fn rewrite(
     head: &Head,
     there: &BTreeMap<String, ObjectEntry>,
     changed: &BTreeMap<String, ObjectEntry>,
+    gone: &BTreeSet<String>,
 ) -> (Head, BTreeMap<String, Vec<u8>>) {
-    let names: BTreeSet<String> = changed.keys().map(|key| chunk_of(key)).collect();
+    let names: BTreeSet<String> = changed.keys().chain(gone).map(|key| chunk_of(key)).collect();
     let mut members: BTreeMap<String, BTreeMap<&str, &ObjectEntry>> = BTreeMap::new();
-    for (key, entry) in there.iter().chain(changed) {
+    for (key, entry) in there.iter().chain(changed).filter(|(key, _)| !gone.contains(*key)) {
         let name = chunk_of(key);
         if names.contains(&name) {
             members.entry(name).or_default().insert(key, entry);
         }
     }
     let mut next = head.clone();
+    next.chunks.retain(|name, _| !names.contains(name) || members.contains_key(name));
     let mut chunks = BTreeMap::new();
     for (name, entries) in members {
         let count = entries.len();
@@ -243,9 +259,11 @@ mod tests {
             bytes: Digest::of(bytes.as_bytes()),
             judged: Digest::of(b"plotly 1"),
             size: u64::try_from(bytes.len()).unwrap(),
+            packed: None,
             headers: Headers::default(),
             uncompared: BTreeMap::new(),
             version: None,
+            attested: false,
         }
     }
 
@@ -257,11 +275,12 @@ mod tests {
                 there.insert(format!("rw/{city}/{plot}.json"), entry("a"));
             }
         }
-        let (head, chunks) = rewrite(&Head::empty("rw"), &BTreeMap::new(), &there);
+        let (head, chunks) =
+            rewrite(&Head::empty("rw"), &BTreeMap::new(), &there, &BTreeSet::new());
         assert_eq!(head.chunks.values().map(|chunk| chunk.entries).sum::<usize>(), 30);
         assert_eq!(chunks.len(), 3);
         let changed = BTreeMap::from([("rw/C.12940/7.json".to_owned(), entry("b"))]);
-        let (next, rewritten) = rewrite(&head, &there, &changed);
+        let (next, rewritten) = rewrite(&head, &there, &changed, &BTreeSet::new());
         let (name, bytes) = rewritten.first_key_value().unwrap();
         assert_eq!(rewritten.len(), 1);
         assert_eq!(name, &chunk_of("rw/C.12940/7.json"));
@@ -270,6 +289,13 @@ mod tests {
         assert!(lines.is_sorted_by_key(|(key, _)| key.clone()));
         assert!(lines.contains(&("rw/C.12940/7.json".into(), entry("b"))));
         assert_eq!(Head::decode(&next.encode()).unwrap(), next);
+        // What is gone leaves its chunk, and the last one takes the chunk with it.
+        let gone = (1..10).map(|plot| format!("rw/C.12940/{plot}.json")).collect();
+        let (less, rewritten) = rewrite(&head, &there, &BTreeMap::new(), &gone);
+        assert_eq!((less.chunks[name].entries, rewritten.len()), (1, 1));
+        let gone = (0..10).map(|plot| format!("rw/C.12940/{plot}.json")).collect();
+        let (less, rewritten) = rewrite(&head, &there, &BTreeMap::new(), &gone);
+        assert_eq!((less.chunks.len(), rewritten.len()), (2, 0));
     }
 
     #[test]
@@ -298,12 +324,14 @@ mod tests {
             &Head::empty("rw"),
             &BTreeMap::new(),
             &BTreeMap::from([("C/a".into(), object)]),
+            &BTreeSet::new(),
         );
         let row = RowEntry {
             publish: "plots".into(),
             item: BTreeMap::from([("file_size".into(), Attribute::N("1".into()))]),
             uncompared: BTreeMap::new(),
             object: Some(Digest::of(b"a")),
+            attested: false,
         };
         insta::assert_snapshot!(format!(
             "{}{}{}",

@@ -17,8 +17,11 @@ pub mod folder;
 mod ledger;
 pub mod manifest;
 pub mod outlook;
+pub mod packing;
 pub mod place;
 pub mod plan;
+pub mod prune;
+pub mod repair;
 mod table;
 pub mod verify;
 pub mod wanted;
@@ -27,9 +30,11 @@ pub use apply::{Done, Event, apply, look};
 pub use attribute::{Attribute, Item};
 pub use destination::{Destination, Keeping, parse_destination, parse_place};
 pub use outlook::{Outlook, outlook};
-pub use place::{DriftKind, Place, World, open};
-pub use plan::{Action, PublishPlan, There, Why, plan};
-pub use verify::{Drift, verify};
+pub use place::{Depth, DriftKind, Place, World, open, wait};
+pub use plan::{Action, PublishPlan, There, Why, plan, to_pack};
+pub use prune::{Doomed, Pruned, doomed, prune};
+pub use repair::{Repair, repair};
+pub use verify::{Drift, Examined, examine, there};
 pub use wanted::{Declared, Headers, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::machine;
 use crate::places::Places;
 
-use super::attribute::Attribute;
+use super::attribute::{Attribute, Item};
 use super::bucket::{BucketPlace, BucketStore};
 use super::database::Database;
 use super::destination::{Destination, Keeping, inside};
@@ -21,7 +21,7 @@ use super::folder::Folder;
 use super::ledger::Ledger;
 use super::manifest::{Head, ObjectEntry, RowEntry};
 use super::table::TablePlace;
-use super::wanted::RowKey;
+use super::wanted::{Headers, RowKey};
 
 /// Who has a key that is not in the manifest of the owner who wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,15 @@ pub struct ObjectsThere {
     pub claims: BTreeMap<String, Claim>,
 }
 
+impl ObjectsThere {
+    /// What is published, with what a publish that did not end has put.
+    pub fn published(&self) -> BTreeMap<String, ObjectEntry> {
+        let mut all = self.entries.clone();
+        all.extend(self.recovered.clone());
+        all
+    }
+}
+
 /// What is published at a place of rows, as one owner sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RowsThere {
@@ -59,6 +68,8 @@ pub struct RowsThere {
     /// The names and types (`S` or `N`) of the key, if the table exists.
     pub key: Option<Vec<(String, char)>>,
     pub entries: BTreeMap<RowKey, RowEntry>,
+    /// Of these it is known that their items are the wanted ones, and not what of them is never compared.
+    pub assumed: BTreeSet<RowKey>,
     /// What a publish that did not end has put there, and the manifest does not know yet.
     pub recovered: BTreeMap<RowKey, RowEntry>,
     /// Whether a publish did not end.
@@ -67,6 +78,15 @@ pub struct RowsThere {
     pub missing: BTreeSet<RowKey>,
     /// Of the keys asked for and not in the manifest, those that someone else has.
     pub claims: BTreeMap<RowKey, Claim>,
+}
+
+impl RowsThere {
+    /// What is published, with what a publish that did not end has put.
+    pub fn published(&self) -> BTreeMap<RowKey, RowEntry> {
+        let mut all = self.entries.clone();
+        all.extend(self.recovered.clone());
+        all
+    }
 }
 
 /// An object to be put.
@@ -124,6 +144,34 @@ pub enum DriftKind {
     Unpublished,
 }
 
+/// An object that stands at a destination, whoever put it there.
+pub struct Found {
+    pub bytes: Vec<u8>,
+    /// None where headers stand in manifests alone.
+    pub headers: Option<Headers>,
+    pub version: Option<String>,
+    /// Whether it carries the mark of a jheem.
+    pub marked: bool,
+}
+
+/// What came of the removal of an object or a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// Nothing stands there now.
+    Gone,
+    /// Something else than what was published stands there, and stays.
+    Kept,
+}
+
+/// How closely a destination is compared with its manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// As cheaply as the place can tell: for a bucket, by a listing of keys, sizes and versions.
+    Listed,
+    /// Every byte and every header is read.
+    Read,
+}
+
 /// A place of objects.
 pub trait ObjectPlace {
     /// Reads what is published under this owner, and what is known of the keys that are wanted. Writes nothing.
@@ -150,17 +198,47 @@ pub trait ObjectPlace {
         intent: &[(String, ObjectEntry)],
     ) -> Result<Box<dyn ObjectPublish + 'a>>;
 
+    /// Reads the objects that stand under these keys, whoever put them there, and hands each over.
+    fn found(
+        &self,
+        keys: &BTreeSet<&str>,
+        see: &mut dyn FnMut(&str, Found) -> Result<()>,
+    ) -> Result<()>;
+
     /// Compares everything in the manifest with what is there, and looks for what is in nobody's.
-    fn drift(&self, there: &ObjectsThere) -> Result<Vec<(String, DriftKind)>>;
+    fn drift(&self, there: &ObjectsThere, depth: Depth) -> Result<Vec<(String, DriftKind)>>;
 }
 
 /// A publish that has begun at a place of objects; dropped, it leaves everything for the next to go on with.
 pub trait ObjectPublish {
     /// Puts these objects, each whole or not at all, and tells of each one that stands.
-    fn put(&mut self, puts: &[ObjectPut<'_>], placed: &mut dyn FnMut(usize)) -> Result<()>;
+    ///
+    /// `go_on` is asked every few seconds where putting takes long; when it fails, no more is put.
+    fn put(
+        &mut self,
+        puts: &[ObjectPut<'_>],
+        placed: &mut dyn FnMut(usize),
+        go_on: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()>;
 
-    /// Makes the manifest hold these entries beside those that it holds.
-    fn commit(&mut self, changed: &BTreeMap<String, ObjectEntry>) -> Result<()>;
+    /// Removes objects that stand as they were published, and tells of each one by its index.
+    ///
+    /// One that is not there counts as removed.
+    fn remove(
+        &mut self,
+        objects: &[(String, ObjectEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<()>;
+
+    /// Makes the manifest hold these entries beside those that it holds, and not those that are gone.
+    fn commit(
+        &mut self,
+        changed: &BTreeMap<String, ObjectEntry>,
+        gone: &BTreeSet<String>,
+    ) -> Result<()>;
+
+    /// Removes what the manifest has left over and nothing names any more; tells how many texts.
+    fn sweep(&mut self) -> Result<usize>;
 
     /// Takes the intent away.
     fn finish(self: Box<Self>) -> Result<()>;
@@ -170,8 +248,8 @@ pub trait ObjectPublish {
 pub trait RowPlace {
     /// Reads what is published under this owner, and what is known of the keys that are wanted. Writes nothing.
     ///
-    /// What is there just as it is wanted need not be read, only known to be so.
-    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere>;
+    /// What is there just as it is wanted need not be read, only known to be so; but for keys with no entry.
+    fn read(&self, owner: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere>;
 
     /// Waits until nobody else publishes here, where somebody could for long; says so.
     fn wait(&self, _say: &mut dyn FnMut(String)) -> Result<()> {
@@ -191,6 +269,20 @@ pub trait RowPlace {
         puts: &[RowPut<'_>],
         placed: &mut dyn FnMut(usize),
     ) -> Result<()>;
+
+    /// Removes rows that stand as they were published, and then their entries; tells of each one by its index.
+    ///
+    /// One that is not there counts as removed. Returns how many texts the manifest had left over.
+    fn remove(
+        &self,
+        owner: &str,
+        there: &RowsThere,
+        rows: &[(RowKey, RowEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<usize>;
+
+    /// The items that stand under these keys, whoever put them there.
+    fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>>;
 
     /// Compares everything in the manifest with what is there, and looks for what is in nobody's.
     fn drift(&self, there: &RowsThere) -> Result<Vec<(RowKey, DriftKind)>>;
@@ -263,6 +355,14 @@ pub fn open(world: &World<'_>, destinations: &[Destination]) -> Result<Vec<Place
             }
         })
         .collect()
+}
+
+/// Waits until nobody else publishes at any of these places; `say` is told whom it waits for.
+pub fn wait(places: &[Place], say: &mut dyn FnMut(String)) -> Result<()> {
+    places.iter().try_for_each(|place| match place {
+        Place::Objects(place) => place.wait(say),
+        Place::Rows(place) => place.wait(say),
+    })
 }
 
 /// The ledger at a place, one for all who keep theirs there.

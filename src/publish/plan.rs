@@ -38,6 +38,8 @@ pub enum Why {
     Content,
     /// The manifest has it, the destination has not.
     Missing,
+    /// It is to be packed, or no longer.
+    Packing,
     Headers,
     Item,
 }
@@ -47,6 +49,7 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Why::Content => "its content changed",
             Why::Missing => "it is missing at the destination",
+            Why::Packing => "it is packed in another way",
             Why::Headers => "its headers changed",
             Why::Item => "its item changed",
         })
@@ -77,7 +80,9 @@ impl<E> Planned<E> {
     pub fn writes_bytes(&self) -> bool {
         match &self.action {
             Action::Create => true,
-            Action::Update(why) => why.contains(&Why::Content) || why.contains(&Why::Missing),
+            Action::Update(why) => {
+                why.iter().any(|why| matches!(why, Why::Content | Why::Missing | Why::Packing))
+            }
             Action::Note | Action::Unchanged | Action::Refused => false,
         }
     }
@@ -190,7 +195,8 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
         plan.rows.push(planned.unwrap_or_else(|error| {
             plan.refused.extend(error);
             let (publish, item) = (wanted.publish.clone(), Item::new());
-            let entry = RowEntry { publish, item, uncompared: Item::new(), object: None };
+            let (uncompared, object, attested) = (Item::new(), None, false);
+            let entry = RowEntry { publish, item, uncompared, object, attested };
             Planned { action: Action::Refused, entry }
         }));
     }
@@ -230,15 +236,23 @@ pub fn orphans(destination: &Destination, there: &There, declared: &Declared<'_>
 
 /// The entry of an object that is written now, its uncompared metadata made anew.
 pub(super) fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
+    let (bytes, size) = match (object.gzip, object.packed) {
+        (false, _) => (object.bytes, object.size),
+        (true, Some(packed)) => packed,
+        // Whoever needs to know packs it first.
+        (true, None) => (object.bytes, 0),
+    };
     let mut entry = ObjectEntry {
         publish: wanted.publish.clone(),
         content: object.content,
-        bytes: object.bytes,
+        bytes,
         judged: object.judged,
-        size: object.size,
+        size,
+        packed: object.gzip.then_some(object.bytes),
         headers: object.headers.clone(),
         uncompared: BTreeMap::new(),
         version: None,
+        attested: false,
     };
     let metadata = |text: &Text| write(text, wanted, Some((object, &entry)));
     entry.uncompared =
@@ -260,6 +274,10 @@ fn plan_object(
         Error::user(format!("`{target}` cannot be published as `{key}` to `{destination}`: {what}"))
             .hint("change the `key` of the publish")
     })?;
+    destination.check_headers(&object.headers).map_err(|what| {
+        Error::user(format!("`{}` cannot be published to `{destination}`: {what}", object.target))
+            .hint("give it less `metadata`")
+    })?;
     let recovered = there.recovered.get(&object.key);
     let Some(old) = recovered.or_else(|| there.entries.get(&object.key)) else {
         return match there.claims.get(&object.key) {
@@ -275,18 +293,17 @@ fn plan_object(
         && recovered.is_none()
         && old.headers == object.headers
         && old.publish == wanted.publish
+        && old.packed.is_some() == object.gzip
     {
         return Ok(Planned { action: Action::Unchanged, entry: old.clone() });
     }
-    let mut why = Vec::new();
-    if missing {
-        why.push(Why::Missing);
-    } else if !same_content && old.bytes != object.bytes {
-        why.push(Why::Content);
-    }
+    let mut why: Vec<Why> = why_bytes(old, object, missing).into_iter().collect();
     let bytes_written = !why.is_empty();
     if old.headers != object.headers {
         why.push(Why::Headers);
+    }
+    if object.once && why.iter().any(|why| *why != Why::Missing) {
+        return Err(written_once(destination, object, &why));
     }
     let new = fresh(wanted, object);
     let entry = if bytes_written {
@@ -298,8 +315,9 @@ fn plan_object(
             false => carried(&old.uncompared, new.uncompared),
         };
         // The bytes that stand there are the ones described; how they are judged may be new.
-        let version = old.version.clone();
-        ObjectEntry { bytes: old.bytes, size: old.size, uncompared, version, ..new }
+        let (bytes, size, packed) = (old.bytes, old.size, old.packed);
+        let (version, attested) = (old.version.clone(), old.attested);
+        ObjectEntry { bytes, size, packed, uncompared, version, attested, ..new }
     };
     let action = match why.is_empty() {
         false => Action::Update(why),
@@ -307,6 +325,37 @@ fn plan_object(
         true => Action::Note,
     };
     Ok(Planned { action, entry })
+}
+
+/// Why the bytes of an object that is known there are put again; none if they stay.
+fn why_bytes(old: &ObjectEntry, object: &WantedObject, missing: bool) -> Option<Why> {
+    let same_content = old.content == object.content && old.judged == object.judged;
+    if missing {
+        Some(Why::Missing)
+    } else if old.packed.is_some() != object.gzip {
+        Some(Why::Packing)
+    } else if !same_content && old.built() != object.bytes {
+        Some(Why::Content)
+    } else {
+        None
+    }
+}
+
+/// Whether the bytes of an object would be put.
+pub(super) fn puts_bytes(object: &WantedObject, there: &There) -> bool {
+    let There::Objects(there) = there else { return false };
+    let recovered = there.recovered.get(&object.key);
+    match recovered.or_else(|| there.entries.get(&object.key)) {
+        None => true,
+        Some(old) => why_bytes(old, object, there.missing.contains(&object.key)).is_some(),
+    }
+}
+
+/// The objects, by their indices, whose packed bytes must be known for a plan.
+pub fn to_pack(wanted: &Wanted, there: &[There]) -> Vec<usize> {
+    let packed = wanted.objects.iter().enumerate().filter(|(_, object)| object.gzip);
+    let put = packed.filter(|(_, object)| puts_bytes(object, &there[object.destination]));
+    put.map(|(index, _)| index).collect()
 }
 
 fn plan_row(
@@ -327,6 +376,10 @@ fn plan_row(
             None => Ok(Planned { action: Action::Create, entry: new }),
         };
     };
+    // What is never compared was not read of it; it is as it was, since its object's bytes stay.
+    if recovered.is_none() && there.assumed.contains(&row.key) && old.item == new.item {
+        return Ok(Planned { action: Action::Unchanged, entry: old.clone() });
+    }
     let mut why = Vec::new();
     let missing = there.missing.contains(&row.key);
     let item_changed = old.item != new.item;
@@ -350,7 +403,7 @@ fn plan_row(
     if item_changed {
         why.push(Why::Item);
     }
-    let entry = RowEntry { uncompared, ..new };
+    let entry = RowEntry { uncompared, attested: why.is_empty() && old.attested, ..new };
     let action = match why.is_empty() {
         false => Action::Update(why),
         true if recovered.is_none() && entry == *old => Action::Unchanged,
@@ -374,7 +427,7 @@ pub(super) fn fresh_row(
     let publish = wanted.publish.clone();
     let registers = object.map(|(_, entry)| entry.bytes);
     let (item, uncompared) = (render(&row.item)?, render(&row.uncompared)?);
-    Ok(RowEntry { publish, item, uncompared, object: registers })
+    Ok(RowEntry { publish, item, uncompared, object: registers, attested: false })
 }
 
 /// The old values of what is still declared, and the new ones of what is declared anew.
@@ -486,6 +539,17 @@ fn check_row(wanted: &Wanted, row: &WantedRow, columns: &mut Option<Columns>) ->
             .hint("move that attribute to `uncompared`"));
     }
     Ok(())
+}
+
+fn written_once(destination: &Destination, object: &WantedObject, why: &[Why]) -> Error {
+    let why: Vec<String> = why.iter().map(Why::to_string).collect();
+    Error::user(format!(
+        "`{}` is published as `{}` to `{destination}` and is never written over, but {}",
+        object.target,
+        object.key,
+        why.join(", ")
+    ))
+    .hint("give another `key`, such as with a version in it; or leave out `write = \"create\"`")
 }
 
 fn twice(wanted: &Wanted, destination: usize, key: &str, first: &str, second: &str) -> Error {

@@ -11,8 +11,9 @@ use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
 use super::ledger::Ledger;
 use super::manifest::RowEntry;
-use super::place::{Claim, DriftKind, RowPlace, RowPut, RowWrite, RowsThere};
+use super::place::{Claim, DriftKind, Removal, RowPlace, RowPut, RowWrite, RowsThere};
 use super::wanted::RowKey;
+use crate::aws::dynamodb::mending::{Removed, RowRemoval};
 use crate::aws::dynamodb::{self, AttributeValue, Row};
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
@@ -87,12 +88,14 @@ impl TablePlace {
 }
 
 impl RowPlace for TablePlace {
-    fn read(&self, _: &str, wanted: &BTreeMap<RowKey, RowEntry>) -> Result<RowsThere> {
-        let texts = wanted.iter().map(|(key, entry)| (text(key), entry.clone())).collect();
+    fn read(&self, _: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere> {
+        let texts = wanted.iter().filter_map(|(key, entry)| Some((text(key), entry.clone()?)));
+        let texts = texts.collect();
         let section = self.ledger.section::<RowEntry>(&self.section, &texts)?;
         let read = |(key, entry): (String, RowEntry)| Ok((self.row_key(&key)?, entry));
         let entries: BTreeMap<RowKey, RowEntry> =
             section.entries.into_iter().map(read).collect::<Result<_>>()?;
+        let assumed = section.assumed.iter().map(|key| self.row_key(key)).collect::<Result<_>>()?;
         let mut intended: BTreeMap<RowKey, Vec<RowEntry>> = BTreeMap::new();
         for (key, entry) in section.intended {
             intended.entry(self.row_key(&key)?).or_default().push(entry);
@@ -101,7 +104,11 @@ impl RowPlace for TablePlace {
         let standing = self.standing(new.iter().copied().chain(intended.keys()))?;
         // What a killed publish wrote is known by its item; the latest that it meant is what it wrote last.
         let mut recovered = BTreeMap::new();
+        let mut missing = BTreeSet::new();
         for (key, meant) in intended {
+            if !standing.contains_key(&key) && entries.contains_key(&key) {
+                missing.insert(key.clone());
+            }
             let stands = |entry: &&RowEntry| standing.get(&key) == Some(&entry.whole_item());
             if let Some(entry) = meant.iter().rev().find(stands)
                 && entries.get(&key) != Some(entry)
@@ -114,7 +121,8 @@ impl RowPlace for TablePlace {
             .filter(|key| standing.contains_key(*key) && !recovered.contains_key(*key));
         let claims = foreign.map(|key| (key.clone(), Claim::Foreign)).collect();
         let unfinished = section.unfinished;
-        Ok(RowsThere { entries, recovered, unfinished, claims, ..RowsThere::default() })
+        let more = RowsThere::default();
+        Ok(RowsThere { entries, assumed, recovered, unfinished, missing, claims, ..more })
     }
 
     fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {
@@ -163,9 +171,65 @@ impl RowPlace for TablePlace {
         self.ledger.end(&self.section)
     }
 
+    fn remove(
+        &self,
+        _: &str,
+        there: &RowsThere,
+        rows: &[(RowKey, RowEntry)],
+        told: &mut dyn FnMut(usize, Removal),
+    ) -> Result<usize> {
+        let recovered = there.recovered.iter().map(|(key, entry)| (text(key), entry.clone()));
+        let going = rows.iter().map(|(key, entry)| (text(key), entry.clone()));
+        let intent: Vec<(String, RowEntry)> = recovered.clone().chain(going).collect();
+        self.ledger
+            .begin(&self.section, intent.iter().map(|(key, entry)| (key.as_str(), entry)))?;
+        moments::pass(Moment::Intended);
+        let standing = self.standing(rows.iter().map(|(key, _)| key))?;
+        let mut gone = BTreeSet::new();
+        let mut going = Vec::new();
+        let mut indexes = Vec::new();
+        for (index, (key, entry)) in rows.iter().enumerate() {
+            match (standing.get(key), key.0.first()) {
+                (Some(found), Some((hash, _))) if *found == entry.whole_item() => {
+                    let (item, hash) = (row(&RowKey(Vec::new()), found), hash.clone());
+                    going.push(RowRemoval { key: row(key, &Item::new()), item, hash });
+                    indexes.push(index);
+                }
+                (Some(_), _) => told(index, Removal::Kept),
+                (None, _) => {
+                    gone.insert(text(key));
+                    told(index, Removal::Gone);
+                }
+            }
+        }
+        let mut done = |at: usize, removed| {
+            moments::pass(Moment::Pruned);
+            let index: usize = indexes[at];
+            match removed {
+                Removed::Gone => {
+                    gone.insert(text(&rows[index].0));
+                    told(index, Removal::Gone);
+                }
+                Removed::Unexpected => told(index, Removal::Kept),
+            }
+            Ok(())
+        };
+        self.table.remove_all(going, &mut done, &mut || self.ledger.renew())?;
+        self.ledger.commit(&self.section, &recovered.collect(), &gone)?;
+        let swept = self.ledger.sweep()?;
+        self.ledger.end(&self.section)?;
+        Ok(swept)
+    }
+
+    fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>> {
+        let mut standing = self.standing(keys.iter().copied())?;
+        let asked: BTreeSet<&RowKey> = keys.iter().copied().collect();
+        standing.retain(|key, _| asked.contains(key));
+        Ok(standing)
+    }
+
     fn drift(&self, there: &RowsThere) -> Result<Vec<(RowKey, DriftKind)>> {
-        let mut known = there.entries.clone();
-        known.extend(there.recovered.clone());
+        let known = there.published();
         let standing = self.standing(known.keys())?;
         let mut drift = Vec::new();
         for (key, entry) in &known {

@@ -81,6 +81,12 @@ pub struct WantedObject {
     pub headers: Headers,
     /// Metadata that is carried over for as long as the object's bytes stay.
     pub uncompared: BTreeMap<String, Text>,
+    /// Whether its bytes are packed with gzip before they are put.
+    pub gzip: bool,
+    /// The digest and the size of its packed bytes, once they are known: they matter only for what is written.
+    pub packed: Option<(Digest, u64)>,
+    /// Whether it is never written over: a change is refused.
+    pub once: bool,
 }
 
 /// One row that should be at a destination.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::values::Values;
 use super::{Source, destination, keeping, kept};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Publish, Target};
 use crate::plan::{self, Verdict};
 use crate::publish::{self, Declared, Destination, Place, RowKey};
@@ -18,17 +18,22 @@ pub(super) struct Keys {
 }
 
 /// Every key of every publish, by destination.
-pub(super) struct DeclaredKeys(BTreeMap<Destination, Keys>);
+pub(super) struct DeclaredKeys {
+    keys: BTreeMap<Destination, Keys>,
+    /// The first key that cannot be told: what is orphaned is not known for certain then.
+    pub(super) untold: Option<Error>,
+}
 
 impl DeclaredKeys {
     pub(super) fn of(source: &Source<'_>) -> DeclaredKeys {
-        let mut declared = DeclaredKeys(BTreeMap::new());
+        let mut declared = DeclaredKeys { keys: BTreeMap::new(), untold: None };
         for publish in &source.graph.publishes {
             let rule = source.graph.rule(publish.of);
             for cell in 0..rule.space.cells() {
                 let target = Target { rule: publish.of, cell };
                 if !rule.declared_absent(cell) && !source.is_absent(target) {
-                    source.keys_of(publish, target, &mut declared.0);
+                    let told = source.keys_of(publish, target, &mut declared.keys);
+                    declared.untold = declared.untold.or(told.err());
                 }
             }
         }
@@ -37,7 +42,7 @@ impl DeclaredKeys {
 
     /// Hands itself over in the form in which `publish` asks.
     pub(super) fn asked<T>(&self, ask: impl FnOnce(&Declared<'_>) -> T) -> T {
-        let at = |destination: &Destination| self.0.get(destination);
+        let at = |destination: &Destination| self.keys.get(destination);
         let object =
             |d: &Destination, key: &str| at(d).is_some_and(|keys| keys.objects.contains(key));
         let row = |d: &Destination, key: &RowKey| at(d).is_some_and(|keys| keys.rows.contains(key));
@@ -62,25 +67,38 @@ impl Source<'_> {
         }
     }
 
-    /// The keys under which one target of a publish is published; what is refused has none.
-    fn keys_of(&self, publish: &Publish, target: Target, keys: &mut BTreeMap<Destination, Keys>) {
+    /// The keys under which one target of a publish is published; what is refused has none, and is the error.
+    fn keys_of(
+        &self,
+        publish: &Publish,
+        target: Target,
+        keys: &mut BTreeMap<Destination, Keys>,
+    ) -> Result<()> {
+        let mut told = Ok(());
         let outputs = &self.graph.rule(target.rule).outputs;
         let mut values = Values::new(self, target);
         // One that is wrong is told where it is published.
         let keeping = keeping(publish).unwrap_or_default();
         for object in &publish.objects {
-            if let (Ok(at), Ok(key)) =
-                (destination(&object.to, None), values.plain(&object.key, object.output))
-            {
-                keys.entry(kept(at, keeping.as_ref())).or_default().objects.insert(key);
+            let at = destination(&object.to, None);
+            match at.and_then(|at| Ok((at, values.plain(&object.key, object.output)?))) {
+                Ok((at, key)) => {
+                    keys.entry(kept(at, keeping.as_ref())).or_default().objects.insert(key);
+                }
+                Err(error) => told = told.and(Err(error)),
             }
         }
         for row in &publish.rows {
             let table = outputs[row.output].name.as_str();
-            if let (Ok(at), Ok(key)) = (destination(&row.to, Some(table)), values.row_key(row)) {
-                keys.entry(kept(at, keeping.as_ref())).or_default().rows.insert(key);
+            let at = destination(&row.to, Some(table));
+            match at.and_then(|at| Ok((at, values.row_key(row)?))) {
+                Ok((at, key)) => {
+                    keys.entry(kept(at, keeping.as_ref())).or_default().rows.insert(key);
+                }
+                Err(error) => told = told.and(Err(error)),
             }
         }
+        told
     }
 
     /// The targets of which a manifest of this project on this machine knows something.
@@ -93,7 +111,7 @@ impl Source<'_> {
             for cell in 0..self.graph.rule(publish.of).space.cells() {
                 let target = Target { rule: publish.of, cell };
                 let mut keys = BTreeMap::new();
-                self.keys_of(publish, target, &mut keys);
+                self.keys_of(publish, target, &mut keys).ok();
                 let published = keys.into_iter().any(|(at, keys)| {
                     let there = there
                         .entry(at)

@@ -143,7 +143,7 @@ impl Build {
         parent.get(key).and_then(|node| self.noted(make(node)))
     }
 
-    fn flag(&self, parent: &Node, key: &str) -> bool {
+    pub(super) fn flag(&self, parent: &Node, key: &str) -> bool {
         let flag = |node: &Node| match node.value {
             Value::Bool(value) => Some(value),
             _ => None,
@@ -380,6 +380,8 @@ impl Build {
             of: at(of, rule_name(of.text()?)?),
             manifest: self.optional(node, "manifest", text),
             at_least: self.optional(node, "at_least", share),
+            after: self.aside(|| self.texts(node, "after")),
+            hold: node.get("hold").map(|hold| self.aside(|| self.list(Some(hold), text))),
             objects: self.map(node, "object", |object| self.object(object)),
             rows: self.map(node, "row", |row| self.row(row)),
         })

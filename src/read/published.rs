@@ -19,6 +19,8 @@ impl Build {
             key,
             content_type: self.optional(node, "content_type", text),
             content_encoding: self.optional(node, "content_encoding", text),
+            gzip: self.flag(node, "gzip"),
+            once: node.get("write").and_then(Node::text) == Some("create"),
             cache_control: self.optional(node, "cache_control", text),
             metadata: templates("metadata"),
             uncompared: templates("uncompared"),

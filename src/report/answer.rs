@@ -91,8 +91,24 @@ pub enum Answer<'a> {
     Trace(&'a Trace),
     /// `trace`: where a target comes from, by the last record of it here.
     Origin(&'a Origin),
-    /// The last line of `verify`.
-    Verified { differences: usize },
+    /// `verify --repair`: an object or row that was put back as it was published.
+    Repaired { destination: String, key: &'a str },
+    /// `verify --repair`: one that could not be put back, and what to do.
+    Lost { destination: String, key: &'a str, message: &'a str },
+    /// The last line of `verify`; of the differences, so many were put back.
+    Verified { differences: usize, repaired: usize },
+    /// `prune`: an `object` or `row` that no target publishes any more, and the publish that it is of.
+    Orphan { destination: String, kind: &'static str, key: &'a str, publish: &'a str },
+    /// `prune`: one that was not removed, and why.
+    Kept { destination: String, key: &'a str, why: &'a str },
+    /// The last line of `prune --dry-run`.
+    WouldPrune { keys: usize },
+    /// The last line of `prune`; `texts` were left over by manifests that were replaced.
+    Pruned { objects: usize, rows: usize, texts: usize, kept: usize },
+    /// `adopt`: something that was not adopted, and why.
+    Skipped { destination: String, key: &'a str, why: &'a str },
+    /// `adopt`: what was taken for published by one publish; `made` targets were also taken for made.
+    Adopted { publish: &'a str, objects: usize, rows: usize, made: usize, skipped: usize },
     /// `check`: a target made once more, alone.
     Compared { target: &'a str, differences: &'a [String] },
     /// The last line of `check`.

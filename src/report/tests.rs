@@ -445,7 +445,7 @@ fn the_cache_and_destinations_are_told_with_units() {
             |kind| Drift { destination: destination.clone(), key: "plots/x.json".to_owned(), kind };
         let found = [drift(DriftKind::Changed { published, found }), drift(DriftKind::Missing)];
         found.iter().for_each(|drift| report.drift(drift));
-        report.verified(&found);
+        report.verified(&found, 0);
         report.usage(
             &Usage { objects: 1_234, bytes: 5_000_000, edited: 1, log_bytes: 70_000 },
             1_100,

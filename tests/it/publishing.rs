@@ -1,6 +1,8 @@
 //! Publishing, from the Jheemfile to a folder of objects and a table of rows, and back again.
 
 mod destinations;
+mod mending;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;

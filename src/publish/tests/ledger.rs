@@ -89,6 +89,13 @@ impl Store for Memory {
         self.texts.lock().unwrap().remove(name);
         Ok(())
     }
+
+    fn list(&self) -> Result<Vec<(String, i64)>> {
+        self.request("list".into())?;
+        let texts = self.texts.lock().unwrap();
+        let since = |version: &u64| i64::try_from(*version).unwrap();
+        Ok(texts.iter().map(|(name, (_, version))| (name.clone(), since(version))).collect())
+    }
 }
 
 fn ledger(store: &Memory, holder: &str) -> Ledger {
@@ -103,10 +110,12 @@ fn entry(content: &str) -> ObjectEntry {
         content: digest,
         bytes: digest,
         judged: Digest::of(b"json"),
+        packed: None,
         size: 1,
         headers: Default::default(),
         uncompared: BTreeMap::from([("timestamp".into(), content.into())]),
         version: None,
+        attested: false,
     }
 }
 
@@ -177,6 +186,25 @@ fn what_is_there_as_it_is_wanted_costs_two_requests_and_no_write() {
     store.take_asked();
     assert_eq!(publish(&store, "another machine", &plots("1"), &mut standing).unwrap(), 0);
     assert_eq!(store.take_asked(), ["get head.json", "get lease.json"]);
+}
+
+#[test]
+fn what_no_head_names_is_swept_and_whoever_reads_an_older_head_reads_again() {
+    let store = Memory::default();
+    let mut standing = Standing::default();
+    publish(&store, "one", &plots("1"), &mut standing).unwrap();
+    let reader = ledger(&store, "reader");
+    reader.wait(&mut |_| {}).unwrap();
+    publish(&store, "one", &plots("2"), &mut standing).unwrap();
+    store.put("intents/left-over.jsonl", Vec::new(), Expect::Anything).unwrap();
+    let sweeper = ledger(&store, "one");
+    assert!(sweeper.sweep().is_err(), "only who holds the lease may sweep");
+    sweeper.begin::<ObjectEntry>("objects", []).unwrap();
+    assert_eq!(sweeper.sweep().unwrap(), 4, "three chunks and an intent");
+    sweeper.end("objects").unwrap();
+    assert_eq!(store.names().len(), 5, "the head, the lease, and a chunk for each folder");
+    let section = reader.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    assert_eq!(section.entries, plots("2"));
 }
 
 #[test]

@@ -155,6 +155,9 @@ impl Project {
                 size: bytes.len() as u64,
                 headers,
                 uncompared: BTreeMap::from([("timestamp".into(), vec![Piece::Now])]),
+                gzip: false,
+                packed: None,
+                once: false,
             }
         });
         let rows = plots.iter().enumerate().map(|(index, plot)| WantedRow {
@@ -247,7 +250,8 @@ impl Project {
         let places = self.open(&self.destinations).unwrap();
         let mut lines = Vec::new();
         for (destination, place) in self.destinations.iter().zip(&places) {
-            for drift in verify(&self.owner, destination, place, declared).unwrap() {
+            let examined = examine(&self.owner, place, Depth::Listed).unwrap();
+            for drift in examined.drift(destination, declared) {
                 let kind = match drift.kind {
                     DriftKind::Changed { .. } => "changed".into(),
                     other => format!("{other:?}").to_lowercase(),

@@ -364,6 +364,24 @@ pub const CASES: &[Case] = &[
         &[("[publish.site]\n", "[publish.site]\nat_least = \"100%\"\n")],
     ),
     case(
+        "publish.NAME.after",
+        "given",
+        Of::Other,
+        &[
+            ("[publish.site]\n", "[publish.site]\nafter = [\"publish.first\"]\n"),
+            (
+                "[profile.dev.publish",
+                "[publish.first]\nof = \"plot.rw\"\nobject.plot = { to = \"file:first\", key = \"{city}/{file}\" }\n[profile.dev.publish",
+            ),
+        ],
+    ),
+    case(
+        "publish.NAME.hold",
+        "given",
+        Of::Other,
+        &[("[publish.site]\n", "[publish.site]\nhold = [\"city\"]\n")],
+    ),
+    case(
         "publish.NAME.object",
         "none",
         Of::Other,
@@ -408,6 +426,21 @@ pub const CASES: &[Case] = &[
         "another",
         Of::Other,
         &[("\"identity\"", "\"gzip\"")],
+    ),
+    case(
+        "publish.NAME.object.OUTPUT.gzip",
+        "given",
+        Of::Other,
+        &[("content_encoding = \"identity\"\n", "gzip = true\n")],
+    ),
+    case(
+        "publish.NAME.object.OUTPUT.write",
+        "given",
+        Of::Other,
+        &[(
+            "content_encoding = \"identity\"\n",
+            "content_encoding = \"identity\"\nwrite = \"create\"\n",
+        )],
     ),
     case(
         "publish.NAME.object.OUTPUT.cache_control",

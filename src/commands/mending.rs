@@ -1,0 +1,174 @@
+//! `verify --repair`, `prune` and `adopt`: what is published is mended, with the project held and the lease taken as by a publish.
+
+use std::sync::Arc;
+
+use super::asking::publish_source;
+use super::building::writing_as;
+use super::stopping::{STOPPED, stop_on_signals, stoppable};
+use super::{FAILED, Outcomes, Reading, WELL, one, open};
+use crate::cli::{AtMost, Global, Select};
+use crate::clock;
+use crate::error::{Error, Result};
+use crate::event::Event;
+use crate::figures::numbered;
+use crate::job::Stop;
+use crate::objects::Objects;
+use crate::project::{self, Patience};
+use crate::publish::{Depth, Destination, Doomed, Place};
+use crate::publishing::{Adopting, Pruning, Source};
+use crate::records::Records;
+use crate::report::Report;
+use crate::session::{self, Look, World};
+
+/// What a command does once it may write.
+type Act<'a> = dyn FnMut(&Source<'_>, &Arc<Stop>, &mut Records, &mut Report) -> Result<u8> + 'a;
+
+/// Holds the project, says who writes where, looks at everything, and lets a command act; nothing is built.
+fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<'_>) -> Outcomes {
+    let project = open(global)?;
+    let selection = super::select(&project, select)?.publishing(&project.graph).map_err(one)?;
+    let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
+        .map_err(one)?;
+    let stop = stop_on_signals().map_err(one)?;
+    let world = World::new();
+    if let Some(message) = writing_as("writing", &project, &selection, &world).map_err(one)? {
+        report.event(&Event::Note { message });
+    }
+    let objects = Objects::open(&project.places.cache).map_err(one)?;
+    let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
+    if let Some(message) = told {
+        report.event(&Event::Note { message });
+    }
+    let looked = session::look(&project, selection, Some(&records), Some(&objects), &world, &stop);
+    let Look::Session(session) = looked.map_err(one)? else { return Ok(STOPPED) };
+    let source = Source::new(
+        &project,
+        &session.selection,
+        &session.board,
+        &session.last,
+        &objects,
+        &world.aws,
+        clock::rfc3339(clock::now()),
+    );
+    match act(&source, &stop, &mut records, report) {
+        Err(_) if stop.is_raised() => Ok(STOPPED),
+        done => done.map_err(one),
+    }
+}
+
+pub fn repair(global: &Global, select: &Select, depth: Depth, report: &mut Report) -> Outcomes {
+    holding(global, select, report, &mut |source, stop, _, report| {
+        let say = &mut |message| report.event(&Event::Note { message });
+        let inspection = source.inspect(depth, Some(say))?;
+        let found = source.drift(&inspection);
+        for drift in &found {
+            report.drift(drift);
+        }
+        let guard = |places: Vec<Place>| stoppable(places, stop);
+        let repaired = source.repair(inspection, &guard)?;
+        for (destination, key) in &repaired.keys {
+            report.repaired(destination, key);
+        }
+        for lost in &repaired.lost {
+            report.lost(lost);
+        }
+        report.verified(&found, repaired.keys.len());
+        Ok(if repaired.keys.len() == found.len() { WELL } else { FAILED })
+    })
+}
+
+pub fn prune(
+    global: &Global,
+    select: &Select,
+    dry_run: bool,
+    at_most: AtMost,
+    report: &mut Report,
+) -> Outcomes {
+    if dry_run {
+        return would_prune(global, select, report);
+    }
+    holding(global, select, report, &mut |source, stop, _, report| {
+        let say = &mut |message| report.event(&Event::Note { message });
+        let pruning = source.doomed(Some(say))?;
+        show(&pruning, report);
+        for (destination, doomed) in pruning.destinations.iter().zip(&pruning.doomed) {
+            if !at_most.allows(doomed.len(), doomed.holds) {
+                return Err(too_much(destination, doomed, at_most));
+            }
+        }
+        let guard = |places: Vec<Place>| stoppable(places, stop);
+        let pruned = source.prune(pruning, &guard)?;
+        report.pruned(&pruned);
+        Ok(if pruned.kept.is_empty() { WELL } else { FAILED })
+    })
+}
+
+/// Names what would be removed; nothing is written, and no lease taken.
+fn would_prune(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+    let reading = Reading::open(global)?;
+    let world = World::new();
+    let selection = reading.select(select)?.publishing(&reading.project.graph).map_err(one)?;
+    let session = reading.look(selection, &world)?;
+    let nothing = Objects::read_only(&reading.project.places.cache);
+    let source = publish_source(&reading, &session, &nothing, &world.aws);
+    let pruning = source.doomed(None).map_err(one)?;
+    show(&pruning, report);
+    let would = pruning.doomed.iter().map(Doomed::len).sum();
+    report.would_prune(would);
+    Ok(WELL)
+}
+
+fn show(pruning: &Pruning, report: &mut Report) {
+    for (destination, doomed) in pruning.destinations.iter().zip(&pruning.doomed) {
+        for (key, entry) in &doomed.objects {
+            report.orphan(destination, "object", key, &entry.publish);
+        }
+        for (key, entry) in &doomed.rows {
+            report.orphan(destination, "row", &key.to_string(), &entry.publish);
+        }
+        if !doomed.spoken_of.is_empty() {
+            let message = format!(
+                "`{destination}`: {} that nothing publishes any more stay, for rows still speak of them: `jheem publish` first",
+                numbered(doomed.spoken_of.len(), "object")
+            );
+            report.event(&Event::Note { message });
+        }
+    }
+}
+
+fn too_much(destination: &Destination, doomed: &Doomed, at_most: AtMost) -> Error {
+    let (going, holds) = (doomed.len(), doomed.holds);
+    let share = (going * 100).div_ceil(holds.max(1));
+    let all = numbered(holds, "key");
+    Error::user(format!(
+        "{going} of the {all} of `{destination}` would be removed, which is more than {at_most}; nothing was"
+    ))
+    .hint(format!("if that is what you mean, allow it: `jheem prune --at-most {share}%`"))
+}
+
+pub fn adopt(
+    global: &Global,
+    select: &Select,
+    adopting: Adopting,
+    report: &mut Report,
+) -> Outcomes {
+    holding(global, select, report, &mut |source, stop, records, report| {
+        let guard = |places: Vec<Place>| stoppable(places, stop);
+        let mut skipped = 0;
+        for publish in source.publishes() {
+            let say = &mut |message| report.event(&Event::Note { message });
+            let adopted = source.adopt(publish, adopting, &guard, say)?;
+            let at = clock::now();
+            records.commit(|w| {
+                adopted.made.iter().try_for_each(|(print, made)| w.made(print, made, at))
+            })?;
+            for (target, why) in &adopted.not_made {
+                let message = format!("{target} is adopted and not taken for made: {why}");
+                report.event(&Event::Note { message });
+            }
+            skipped += adopted.skipped.len();
+            report.adopted(&publish.name, &adopted);
+        }
+        Ok(if skipped == 0 { WELL } else { FAILED })
+    })
+}

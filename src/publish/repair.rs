@@ -1,0 +1,129 @@
+//! The plan that puts back what was published and is gone: as the manifest has it, whatever is built now.
+//!
+//! Pure. What somebody else wrote over is not gone, and what no target publishes any more stays away.
+//! A row is put back only where the object that it registers stands, or is put back before it.
+
+use std::collections::{BTreeSet, HashSet};
+
+use crate::digest::Digest;
+
+use super::attribute::Item;
+use super::destination::Destination;
+use super::manifest::{ObjectEntry, RowEntry};
+use super::place::DriftKind;
+use super::plan::{Action, Planned, PublishPlan, There};
+use super::verify::Examined;
+use super::wanted::{Declared, RowKey, Wanted, WantedObject, WantedRow};
+
+/// What can be put back, and what cannot.
+pub struct Repair {
+    /// What is put back, in the form in which `apply` takes it.
+    pub wanted: Wanted,
+    pub plan: PublishPlan,
+    /// Objects whose bytes nobody has, by the index of their destination.
+    pub lost: BTreeSet<(usize, String)>,
+    /// Rows that wait for those.
+    pub held: BTreeSet<(usize, RowKey)>,
+}
+
+/// Plans it; `examined` is in the order of `destinations`, `has` tells whether the bytes of a digest are to be had.
+pub fn repair(
+    owner: &str,
+    destinations: &[Destination],
+    examined: &[Examined],
+    declared: &Declared<'_>,
+    has: &dyn Fn(&Digest) -> bool,
+) -> Repair {
+    let wanted = Wanted {
+        owner: owner.to_owned(),
+        publish: String::new(),
+        now: String::new(),
+        destinations: destinations.to_vec(),
+        objects: Vec::new(),
+        rows: Vec::new(),
+        refused: Vec::new(),
+    };
+    let (lost, held) = (BTreeSet::new(), BTreeSet::new());
+    let mut repair = Repair { wanted, plan: PublishPlan::default(), lost, held };
+    // The bytes of all objects that stand in the end.
+    let mut stands: HashSet<Digest> = HashSet::new();
+    for (index, (destination, examined)) in destinations.iter().zip(examined).enumerate() {
+        let There::Objects(there) = &examined.there else { continue };
+        repair.plan.unfinished |= there.intent.is_some();
+        let missing: HashSet<&str> =
+            gone(&examined.objects).map(|key: &String| key.as_str()).collect();
+        for (key, entry) in there.published() {
+            if !missing.contains(key.as_str()) {
+                stands.insert(entry.bytes);
+            } else if !(declared.object)(destination, &key) {
+                continue;
+            } else if has(&entry.built()) {
+                stands.insert(entry.bytes);
+                repair.object(index, key, entry);
+            } else {
+                repair.lost.insert((index, key));
+            }
+        }
+    }
+    for (index, (destination, examined)) in destinations.iter().zip(examined).enumerate() {
+        let There::Rows(there) = &examined.there else { continue };
+        repair.plan.unfinished |= there.unfinished;
+        let published = there.published();
+        for key in gone(&examined.rows).filter(|key| (declared.row)(destination, key)) {
+            let Some(entry) = published.get(key) else { continue };
+            if entry.object.is_none_or(|object| stands.contains(&object)) {
+                repair.row(index, key.clone(), entry.clone());
+            } else {
+                repair.held.insert((index, key.clone()));
+            }
+        }
+    }
+    repair
+}
+
+/// The keys that are in the manifest and not there.
+fn gone<K>(found: &[(K, DriftKind)]) -> impl Iterator<Item = &K> {
+    found.iter().filter(|(_, kind)| *kind == DriftKind::Missing).map(|(key, _)| key)
+}
+
+impl Repair {
+    fn object(&mut self, destination: usize, key: String, entry: ObjectEntry) {
+        self.wanted.objects.push(WantedObject {
+            target: key.clone(),
+            destination,
+            key,
+            content: entry.content,
+            bytes: entry.built(),
+            judged: entry.judged,
+            size: entry.size,
+            headers: entry.headers.clone(),
+            uncompared: Default::default(),
+            gzip: entry.packed.is_some(),
+            packed: entry.packed.map(|_| (entry.bytes, entry.size)),
+            once: false,
+        });
+        self.plan.objects.push(Planned { action: Action::Create, entry });
+    }
+
+    fn row(&mut self, destination: usize, key: RowKey, entry: RowEntry) {
+        self.wanted.rows.push(WantedRow {
+            target: key.to_string(),
+            destination,
+            key,
+            item: Item::new(),
+            uncompared: Item::new(),
+            object: None,
+            // Only a row that is written alone is written on the condition that none stands there.
+            alone: true,
+        });
+        self.plan.rows.push(Planned { action: Action::Create, entry });
+    }
+
+    /// What is put back: destinations and keys.
+    pub fn keys(&self) -> Vec<(Destination, String)> {
+        let at = |index: usize| self.wanted.destinations[index].clone();
+        let objects = self.wanted.objects.iter().map(|o| (at(o.destination), o.key.clone()));
+        let rows = self.wanted.rows.iter().map(|row| (at(row.destination), row.key.to_string()));
+        objects.chain(rows).collect()
+    }
+}
