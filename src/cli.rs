@@ -60,6 +60,8 @@ pub enum Also {
     Doctor,
     Prune,
     Provision,
+    /// `verify --repair`
+    Repair,
 }
 
 /// What is selected.

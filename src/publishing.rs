@@ -272,7 +272,8 @@ impl<'a> Source<'a> {
             let mut values = Values::new(self, target);
             let mut objects = vec![Standing::Nothing; publish.objects.len()];
             let mut lacks = |destination, what, undecided| {
-                lacking.push(Lacking { destination, target, what, undecided });
+                let why = if undecided { Why::Undecided } else { Why::Absent };
+                lacking.push(Lacking { destination, target, what, why });
             };
             for (index, object) in publish.objects.iter().enumerate() {
                 let Some(destination) = object_places[index] else { continue };
@@ -460,11 +461,17 @@ impl Numbered<'_> {
 }
 
 impl Prepared {
+    /// How many objects and rows are not decided yet, or are held back with such.
+    pub fn undecided(&self) -> usize {
+        self.lacking.iter().filter(|lacking| lacking.is_undecided()).count()
+    }
+
     /// What would be done at each destination, and how much there is not decided yet.
     pub fn outlook(&self) -> Vec<(Outlook, usize)> {
         let all = publish::outlook(&self.wanted, &self.there, &self.plan);
-        let undecided =
-            |index| self.lacking.iter().filter(|l| l.destination == index && l.undecided).count();
+        let undecided = |index| {
+            self.lacking.iter().filter(|l| l.destination == index && l.is_undecided()).count()
+        };
         all.into_iter().enumerate().map(|(index, one)| (one, undecided(index))).collect()
     }
 
@@ -476,7 +483,7 @@ impl Prepared {
             update: counts.updated,
             // A line of the manifest alone is nothing that a reader sees.
             unchanged: counts.unchanged + counts.noted,
-            undecided: self.lacking.iter().filter(|lacking| lacking.undecided).count(),
+            undecided: self.undecided(),
             orphaned: counts.orphaned,
             refused: self.plan.refused.len(),
         }

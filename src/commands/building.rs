@@ -454,7 +454,7 @@ fn publish_one(
         )),
         _ => {}
     })?;
-    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided);
+    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided());
     let (held, settled) = (prepared.held, prepared.settled);
     Ok(Some(One { done, orphaned, undecided, held, settled }))
 }
