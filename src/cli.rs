@@ -60,6 +60,8 @@ pub enum Also {
     Doctor,
     Prune,
     Provision,
+    /// `verify --repair`
+    Repair,
 }
 
 /// What is selected.
@@ -242,6 +244,24 @@ pub enum Command {
         /// Put back what was published and is missing, from the cache
         #[arg(long)]
         repair: bool,
+    },
+    /// Put an earlier publish back in place, and hold it there; without an ID, list those that are known
+    Rollback {
+        /// The publish to put back, as `--list` names it
+        #[arg(value_name = "ID", conflicts_with_all = ["list", "release"])]
+        id: Option<String>,
+        /// List earlier publishes: when, by whom, and how much they changed
+        #[arg(long, conflicts_with = "release")]
+        list: bool,
+        /// Let go of what is held, so that the next publish writes it again
+        #[arg(long)]
+        release: bool,
+        /// Only these values of an axis: `city=C.12580`
+        #[arg(short = 'w', long = "where", value_name = "AXIS=VALUE")]
+        filters: Vec<String>,
+        /// Only this publish of the Jheemfile
+        #[arg(long = "of", value_name = "PUBLISH")]
+        publishes: Vec<String>,
     },
     /// Take what stands at destinations already, put there by another tool, for published
     Adopt {

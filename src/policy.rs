@@ -19,6 +19,7 @@ pub enum Also {
     Doctor,
     Prune,
     Provision,
+    Repair,
 }
 
 /// Where tables are: in any account and region unless they are said.
@@ -88,6 +89,9 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         }
         if table.alone {
             need("WriteRowsAlone", &["dynamodb:PutItem"], arn.clone());
+        }
+        if also.contains(&Also::Repair) {
+            need("RepairRows", &["dynamodb:PutItem"], arn.clone());
         }
         if also.contains(&Also::Prune) {
             need("PruneRows", &["dynamodb:DeleteItem"], arn.clone());

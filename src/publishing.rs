@@ -31,6 +31,7 @@ use declared::DeclaredKeys;
 use fewer::{Lacking, LackingWhat};
 pub use mending::{Inspection, Lost, Pruning, Repaired};
 use packed::Packed;
+pub use rolling_back::RolledBack;
 pub use traced::{Called, InManifest, Traced, TracedKey};
 use values::Values;
 
@@ -40,6 +41,7 @@ mod fewer;
 mod held;
 mod mending;
 mod packed;
+mod rolling_back;
 mod settled;
 mod traced;
 mod values;
@@ -142,7 +144,8 @@ impl<'a> Source<'a> {
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
         let undecided = held_parts + lacking.iter().filter(|lacking| lacking.undecided).count();
-        let idle = plan.is_empty() && plan.refused.is_empty() && undecided == 0;
+        let idle = plan.is_empty() && plan.refused.is_empty() && plan.rolled_back.is_empty();
+        let idle = idle && undecided == 0;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
             asked: self.asked(publish, reach),
             unchanged: plan.objects.len() + plan.rows.len(),
@@ -206,6 +209,17 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// The one distribution before all that the publishes asked for write, if there is any.
+    fn one_invalidation(&self) -> Result<Option<Invalidation>> {
+        let mut all: Vec<Invalidation> = self.publishes().filter_map(invalidation).collect();
+        all.dedup();
+        match all.len() {
+            0 | 1 => Ok(all.pop()),
+            _ => Err(Error::user("these publishes have several distributions to tell")
+                .hint("name one of them: `publish.NAME`")),
+        }
+    }
+
     fn declared(&self) -> &DeclaredKeys {
         self.declared.get_or_init(|| DeclaredKeys::of(self))
     }
@@ -218,10 +232,7 @@ impl<'a> Source<'a> {
             publish: publish.name.clone(),
             now: self.now.clone(),
             destinations: Vec::new(),
-            invalidation: publish.invalidate.as_ref().map(|to| Invalidation {
-                distribution: to.distribution.clone(),
-                drop_prefix: to.drop_prefix.clone(),
-            }),
+            invalidation: invalidation(publish),
             objects: Vec::new(),
             rows: Vec::new(),
             refused: Vec::new(),
@@ -261,7 +272,8 @@ impl<'a> Source<'a> {
             let mut values = Values::new(self, target);
             let mut objects = vec![Standing::Nothing; publish.objects.len()];
             let mut lacks = |destination, what, undecided| {
-                lacking.push(Lacking { destination, target, what, undecided });
+                let why = if undecided { Why::Undecided } else { Why::Absent };
+                lacking.push(Lacking { destination, target, what, why });
             };
             for (index, object) in publish.objects.iter().enumerate() {
                 let Some(destination) = object_places[index] else { continue };
@@ -411,6 +423,13 @@ fn wanted_row(
     })
 }
 
+/// Whom a publish tells of changed objects.
+fn invalidation(publish: &Publish) -> Option<Invalidation> {
+    let to = publish.invalidate.as_ref()?;
+    let (distribution, drop_prefix) = (to.distribution.clone(), to.drop_prefix.clone());
+    Some(Invalidation { distribution, drop_prefix })
+}
+
 enum Known<'a> {
     Made(&'a Made),
     /// It cannot exist.
@@ -442,11 +461,17 @@ impl Numbered<'_> {
 }
 
 impl Prepared {
+    /// How many objects and rows are not decided yet, or are held back with such.
+    pub fn undecided(&self) -> usize {
+        self.lacking.iter().filter(|lacking| lacking.is_undecided()).count()
+    }
+
     /// What would be done at each destination, and how much there is not decided yet.
     pub fn outlook(&self) -> Vec<(Outlook, usize)> {
         let all = publish::outlook(&self.wanted, &self.there, &self.plan);
-        let undecided =
-            |index| self.lacking.iter().filter(|l| l.destination == index && l.undecided).count();
+        let undecided = |index| {
+            self.lacking.iter().filter(|l| l.destination == index && l.is_undecided()).count()
+        };
         all.into_iter().enumerate().map(|(index, one)| (one, undecided(index))).collect()
     }
 
@@ -458,7 +483,7 @@ impl Prepared {
             update: counts.updated,
             // A line of the manifest alone is nothing that a reader sees.
             unchanged: counts.unchanged + counts.noted,
-            undecided: self.lacking.iter().filter(|lacking| lacking.undecided).count(),
+            undecided: self.undecided(),
             orphaned: counts.orphaned,
             refused: self.plan.refused.len(),
         }

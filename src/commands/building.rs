@@ -357,6 +357,21 @@ fn orphans(publish: &Publish, orphaned: usize) -> String {
     )
 }
 
+/// Names what an earlier publish left, and what is held so.
+fn rolled_back(publish: &Publish, keys: &[String]) -> String {
+    const MOST: usize = 5;
+    let named: Vec<String> = keys.iter().take(MOST).map(|key| format!("`{key}`")).collect();
+    let more = match keys.len() {
+        count if count > MOST => format!(" and {} more", count - MOST),
+        _ => String::new(),
+    };
+    format!(
+        "`publish.{}`: {}{more} stay as they were rolled back to; `jheem rollback --release` lets go of them",
+        publish.name,
+        named.join(", ")
+    )
+}
+
 /// What one publish came to.
 struct One {
     done: Done,
@@ -422,6 +437,9 @@ fn publish_one(
     if let Some(refusal) = prepared.too_few(source, publish).filter(|_| !how.fewer) {
         return Err(refusal);
     }
+    if !prepared.plan.rolled_back.is_empty() {
+        say(rolled_back(publish, &prepared.plan.rolled_back));
+    }
     prepared.places = stoppable(prepared.places, how.stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {
@@ -436,7 +454,7 @@ fn publish_one(
         )),
         _ => {}
     })?;
-    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided);
+    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided());
     let (held, settled) = (prepared.held, prepared.settled);
     Ok(Some(One { done, orphaned, undecided, held, settled }))
 }

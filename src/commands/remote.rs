@@ -27,6 +27,7 @@ pub fn policy(
             Also::Doctor => policy::Also::Doctor,
             Also::Prune => policy::Also::Prune,
             Also::Provision => policy::Also::Provision,
+            Also::Repair => policy::Also::Repair,
         })
         .collect();
     let needs = policy::needs(&project.graph.project, &ends, whose, &also);

@@ -232,7 +232,8 @@ impl Source<'_> {
             places: guard(places),
             there: there.into_iter().map(|(_, there)| there).collect(),
             plan,
-            undecided: 0,
+            lacking: Vec::new(),
+            looked: Requests::default(),
             held: None,
             lacking: Vec::new(),
             looked: Requests::default(),
@@ -333,6 +334,7 @@ impl Source<'_> {
             uncompared,
             version: found.version,
             attested: true,
+            held: false,
         }
     }
 
@@ -389,6 +391,7 @@ fn unknown_object(publish: &Publish) -> ObjectEntry {
         uncompared: BTreeMap::new(),
         version: None,
         attested: false,
+        held: false,
     }
 }
 
@@ -402,5 +405,12 @@ fn row_entry(
     for name in row.uncompared.keys() {
         uncompared.extend(item.remove_entry(name));
     }
-    RowEntry { publish: publish.name.clone(), item, uncompared, object, attested: true }
+    RowEntry {
+        publish: publish.name.clone(),
+        item,
+        uncompared,
+        object,
+        attested: true,
+        held: false,
+    }
 }
