@@ -16,14 +16,18 @@ use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use futures_util::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
 
+use crate::costs::Requests;
 use crate::error::{Error, Result};
 
 pub mod dynamodb;
 pub mod failure;
+pub mod probe;
 pub mod s3;
 pub mod signed;
+pub mod tally;
 
 use failure::Request;
+use tally::Tally;
 
 /// How often a request is tried in all; what throttles is waited for longer each time.
 const ATTEMPTS: u32 = 8;
@@ -44,6 +48,7 @@ pub struct Connected {
     runtime: Runtime,
     config: SdkConfig,
     identity: OnceLock<Result<Identity>>,
+    tally: Tally,
 }
 
 /// Who asks, as the service itself says.
@@ -56,6 +61,14 @@ pub struct Identity {
 impl Aws {
     pub fn new() -> Aws {
         Aws::default()
+    }
+
+    /// The requests that were made so far; none if nobody connected.
+    pub fn requests(&self) -> Requests {
+        match self.connected.get() {
+            Some(Ok(connected)) => connected.tally.so_far(),
+            _ => Requests::default(),
+        }
     }
 
     /// The configuration as it was found; nothing is asked of any service yet.
@@ -83,7 +96,7 @@ impl Connected {
             return Err(Error::environment("no AWS region is configured")
                 .hint("set `AWS_REGION`, or `region` of the profile in `~/.aws/config`"));
         }
-        Ok(Connected { runtime, config, identity: OnceLock::new() })
+        Ok(Connected { runtime, config, identity: OnceLock::new(), tally: Tally::default() })
     }
 
     /// The region that requests go to.

@@ -54,6 +54,16 @@ pub enum When {
     Never,
 }
 
+/// Commands that need more of an account than publishing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Also {
+    Doctor,
+    Prune,
+    Repair,
+    Rollback,
+    Provision,
+}
+
 /// What is selected.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Select {
@@ -122,6 +132,15 @@ pub struct UpdateArgs {
     pub dry_run: bool,
 }
 
+#[derive(Clone, Debug, Default, Args)]
+pub struct PublishArgs {
+    #[command(flatten)]
+    pub build: BuildArgs,
+    /// Publish also where less would be confirmed than `at_least` of what is published
+    #[arg(long)]
+    pub fewer: bool,
+}
+
 fn one_or_more(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("it must be 1 or more".to_owned()),
@@ -185,7 +204,7 @@ pub enum Command {
         /// Name every target, not only how many there are for each reason
         #[arg(long)]
         each: bool,
-        /// Ask the network too: whether remote inputs are still what the lock says
+        /// Ask the network too: what remote destinations would get, and whether remote inputs are still what the lock says
         #[arg(long)]
         remote: bool,
     },
@@ -208,7 +227,7 @@ pub enum Command {
     /// Print the graph of rules for Graphviz
     Graph,
     /// Bring goals up to date as `build` does, and publish them, to remote destinations too
-    Publish(BuildArgs),
+    Publish(PublishArgs),
     /// Compare destinations with what was published there
     Verify {
         #[command(flatten)]
@@ -259,6 +278,34 @@ pub enum Command {
         /// Refuse to remove more of a destination than this share, or this many keys
         #[arg(long, value_name = "SHARE", default_value = "10%")]
         at_most: AtMost,
+    },
+    /// Try everything that the project needs around it, before any work: the daemon, room, the clock, accounts
+    Doctor,
+    /// Print the least policy that the project's account needs, or compare one with it
+    Policy {
+        /// Say what this policy lacks instead
+        #[arg(long, value_name = "FILE")]
+        check: Option<PathBuf>,
+        /// What this command needs besides
+        #[arg(long, value_name = "COMMAND")]
+        also: Vec<Also>,
+        /// The account that tables are in [default: any]
+        #[arg(long, value_name = "NUMBER")]
+        account: Option<String>,
+        /// The region that tables are in [default: any]
+        #[arg(long, value_name = "REGION")]
+        region: Option<String>,
+    },
+    /// Create the buckets and tables of destinations that are missing
+    Provision {
+        /// Say what would be created, and create nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+    },
+    /// Go from something published back to its plot, its run and its data
+    Trace {
+        /// A URL, a path, a key, or the key of a row (`city=A, outcome=x`)
+        what: String,
     },
     /// Look anew at remote inputs and images, and pin them in the lock
     Update(UpdateArgs),

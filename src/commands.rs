@@ -11,9 +11,12 @@ use crate::session::{self, Look, Session, World};
 
 pub mod asking;
 pub mod building;
+pub mod doctor;
 pub mod housekeeping;
 pub mod mending;
+pub mod remote;
 mod stopping;
+pub mod trace;
 pub mod updating;
 
 type Outcomes = Result<u8, Vec<Error>>;

@@ -7,8 +7,9 @@ use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
 use crate::cli::{BuildArgs, Cli, Command, Select};
-use crate::commands::{asking, building, housekeeping, mending, updating};
+use crate::commands::{asking, building, doctor, housekeeping, mending, remote, trace, updating};
 use crate::error::Error;
+use crate::policy::Whose;
 use crate::publish::Depth;
 use crate::publishing::Adopting;
 use crate::report::Report;
@@ -93,6 +94,13 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
         Command::Prune { select, dry_run, at_most } => {
             mending::prune(global, &select, dry_run, at_most, report)
         }
+        Command::Doctor => doctor::doctor(global, report),
+        Command::Policy { check, also, account, region } => {
+            let whose = Whose { account, region };
+            remote::policy(global, check.as_deref(), &also, &whose, report)
+        }
+        Command::Provision { dry_run } => remote::provision(global, dry_run, report),
+        Command::Trace { what } => trace::trace(global, &what, report),
         Command::Update(args) => updating::update(global, &args, report),
         Command::Accept { select } => housekeeping::accept(global, &select, report),
         Command::Log { run } => housekeeping::log(global, run.as_deref(), report),

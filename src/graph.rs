@@ -452,6 +452,8 @@ pub struct Publish {
     pub after: Vec<usize>,
     /// Positions in the rule's space of the axes whose values are published whole or not at all.
     pub hold: Option<Vec<usize>>,
+    /// The share of what is published that a publish must confirm, in percent.
+    pub at_least: Option<u8>,
     pub objects: Vec<PublishObject>,
     pub rows: Vec<PublishRow>,
     pub span: Span,

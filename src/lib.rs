@@ -19,6 +19,7 @@ compile_error!("jheem runs on Linux and macOS; elsewhere use a virtual machine, 
 
 // What knows nothing of jheem.
 pub mod clock;
+pub mod costs;
 pub mod digest;
 pub mod error;
 pub mod event;
@@ -61,6 +62,7 @@ pub mod schema;
 // Arithmetic on the graph; what comes from afar.
 pub mod collect;
 pub mod collisions;
+pub mod ends;
 pub mod fetch;
 pub mod pattern;
 pub mod request;
@@ -69,6 +71,7 @@ pub mod request;
 pub mod batch;
 pub mod expand;
 pub mod fingerprint;
+pub mod policy;
 pub mod selection;
 pub mod stage;
 pub mod work;

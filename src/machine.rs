@@ -21,6 +21,12 @@ pub fn memory() -> u64 {
     u64::MAX
 }
 
+/// Bytes that are free for this user on the disk of a folder.
+pub fn room(folder: &Path) -> io::Result<u64> {
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
 /// Whoever publishes from a project on this machine, by the name of its cache: one jheem at a time, for the project is locked.
 ///
 /// Another boot, or another cache, is another one, so that machines which look alike are told apart.

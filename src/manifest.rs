@@ -394,6 +394,8 @@ pub struct Publish {
     pub after: Vec<At<String>>,
     /// Axes whose values are published whole or not at all.
     pub hold: Option<Vec<At<String>>>,
+    /// The share of what is published that a publish must confirm, in percent.
+    pub at_least: Option<At<u8>>,
     /// By the name of the output.
     pub objects: BTreeMap<String, PublishObject>,
     /// By the name of the output whose object they register.

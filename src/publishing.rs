@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use crate::aws::Aws;
+use crate::costs::Requests;
 use crate::digest::Digest;
+use crate::ends::{destination, keeping, kept};
 use crate::error::{Error, Result};
 use crate::event::PlannedPublish;
 use crate::graph::{Graph, Publish, PublishObject, PublishRow, Target};
@@ -18,25 +20,30 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Headers, Keeping, Place, PublishPlan, There, Wanted, WantedObject, WantedRow,
+    self, Destination, Headers, Keeping, Outlook, Place, PublishPlan, There, Wanted, WantedObject,
+    WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
 
 pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
+use fewer::{Lacking, LackingWhat};
 pub use mending::{Inspection, Lost, Pruning, Repaired};
 use packed::Packed;
 pub use rolling_back::RolledBack;
+pub use traced::{Called, InManifest, Traced, TracedKey};
 use values::Values;
 
 mod adopting;
 mod declared;
+mod fewer;
 mod held;
 mod mending;
 mod packed;
 mod rolling_back;
 mod settled;
+mod traced;
 mod values;
 
 /// What publishes are made from.
@@ -67,6 +74,10 @@ pub struct Prepared {
     pub undecided: usize,
     /// What is held back, in words; none if nothing is.
     pub held: Option<String>,
+    /// Objects and rows of selected targets that are not there to be published.
+    lacking: Vec<Lacking>,
+    /// The requests that it took to look.
+    pub looked: Requests,
     /// What to remember if nothing is to be done, so that the next look can be spared.
     pub settled: Option<Settled>,
 }
@@ -117,7 +128,8 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let Filled { mut wanted, undecided, held } = self.wanted(publish, reach)?;
+        let Filled { mut wanted, held_parts, held, lacking } = self.wanted(publish, reach)?;
+        let before = self.aws.requests();
         if wanted.destinations.is_empty() {
             return Ok(None);
         }
@@ -131,6 +143,7 @@ impl<'a> Source<'a> {
         self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
+        let undecided = held_parts + lacking.iter().filter(|lacking| lacking.undecided).count();
         let idle = plan.is_empty() && plan.refused.is_empty() && plan.rolled_back.is_empty();
         let idle = idle && undecided == 0;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
@@ -140,7 +153,19 @@ impl<'a> Source<'a> {
             watched,
             seen,
         });
-        Ok(Some(Prepared { name, wanted, places, there, plan, undecided, held, settled }))
+        let looked = self.aws.requests() - before;
+        Ok(Some(Prepared {
+            name,
+            wanted,
+            places,
+            there,
+            plan,
+            undecided,
+            held,
+            lacking,
+            looked,
+            settled,
+        }))
     }
 
     /// Carries a prepared publish out.
@@ -188,7 +213,7 @@ impl<'a> Source<'a> {
         self.declared.get_or_init(|| DeclaredKeys::of(self))
     }
 
-    /// What the selected targets of a publish should be at its destinations.
+    /// What the selected targets of a publish should be at its destinations, and what of them cannot be there.
     fn wanted(&self, publish: &Publish, reach: Reach) -> Result<Filled> {
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted {
@@ -218,7 +243,7 @@ impl<'a> Source<'a> {
                 }
             })
             .collect::<Result<_>>()?;
-        let mut undecided = 0;
+        let (mut held_parts, mut lacking) = (0, Vec::new());
         let cells: Vec<usize> = (0..rule.space.cells())
             .filter(|cell| {
                 self.selection.goals[publish.of.0][*cell] && !rule.declared_absent(*cell)
@@ -229,19 +254,25 @@ impl<'a> Source<'a> {
         for cell in cells {
             let target = Target { rule: publish.of, cell };
             if held.holds(&rule.space, cell) {
-                undecided += self.parts(publish, target, in_reach).0;
+                held_parts += self.parts(publish, target, in_reach).0;
                 continue;
             }
             let mut values = Values::new(self, target);
             let mut objects = vec![Standing::Nothing; publish.objects.len()];
+            let mut lacks = |destination, what, undecided| {
+                lacking.push(Lacking { destination, target, what, undecided });
+            };
             for (index, object) in publish.objects.iter().enumerate() {
                 let Some(destination) = object_places[index] else { continue };
                 let made = match self.made(target, object.output) {
                     Known::Made(made) => made,
-                    Known::Nothing => continue,
-                    Known::Undecided => {
-                        undecided += 1;
-                        objects[index] = Standing::Undecided;
+                    Known::Unasked => continue,
+                    known => {
+                        let undecided = matches!(known, Known::Undecided);
+                        lacks(destination, LackingWhat::Object(index), undecided);
+                        if undecided {
+                            objects[index] = Standing::Undecided;
+                        }
                         continue;
                     }
                 };
@@ -250,7 +281,7 @@ impl<'a> Source<'a> {
                         objects[index] = Standing::Wanted(wanted.objects.len());
                         wanted.objects.push(object);
                     }
-                    Ok(None) => {}
+                    Ok(None) => lacks(destination, LackingWhat::Object(index), false),
                     Err(error) => wanted.refused.push(error),
                 }
             }
@@ -258,16 +289,16 @@ impl<'a> Source<'a> {
                 let Some(destination) = row_places[index] else { continue };
                 let object = row.object.map(|object| objects[object]);
                 let known = self.made(target, row.output);
-                if matches!(known, Known::Undecided) || object == Some(Standing::Undecided) {
-                    undecided += 1;
-                    continue;
-                }
+                let undecided =
+                    matches!(known, Known::Undecided) || object == Some(Standing::Undecided);
                 let object = match (known, object) {
-                    (Known::Nothing, _) | (_, Some(Standing::Nothing | Standing::Undecided)) => {
+                    (Known::Unasked, _) => continue,
+                    (Known::Made(_), Some(Standing::Wanted(object))) => Some(object),
+                    (Known::Made(_), None) => None,
+                    _ => {
+                        lacks(destination, LackingWhat::Row(index), undecided);
                         continue;
                     }
-                    (_, Some(Standing::Wanted(object))) => Some(object),
-                    (_, None) => None,
                 };
                 match wanted_row(&mut values, row, destination, object) {
                     Ok(row) => wanted.rows.push(row),
@@ -276,7 +307,7 @@ impl<'a> Source<'a> {
             }
         }
         let held = held.words(self.graph, publish);
-        Ok(Filled { wanted, undecided, held })
+        Ok(Filled { wanted, held_parts, held, lacking })
     }
 
     /// None if the target was made without this output, which is optional.
@@ -330,7 +361,7 @@ impl<'a> Source<'a> {
         let group = self.graph.rule(target.rule).outputs[output].group;
         // An output of an option that was not asked for is not published now, nor orphaned.
         if group != 0 && self.selection.wants(target) & (1 << group) == 0 {
-            return Known::Nothing;
+            return Known::Unasked;
         }
         match self.board.get(self.graph, target, group) {
             Some(judgement) => match (&judgement.verdict, &judgement.made) {
@@ -338,7 +369,7 @@ impl<'a> Source<'a> {
                 (Verdict::Absent(_), _) => Known::Nothing,
                 _ => Known::Undecided,
             },
-            None => Known::Nothing,
+            None => Known::Unasked,
         }
     }
 }
@@ -346,9 +377,11 @@ impl<'a> Source<'a> {
 /// What a publish wants, and what of it must wait.
 struct Filled {
     wanted: Wanted,
-    /// Objects and rows whose content is not known yet, or that are held back with such.
-    undecided: usize,
+    /// How many objects and rows are held back.
+    held_parts: usize,
     held: Option<String>,
+    /// Objects and rows of selected targets that are not there to be published.
+    lacking: Vec<Lacking>,
 }
 
 /// What is wanted of an object of one cell.
@@ -377,33 +410,13 @@ fn wanted_row(
     })
 }
 
-/// A destination however it is written; for rows, with the table that they go to.
-fn destination(url: &str, table: Option<&str>) -> Result<Destination> {
-    publish::parse_place(url, table).map_err(Error::user)
-}
-
-/// Where a publish keeps its manifest: where it says, or else with its objects, or nowhere remote.
-fn keeping(publish: &Publish) -> Result<Option<Keeping>> {
-    let said = publish.manifest.iter();
-    for url in said.chain(publish.objects.iter().map(|object| &object.to)) {
-        if let Destination::S3 { keeping, .. } = destination(url, None)? {
-            return Ok(Some(keeping));
-        }
-    }
-    Ok(None)
-}
-
-fn kept(destination: Destination, keeping: Option<&Keeping>) -> Destination {
-    match keeping {
-        Some(keeping) => destination.kept_at(keeping),
-        None => destination,
-    }
-}
-
 enum Known<'a> {
     Made(&'a Made),
+    /// It cannot exist.
     Nothing,
     Undecided,
+    /// Nobody asked for it.
+    Unasked,
 }
 
 /// The destinations of a publish, each once.
@@ -428,6 +441,14 @@ impl Numbered<'_> {
 }
 
 impl Prepared {
+    /// What would be done at each destination, and how much there is not decided yet.
+    pub fn outlook(&self) -> Vec<(Outlook, usize)> {
+        let all = publish::outlook(&self.wanted, &self.there, &self.plan);
+        let undecided =
+            |index| self.lacking.iter().filter(|l| l.destination == index && l.undecided).count();
+        all.into_iter().enumerate().map(|(index, one)| (one, undecided(index))).collect()
+    }
+
     /// What would be done, in objects and rows.
     pub fn counts(&self) -> PlannedPublish {
         let counts = self.plan.counts();
@@ -436,7 +457,7 @@ impl Prepared {
             update: counts.updated,
             // A line of the manifest alone is nothing that a reader sees.
             unchanged: counts.unchanged + counts.noted,
-            undecided: self.undecided,
+            undecided: self.lacking.iter().filter(|lacking| lacking.undecided).count(),
             orphaned: counts.orphaned,
             refused: self.plan.refused.len(),
         }

@@ -10,19 +10,21 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::cli::{Format, Global, When};
+use crate::costs::Requests;
 use crate::error::Error;
 use crate::event::{Ending, Event};
 use crate::figures::{bytes, numbered, thousands};
 use crate::graph::Graph;
 use crate::objects::{Freed, Usage};
+use crate::policy::{Finding, Lack};
 use crate::progress::Progress;
 use crate::publish::place::Stamp;
-use crate::publish::{Destination, Drift, Pruned};
+use crate::publish::{Destination, Drift, Outlook, Pruned};
 use crate::publishing::{Adopted, Lost};
 use crate::records::Run;
 use crate::why::{Explanation, Fold};
 
-use answer::Answer;
+use answer::{Answer, Condition, Holds, Origin, Trace};
 use bars::Bars;
 use paint::Paint;
 
@@ -366,6 +368,112 @@ impl Report {
             }
         } else {
             for line in words::counts(rows, self.out.paint) {
+                self.out.line(&line);
+            }
+        }
+    }
+
+    /// What a publish would do at one destination.
+    pub fn outlook(&mut self, publish: &str, at: &Outlook, undecided: usize) {
+        if self.is_json() {
+            self.object(&Answer::destination(publish, at, undecided));
+        } else {
+            let line = words::outlook(publish, at, undecided, self.out.paint);
+            self.out.line(&line);
+        }
+    }
+
+    /// The requests that publishing would make in all.
+    pub fn expected(&mut self, requests: &Requests) {
+        if self.is_json() {
+            self.object(&Answer::Expected { requests: *requests, usd: requests.usd() });
+        } else {
+            let name = self.out.paint.strong("requests");
+            self.out.line(&format!("{name} {}", words::requests(requests)));
+        }
+    }
+
+    /// The requests that were made in all.
+    pub fn requests(&mut self, requests: &Requests) {
+        if self.is_json() {
+            self.object(&Answer::Requests { requests: *requests, usd: requests.usd() });
+        } else {
+            self.say(&format!("requests: {}", words::requests(requests)));
+        }
+    }
+
+    /// What a project needs around it, and whether it holds.
+    pub fn conditions(&mut self, all: &[Condition]) {
+        let count = |holds| all.iter().filter(|condition| condition.holds == holds).count();
+        let (failing, untried) = (count(Holds::No), count(Holds::Untried));
+        if self.is_json() {
+            for condition in all {
+                self.object(&Answer::condition(condition));
+            }
+            self.object(&Answer::Examined { conditions: all.len(), failing, untried });
+            return;
+        }
+        for line in words::conditions(all, self.out.paint) {
+            self.out.line(&line);
+        }
+        self.say(&match failing {
+            0 => {
+                format!("{} of {} hold; nothing stands in the way", all.len() - untried, all.len())
+            }
+            _ => format!("{} of {} do not hold", failing, numbered(all.len(), "condition")),
+        });
+    }
+
+    /// A bucket or a table, and what was done about it.
+    pub fn provisioned(&mut self, kind: &'static str, name: &str, state: &'static str, said: &str) {
+        if self.is_json() {
+            self.object(&Answer::Provisioned { kind, name, state, said });
+            return;
+        }
+        let painted = match state {
+            "differs" => self.out.paint.bad(&format!("{state:<9}")),
+            "there" => format!("{state:<9}"),
+            _ => self.out.paint.good(&format!("{state:<9}")),
+        };
+        self.out.line(format!("{painted} {kind} `{name}` {said}").trim_end());
+    }
+
+    /// What a policy does not plainly allow.
+    pub fn lacking(&mut self, finding: &Finding) {
+        if self.is_json() {
+            self.object(&Answer::permission(finding));
+            return;
+        }
+        let kind = format!("{:<11}", answer::lack_word(&finding.kind));
+        let painted = match finding.kind {
+            Lack::Conditional => self.out.paint.warn(&kind),
+            _ => self.out.paint.bad(&kind),
+        };
+        let by = match &finding.kind {
+            Lack::Denied(Some(sid)) => format!(" (by `{sid}`)"),
+            _ => String::new(),
+        };
+        let Finding { action, resource, sid, .. } = finding;
+        self.out.line(&format!("{painted} {action} on {resource}, for {sid}{by}"));
+    }
+
+    /// What is published, and which target publishes it.
+    pub fn traced(&mut self, trace: &Trace) {
+        if self.is_json() {
+            self.object(&Answer::Trace(trace));
+        } else {
+            for line in words::traced(trace, self.out.paint) {
+                self.out.line(&line);
+            }
+        }
+    }
+
+    /// Where a target comes from.
+    pub fn origin(&mut self, origin: &Origin) {
+        if self.is_json() {
+            self.object(&Answer::Origin(origin));
+        } else {
+            for line in words::origin(origin, self.out.paint) {
                 self.out.line(&line);
             }
         }

@@ -47,7 +47,7 @@ impl Names {
         let Some(path) = label.strip_prefix("reads ") else {
             return label.to_owned();
         };
-        let reads = self.reads.get_or_insert_with(|| Names::reads(graph, target));
+        let reads = self.reads.get_or_insert_with(|| reads(graph, target));
         if let Some(name) = reads.get(path) {
             return name.clone();
         }
@@ -57,25 +57,24 @@ impl Names {
             None => path.to_owned(),
         }
     }
+}
 
-    fn reads(graph: &Graph, target: Target) -> HashMap<String, String> {
-        let rule = graph.rule(target.rule);
-        let mut reads = HashMap::new();
-        for read in &rule.reads {
-            for cell in read.cells(&rule.space, target.cell) {
-                let project_path = match read.from {
-                    From::Input(input) => graph.input_path(input, cell),
-                    From::Output { rule, output } => {
-                        graph.output_path(Target { rule, cell }, output)
-                    }
-                };
-                reads
-                    .entry(request::read_inside(graph, target, read, cell))
-                    .or_insert_with(|| format!("{} ({project_path})", read.name));
-            }
+/// What a target reads as the Jheemfile calls it, such as `prerun (simulations/…)`, by the path that a run sees.
+pub fn reads(graph: &Graph, target: Target) -> HashMap<String, String> {
+    let rule = graph.rule(target.rule);
+    let mut reads = HashMap::new();
+    for read in &rule.reads {
+        for cell in read.cells(&rule.space, target.cell) {
+            let project_path = match read.from {
+                From::Input(input) => graph.input_path(input, cell),
+                From::Output { rule, output } => graph.output_path(Target { rule, cell }, output),
+            };
+            reads
+                .entry(request::read_inside(graph, target, read, cell))
+                .or_insert_with(|| format!("{} ({project_path})", read.name));
         }
-        reads
     }
+    reads
 }
 
 /// The short class of a change, by which targets are folded together: `prerun changed`.

@@ -10,7 +10,10 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 pub use aws_sdk_dynamodb::types::AttributeValue;
-use aws_sdk_dynamodb::types::{PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest};
+use aws_sdk_dynamodb::types::{
+    ConsumedCapacity, PutRequest, ReturnConsumedCapacity, ReturnValuesOnConditionCheckFailure,
+    WriteRequest,
+};
 use futures_util::stream;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
@@ -33,9 +36,9 @@ pub type Row = HashMap<String, AttributeValue>;
 
 /// A table, through one client.
 pub struct Table {
-    aws: Arc<Connected>,
-    client: Client,
-    name: String,
+    pub(super) aws: Arc<Connected>,
+    pub(super) client: Client,
+    pub(super) name: String,
 }
 
 /// A row to be written alone, and whether one may stand there.
@@ -55,7 +58,7 @@ impl Table {
         &self.name
     }
 
-    fn about(&self) -> String {
+    pub(super) fn about(&self) -> String {
         format!("the table `{}`", self.name)
     }
 
@@ -90,11 +93,18 @@ impl Table {
         }
         let mut pause = PAUSE;
         for _ in 0..OFFERS {
-            let write = self.client.batch_write_item().request_items(&self.name, left);
+            let offered = left.len();
+            let write = self
+                .client
+                .batch_write_item()
+                .request_items(&self.name, left)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total);
             let answer =
                 write.send().await.map_err(|error| self.explained(request.failed(&error)))?;
+            let capacity = units(answer.consumed_capacity());
             left =
                 answer.unprocessed_items.unwrap_or_default().remove(&self.name).unwrap_or_default();
+            self.wrote(capacity, offered - left.len());
             if left.is_empty() {
                 return Ok(count);
             }
@@ -125,7 +135,12 @@ impl Table {
     async fn put_one(&self, put: RowPut) -> Result<usize> {
         let request = Request::new("dynamodb:PutItem", self.about());
         let row = put.row.clone();
-        let mut write = self.client.put_item().table_name(&self.name).set_item(Some(put.row));
+        let mut write = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(put.row))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total);
         if let Some(hash) = put.only_new {
             write = write
                 .condition_expression("attribute_not_exists(#hash)")
@@ -135,7 +150,10 @@ impl Table {
                 );
         }
         match write.send().await {
-            Ok(_) => Ok(1),
+            Ok(answer) => {
+                self.wrote(units(answer.consumed_capacity.as_slice()), 1);
+                Ok(1)
+            }
             Err(SdkError::ServiceError(e))
                 if matches!(e.err(), PutItemError::ConditionalCheckFailedException(_)) =>
             {
@@ -168,6 +186,7 @@ impl Table {
             .query()
             .table_name(&self.name)
             .consistent_read(true)
+            .return_consumed_capacity(ReturnConsumedCapacity::Total)
             // The name may be a word that DynamoDB keeps for itself.
             .key_condition_expression("#hash = :hash")
             .expression_attribute_names("#hash", name)
@@ -176,13 +195,20 @@ impl Table {
         let mut rows = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| self.explained(request.failed(&error)))?;
+            let read = units(page.consumed_capacity.as_slice());
+            self.aws.tally.add_units(0.0, read.unwrap_or(1.0));
             rows.extend(page.items.unwrap_or_default());
         }
         Ok(rows)
     }
 
+    /// Counts what the table says that a write took, or a unit for each row where it does not say.
+    fn wrote(&self, said: Option<f64>, rows: usize) {
+        self.aws.tally.add_units(said.unwrap_or(rows as f64), 0.0);
+    }
+
     /// A table that has another key says so in its own words only.
-    fn explained(&self, error: Error) -> Error {
+    pub(super) fn explained(&self, error: Error) -> Error {
         let about_key = |cause: &String| {
             let lower = cause.to_lowercase();
             lower.contains("validationexception")
@@ -197,4 +223,10 @@ impl Table {
             false => error,
         }
     }
+}
+
+/// The units that a request took, if its answer says so.
+fn units(consumed: &[ConsumedCapacity]) -> Option<f64> {
+    let said = consumed.iter().filter_map(ConsumedCapacity::capacity_units);
+    said.fold(None, |sum, units| Some(sum.unwrap_or(0.0) + units))
 }

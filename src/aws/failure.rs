@@ -119,11 +119,11 @@ impl Request {
         }
         if code == "NoSuchBucket" {
             return error(format!("the bucket of {about} does not exist"))
-                .hint("mend its name in the Jheemfile, or create it");
+                .hint("mend its name in the Jheemfile, or create it: `jheem provision`");
         }
         if code == "ResourceNotFoundException" {
             return error(format!("{about} does not exist in this region"))
-                .hint("mend its name in the Jheemfile, the region (`AWS_REGION`), or create it");
+                .hint("mend its name in the Jheemfile, the region (`AWS_REGION`), or create it: `jheem provision`");
         }
         if status == 301 || code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" {
             let error = error(format!("{about} is in another region"));

@@ -38,9 +38,9 @@ mod multipart;
 
 /// A bucket, through one client.
 pub struct Bucket {
-    aws: Arc<Connected>,
-    client: Client,
-    name: String,
+    pub(super) aws: Arc<Connected>,
+    pub(super) client: Client,
+    pub(super) name: String,
     /// How many parts of large objects may be in memory, over all objects.
     parts: Semaphore,
     /// Set when no more is to be begun: large objects end at their next part.
@@ -118,7 +118,8 @@ pub struct Listed {
 
 impl Bucket {
     pub fn new(aws: Arc<Connected>, name: &str) -> Bucket {
-        let mut config = aws_sdk_s3::config::Builder::from(&aws.config);
+        let mut config =
+            aws_sdk_s3::config::Builder::from(&aws.config).interceptor(aws.tally.clone());
         // Emulators and stores of one's own are reached by an address that no bucket's name can lead.
         let own = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
         if aws.config.endpoint_url().is_some() || own.iter().any(|n| std::env::var_os(n).is_some())
@@ -130,7 +131,7 @@ impl Bucket {
         Bucket { aws, client, name: name.to_owned(), parts, given_up }
     }
 
-    fn about(&self, key: &str) -> String {
+    pub(super) fn about(&self, key: &str) -> String {
         format!("`s3://{}/{key}`", self.name)
     }
 

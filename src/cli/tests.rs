@@ -5,10 +5,11 @@ use clap::CommandFactory as _;
 use serde::Serialize;
 
 use super::*;
+use crate::costs::Requests;
 use crate::event::{
     Ending, Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts,
 };
-use crate::report::answer::{Answer, Last};
+use crate::report::answer::{Answer, Last, Origin, OriginRead, State, Trace};
 use crate::why::Difference;
 
 const PAGE: &str = "docs/command-line.md";
@@ -91,11 +92,14 @@ fn every_command_and_option_stands_on_the_page() {
                 .collect();
             nested.push((format!("jheem {name}"), command));
             for (title, command) in nested {
-                let common = [global.clone(), ids(&select)].concat();
+                let mut common = [global.clone(), ids(&select)].concat();
+                if name == "publish" {
+                    common.extend(ids(root.find_subcommand("build").unwrap()));
+                }
                 let own = ids(command).iter().any(|id| !common.contains(id));
-                // `publish` takes what `build` takes; one positional argument needs no table.
+                // One positional argument needs no table.
                 let told = command.get_arguments().any(|a| !a.is_positional());
-                if own && told && name != "publish" {
+                if own && told {
                     text = filled(&text, &format!("options: {title}"), &options(command, &common));
                 }
             }
@@ -276,6 +280,70 @@ fn answers() -> Vec<String> {
             what: "held",
         },
         Answer::RollbackEnded { keys: 54 },
+        Answer::Destination {
+            publish: "plots",
+            destination: "s3://bucket/rw".into(),
+            create: 3,
+            update: 24,
+            unchanged: 189,
+            undecided: 0,
+            orphaned: 2,
+            refused: 0,
+            bytes: 471_234,
+            requests: Requests { puts: 32, gets: 3, deletes: 1, ..Requests::default() },
+            usd: 0.000_161_2,
+        },
+        Answer::Expected {
+            requests: Requests { puts: 32, gets: 6, deletes: 1, ..Requests::default() },
+            usd: 0.000_162_4,
+        },
+        Answer::Requests {
+            requests: Requests { puts: 32, gets: 6, deletes: 1, ..Requests::default() },
+            usd: 0.000_162_4,
+        },
+        Answer::Condition {
+            what: "table",
+            about: "dynamodb://jheem-test-tiny",
+            holds: "no",
+            said: "it does not exist in this region",
+            hints: &["mend its name, `AWS_REGION`, or run `jheem provision`".to_owned()],
+        },
+        Answer::Examined { conditions: 9, failing: 1, untried: 0 },
+        Answer::Provisioned {
+            kind: "table",
+            name: "jheem-test-tiny",
+            state: "created",
+            said: "with the key `city_scenario (S)`, paid by request",
+        },
+        Answer::Permission {
+            statement: "QueryRows",
+            action: "dynamodb:Query",
+            resource: "arn:aws:dynamodb:*:*:table/jheem-test-tiny",
+            kind: "missing",
+        },
+        Answer::Trace(&Trace {
+            destination: "s3://bucket/rw".into(),
+            key: "C.12580/incidence.json".into(),
+            publish: "plots".into(),
+            target: "plot.rw[city=C.12580, outcome=incidence]".into(),
+            bytes: Some("blake3:9d2a…".into()),
+            size: Some(18_234),
+            state: State::AsBuilt,
+        }),
+        Answer::Origin(&Origin {
+            target: "plot.rw[city=C.12580, outcome=incidence]".into(),
+            run: "20261123-212736-1".into(),
+            at: "2026-11-23T21:27:36Z".into(),
+            runner: Some("image sha256:4f5e…".into()),
+            command: Some("model batch --config jobs.yaml".into()),
+            exit: Some("code 0".into()),
+            log: Some("cache/logs/20261123-212736-1.log".into()),
+            problem: None,
+            reads: vec![OriginRead {
+                what: "base (simulations/C.12580.Rdata)".into(),
+                digest: "blake3:cb0f…".into(),
+            }],
+        }),
         Answer::Compared {
             target: "plot.rw[city=C.12580, outcome=incidence]",
             differences: &["plots/C.12580/incidence.json: `/data/0/y/3` differs".to_owned()],
@@ -352,6 +420,31 @@ fn answers() -> Vec<String> {
             }
             Answer::RolledBack { .. } => "`rollback`: what is `held` as it was, or `released`.",
             Answer::RollbackEnded { .. } => "The last line of `rollback`.",
+            Answer::Destination { .. } => {
+                "`plan`: what a publish would do at one destination, and the requests that write it; `bytes` are those of objects and rows that are written."
+            }
+            Answer::Expected { .. } => {
+                "`plan --remote`: all requests that publishing would make, those to look among them, and what they cost."
+            }
+            Answer::Requests { .. } => {
+                "`publish`: all requests that were made, those that were tried again among them, and what they cost."
+            }
+            Answer::Condition { .. } => {
+                "`doctor`: one thing that the project needs, and whether it holds: `yes`, `no` or `untried`."
+            }
+            Answer::Examined { .. } => "The last line of `doctor`.",
+            Answer::Provisioned { .. } => {
+                "`provision`: a bucket or a table that is `there`, was `created`, is `to-create` (in a dry run), or `differs`."
+            }
+            Answer::Permission { .. } => {
+                "`policy --check`: what is needed and not plainly allowed: `missing`, `denied`, or allowed on a condition (`conditional`)."
+            }
+            Answer::Trace(_) => {
+                "`trace`: what is published, and the target that publishes it; `state` says how it stands to what was last built here: `as-built`, `same-content`, `differs`, `not-built`, `unpublished` or `unknown`."
+            }
+            Answer::Origin(_) => {
+                "`trace`: where a target comes from, by the last record of it here: first the published one, then what it reads, back to the data."
+            }
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",
             Answer::Checked { .. } => "The last line of `check`.",
             Answer::Run { .. } => "`log`, the latest first.",

@@ -8,6 +8,7 @@ use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::aws::Aws;
 use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
+use crate::costs::Requests;
 use crate::error::{Error, Result};
 use crate::event::{Event, PlannedPublish};
 use crate::fetch::Asker;
@@ -36,7 +37,7 @@ pub struct PlanAs<'a> {
     pub write_batches: Option<&'a Path>,
     /// Whether every target is named.
     pub each: bool,
-    /// Whether the network is asked about what is pinned.
+    /// Whether the network is asked: about what is pinned, and what stands at remote destinations.
     pub remote: bool,
 }
 
@@ -77,8 +78,8 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     if let Some(folder) = asked.write_batches {
         write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
     }
-    let publish =
-        planned_publish(&reading, &session, asked.reach, &world.aws, report).map_err(one)?;
+    let reach = if asked.remote { Reach::All } else { asked.reach };
+    let publish = planned_publish(&reading, &session, reach, &world.aws, report).map_err(one)?;
     let moved = asked.remote && report_moved(&reading, &session, &world, report);
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(if moved { FAILED } else { WELL })
@@ -153,6 +154,7 @@ fn planned_publish(
     report: &mut Report,
 ) -> Result<PlannedPublish> {
     let mut sum = PlannedPublish::default();
+    let mut requests = Requests::default();
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(reading, session, &nothing, aws);
     for publish in source.publishes() {
@@ -160,7 +162,7 @@ fn planned_publish(
             && let Some(url) = remotes(publish).next()
         {
             let message = format!(
-                "`publish.{}` goes to `{url}`, where only `jheem publish` looks and writes",
+                "`publish.{}` goes to `{url}`, where only `jheem publish` writes; `jheem plan --remote` looks there",
                 publish.name
             );
             report.event(&Event::Note { message });
@@ -178,13 +180,22 @@ fn planned_publish(
         }
         if let Some(prepared) = source.prepare(publish, reach, None)? {
             let counts = prepared.counts();
-            if let Some(message) = prepared.held {
-                report.event(&Event::Note { message });
+            if let Some(message) = &prepared.held {
+                report.event(&Event::Note { message: message.clone() });
             }
             if !prepared.plan.refused.is_empty() {
                 let message = format!("`publish.{}` would be refused", publish.name);
                 let lines = prepared.plan.refused.iter().map(ToString::to_string);
                 report.event(&Event::Problem { message, lines: lines.collect() });
+            }
+            let outlook = prepared.outlook();
+            requests += prepared.looked;
+            for (at, undecided) in &outlook {
+                requests += at.requests;
+                let idle = at.create + at.update + at.orphaned + at.refused + undecided == 0;
+                if !(at.destination.is_local() && idle) {
+                    report.outlook(&publish.name, at, *undecided);
+                }
             }
             sum.refused += counts.refused;
             sum.create += counts.create;
@@ -193,6 +204,9 @@ fn planned_publish(
             sum.undecided += counts.undecided;
             sum.orphaned += counts.orphaned;
         }
+    }
+    if !requests.is_none() {
+        report.expected(&requests);
     }
     Ok(sum)
 }

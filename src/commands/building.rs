@@ -8,7 +8,7 @@ use super::asking::{PlanAs, plan};
 use super::stopping::{STOPPED, stop_on_signals, stoppable};
 use super::{FAILED, Outcomes, WELL, one, open};
 use crate::build;
-use crate::cli::{BuildArgs, Global};
+use crate::cli::{BuildArgs, Global, PublishArgs};
 use crate::error::{Error, Result};
 use crate::event::{Event, FinishedTargets, PublishedCounts};
 use crate::facts::Snapshot;
@@ -34,16 +34,25 @@ use crate::source::Sources;
 use crate::{clock, unlocked, why};
 
 pub fn build(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
-    run(global, args, Reach::Local, report)
+    run(global, args, Reach::Local, true, report)
 }
 
-pub fn publish(global: &Global, args: &BuildArgs, report: &mut Report) -> Outcomes {
-    run(global, args, Reach::All, report)
+pub fn publish(global: &Global, args: &PublishArgs, report: &mut Report) -> Outcomes {
+    run(global, &args.build, Reach::All, args.fewer, report)
 }
 
-fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> Outcomes {
+/// `fewer`: whether a publish may confirm less than its share.
+fn run(
+    global: &Global,
+    args: &BuildArgs,
+    reach: Reach,
+    fewer: bool,
+    report: &mut Report,
+) -> Outcomes {
     if args.dry_run {
-        return plan(global, &args.select, &PlanAs { reach, ..PlanAs::default() }, report);
+        let code = plan(global, &args.select, &PlanAs { reach, ..PlanAs::default() }, report)?;
+        report.say("nothing was run or written: this is only what would be done");
+        return Ok(code);
     }
     let begun = Instant::now();
     let project = open(global)?;
@@ -70,7 +79,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
     moments::pass(Moment::Looking);
     sweep(&project, &world, &objects, report).map_err(one)?;
     let (project, world, objects, stop) = (&project, &world, &objects, &stop);
-    let whole = Whole { args, reach, project, selection, world, objects, stop, begun };
+    let whole = Whole { args, reach, fewer, project, selection, world, objects, stop, begun };
     let error = match whole.attempt(&mut records, report) {
         Ok(code) => return Ok(code),
         Err(error) => error,
@@ -90,6 +99,7 @@ fn run(global: &Global, args: &BuildArgs, reach: Reach, report: &mut Report) -> 
 struct Whole<'a> {
     args: &'a BuildArgs,
     reach: Reach,
+    fewer: bool,
     project: &'a Project,
     selection: Selection,
     world: &'a World,
@@ -140,6 +150,10 @@ impl Whole<'_> {
                 Some(failed) => problems += failed,
                 None => stopped = true,
             }
+        }
+        let requests = self.world.aws.requests();
+        if !requests.is_none() {
+            report.requests(&requests);
         }
         let ok = done.targets.failed == 0 && done.targets.skipped == 0 && problems == 0 && !stopped;
         report.event(&Event::Finished {
@@ -287,7 +301,8 @@ impl Whole<'_> {
             let known = records.settled(&publish.name)?;
             let say = &mut |message| report.event(&Event::Note { message });
             let known = known.as_ref();
-            match publish_one(source, publish, self.reach, known, self.stop, published, say) {
+            let how = How { reach: self.reach, fewer: self.fewer, stop: self.stop };
+            match publish_one(source, publish, &how, known, published, say) {
                 Ok(None) => {}
                 Ok(Some(One { done, orphaned, undecided, held, settled })) => {
                     if undecided > 0 {
@@ -385,29 +400,40 @@ fn kinds(session: &Session<'_>) -> (usize, usize) {
     (steps, plots)
 }
 
+/// How all publishes are carried out.
+struct How<'a> {
+    reach: Reach,
+    fewer: bool,
+    stop: &'a Arc<Stop>,
+}
+
 /// Publishes what one publish wants.
 ///
 /// None if all its destinations are out of reach. What it writes is counted as it comes to stand.
 fn publish_one(
     source: &Source<'_>,
     publish: &Publish,
-    reach: Reach,
+    how: &How<'_>,
     known: Option<&Settled>,
-    stop: &Arc<Stop>,
     published: &mut PublishedCounts,
     say: &mut dyn FnMut(String),
 ) -> Result<Option<One>> {
     if let Some(known) = known
-        && source.still_settled(publish, reach, known)
+        && source.still_settled(publish, how.reach, known)
     {
         let (done, orphaned) = (Done::default(), known.orphaned);
         return Ok(Some(One { done, orphaned, undecided: 0, held: None, settled: None }));
     }
-    let Some(mut prepared) = source.prepare(publish, reach, Some(say))? else { return Ok(None) };
+    let Some(mut prepared) = source.prepare(publish, how.reach, Some(say))? else {
+        return Ok(None);
+    };
+    if let Some(refusal) = prepared.too_few(source, publish).filter(|_| !how.fewer) {
+        return Err(refusal);
+    }
     if !prepared.plan.rolled_back.is_empty() {
         say(rolled_back(publish, &prepared.plan.rolled_back));
     }
-    prepared.places = stoppable(prepared.places, stop);
+    prepared.places = stoppable(prepared.places, how.stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {
             published.objects += 1;

@@ -50,8 +50,9 @@ impl Expansion<'_> {
         let span = written.name.span.clone();
         let manifest = written.manifest.as_ref().map(|manifest| manifest.value.clone());
         let after = written.after.iter().filter_map(|name| before.get(named(name)).copied());
+        let at_least = written.at_least.as_ref().map(|share| share.value);
         let (name, after) = (written.name.value.clone(), after.collect());
-        Some(Publish { name, of, manifest, after, hold, objects, rows, span })
+        Some(Publish { name, of, manifest, after, hold, at_least, objects, rows, span })
     }
 
     /// Where the axes of `hold` stand in the rule's space.

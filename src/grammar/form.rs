@@ -50,6 +50,8 @@ pub enum Form {
     ValuesPointer,
     /// A number of bytes with its unit.
     Size,
+    /// A share of something, in percent.
+    Share,
     /// A time span above zero.
     Time,
     /// A time span that may be zero.
@@ -177,6 +179,7 @@ impl Form {
                 Some("^[0-9]+(\\.[0-9]+)? ?(B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$"),
                 "8GiB",
             ),
+            Form::Share => words("a share", "shares", Some("^(100|[1-9]?[0-9])%$"), "90%"),
             Form::Time => {
                 words("a time span", "time spans", Some("^([1-9][0-9]*(ms|s|m|h|d) ?)+$"), "1h 30m")
             }

@@ -37,6 +37,13 @@ pub(super) static PUBLISH: Table = Table {
             r#"hold = ["city"]"#,
         ),
         key(
+            "at_least",
+            Shape::Text(Form::Share),
+            "`jheem publish` is refused if it would confirm a smaller share of what is published of the selected targets: 90 % if it is not given. \
+             `--fewer` overrules it.",
+            r#"at_least = "99%""#,
+        ),
+        key(
             "object",
             Shape::Names(&Names { laid: Laid::OntoExisting, ..named(Shape::Table(&OBJECT)) }),
             "An object for every cell, by the name of the output that it holds.",

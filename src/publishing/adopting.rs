@@ -11,6 +11,7 @@ use super::values::Values;
 use super::{Numbered, Prepared, Reach, Source, destination, keeping};
 use crate::collect::{self, ExpectedOutput};
 use crate::content::As;
+use crate::costs::Requests;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::{Publish, PublishObject, PublishRow, Target};
@@ -232,6 +233,8 @@ impl Source<'_> {
             plan,
             undecided: 0,
             held: None,
+            lacking: Vec::new(),
+            looked: Requests::default(),
             settled: None,
         };
         self.apply(&prepared, &mut |_| {})?;

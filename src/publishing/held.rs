@@ -83,7 +83,7 @@ impl Source<'_> {
             match self.made(target, output) {
                 Known::Made(_) => parts.0 += 1,
                 Known::Undecided => parts = (parts.0 + 1, parts.1 + 1),
-                Known::Nothing => {}
+                Known::Nothing | Known::Unasked => {}
             }
         }
         parts

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::values::Values;
 use super::{Filled, Prepared, Reach, Source, destination, keeping, kept};
+use crate::costs::Requests;
 use crate::error::Result;
 use crate::graph::{Publish, Target};
 use crate::publish::manifest::ObjectEntry;
@@ -116,6 +117,8 @@ impl Source<'_> {
             plan,
             undecided: 0,
             held: None,
+            lacking: Vec::new(),
+            looked: Requests::default(),
             settled: None,
         };
         let mut done = self.apply(&prepared, &mut |_| {})?;
@@ -225,6 +228,8 @@ impl Source<'_> {
             plan,
             undecided: 0,
             held: None,
+            lacking: Vec::new(),
+            looked: Requests::default(),
             settled: None,
         }))
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::declared::Keys;
 use super::mending::Guard;
 use super::{Prepared, Source};
+use crate::costs::Requests;
 use crate::error::{Error, Result};
 use crate::graph::Target;
 use crate::publish::manifest::{ObjectEntry, RowEntry};
@@ -190,6 +191,8 @@ impl Source<'_> {
             plan,
             undecided: 0,
             held: None,
+            lacking: Vec::new(),
+            looked: Requests::default(),
             settled: None,
         };
         let done = self.apply(&prepared, &mut |_| {})?;

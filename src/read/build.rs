@@ -381,6 +381,7 @@ impl Build {
             manifest: self.optional(node, "manifest", text),
             after: self.aside(|| self.texts(node, "after")),
             hold: node.get("hold").map(|hold| self.aside(|| self.list(Some(hold), text))),
+            at_least: self.optional(node, "at_least", share),
             objects: self.map(node, "object", |object| self.object(object)),
             rows: self.map(node, "row", |row| self.row(row)),
         })
@@ -438,6 +439,11 @@ pub(super) fn count(node: &Node) -> Option<u64> {
         Value::Whole(number) => u64::try_from(number?).ok(),
         _ => None,
     }
+}
+
+/// A share in percent.
+fn share(node: &Node) -> Option<At<u8>> {
+    Some(at(node, node.text()?.strip_suffix('%')?.parse().ok()?))
 }
 
 fn bytes(node: &Node) -> Option<At<u64>> {

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
+use crate::costs::Requests;
 use crate::error::{Error, Kind};
 use crate::objects::{Freed, Usage};
-use crate::publish::{Drift, DriftKind};
+use crate::policy::{Finding, Lack};
+use crate::publish::{Drift, DriftKind, Outlook};
 use crate::records::Run;
 use crate::why::{Difference, Explanation, Upstream};
 
@@ -77,6 +79,42 @@ pub enum Answer<'a> {
     RolledBack { destination: String, key: &'a str, what: &'static str },
     /// The last line of `rollback`.
     RollbackEnded { keys: usize },
+    /// `plan`: what a publish would do at one destination.
+    Destination {
+        publish: &'a str,
+        destination: String,
+        create: usize,
+        update: usize,
+        unchanged: usize,
+        undecided: usize,
+        orphaned: usize,
+        refused: usize,
+        bytes: u64,
+        requests: Requests,
+        usd: f64,
+    },
+    /// `plan`: all requests that publishing would make, those to look among them, and what they cost.
+    Expected { requests: Requests, usd: f64 },
+    /// `publish`: all requests that were made, and what they cost.
+    Requests { requests: Requests, usd: f64 },
+    /// `doctor`: one thing that the project needs, and whether it holds (`yes`, `no`, `untried`).
+    Condition {
+        what: &'a str,
+        about: &'a str,
+        holds: &'static str,
+        said: &'a str,
+        hints: &'a [String],
+    },
+    /// The last line of `doctor`.
+    Examined { conditions: usize, failing: usize, untried: usize },
+    /// `provision`: a bucket or a table, and what was done about it (`there`, `created`, `to-create`, `differs`).
+    Provisioned { kind: &'static str, name: &'a str, state: &'static str, said: &'a str },
+    /// `policy --check`: what a policy does not plainly allow (`missing`, `denied`, `conditional`).
+    Permission { statement: &'a str, action: &'a str, resource: &'a str, kind: &'static str },
+    /// `trace`: what is published, and which target publishes it.
+    Trace(&'a Trace),
+    /// `trace`: where a target comes from, by the last record of it here.
+    Origin(&'a Origin),
     /// `check`: a target made once more, alone.
     Compared { target: &'a str, differences: &'a [String] },
     /// The last line of `check`.
@@ -109,6 +147,108 @@ pub enum Answer<'a> {
         causes: &'a [String],
         hints: &'a [String],
     },
+}
+
+/// Something published, and the target that publishes it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trace {
+    pub destination: String,
+    pub key: String,
+    pub publish: String,
+    pub target: String,
+    /// The digest of the bytes that the manifest names.
+    pub bytes: Option<String>,
+    pub size: Option<u64>,
+    pub state: State,
+}
+
+/// How what is published stands to what was last built here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    AsBuilt,
+    /// Other bytes of the same content.
+    SameContent,
+    Differs,
+    /// Nothing was built here, or not with success.
+    NotBuilt,
+    /// The manifest does not have it.
+    Unpublished,
+    /// The manifest does not say which bytes.
+    Unknown,
+}
+
+impl State {
+    pub fn words(self) -> &'static str {
+        match self {
+            State::AsBuilt => "what was last built here",
+            State::SameContent => "other bytes than were last built here, of the same content",
+            State::Differs => "not what was last built here: `jheem publish` would write it over",
+            State::NotBuilt => {
+                "not built here: another machine published it, or its record is gone"
+            }
+            State::Unpublished => {
+                "not in the manifest: nothing of it was published by this project"
+            }
+            State::Unknown => "the manifest does not say of which bytes",
+        }
+    }
+}
+
+/// Where a target comes from: the run that made it, and what it read.
+#[derive(Clone, Debug, Serialize)]
+pub struct Origin {
+    pub target: String,
+    pub run: String,
+    pub at: String,
+    /// The runner's identity: an image's digest, or a program's.
+    pub runner: Option<String>,
+    /// What was started and how it ended, where the run is still listed.
+    pub command: Option<String>,
+    pub exit: Option<String>,
+    pub log: Option<String>,
+    /// Why the last attempt did not make it, if it did not.
+    pub problem: Option<String>,
+    pub reads: Vec<OriginRead>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct OriginRead {
+    /// As the Jheemfile calls it, with its path.
+    pub what: String,
+    pub digest: String,
+}
+
+/// One thing that a project needs around it.
+#[derive(Clone, Debug)]
+pub struct Condition {
+    /// A short word, such as `daemon`.
+    pub what: &'static str,
+    /// Which one of them.
+    pub about: String,
+    pub holds: Holds,
+    /// What was found.
+    pub said: String,
+    /// What to do.
+    pub hints: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    Yes,
+    No,
+    /// It was not tried, for the reason that is said.
+    Untried,
+}
+
+impl Holds {
+    pub fn word(self) -> &'static str {
+        match self {
+            Holds::Yes => "yes",
+            Holds::No => "no",
+            Holds::Untried => "untried",
+        }
+    }
 }
 
 /// Which run left the record that a target was compared with, and when.
@@ -145,6 +285,32 @@ impl<'a> Answer<'a> {
             kind: drift_word(&drift.kind),
             published: published.map(String::as_str),
             found: found.map(String::as_str),
+        }
+    }
+
+    pub fn condition(condition: &'a Condition) -> Answer<'a> {
+        let Condition { what, about, holds, said, hints } = condition;
+        Answer::Condition { what, about, holds: holds.word(), said, hints }
+    }
+
+    pub fn permission(finding: &'a Finding) -> Answer<'a> {
+        let Finding { sid: statement, action, resource, kind } = finding;
+        Answer::Permission { statement, action, resource, kind: lack_word(kind) }
+    }
+
+    pub fn destination(publish: &'a str, at: &Outlook, undecided: usize) -> Answer<'a> {
+        Answer::Destination {
+            publish,
+            destination: at.destination.to_string(),
+            create: at.create,
+            update: at.update,
+            unchanged: at.left,
+            undecided,
+            orphaned: at.orphaned,
+            refused: at.refused,
+            bytes: at.bytes,
+            requests: at.requests,
+            usd: at.requests.usd(),
         }
     }
 
@@ -187,6 +353,14 @@ impl<'a> Answer<'a> {
             causes: &error.causes,
             hints: &error.hints,
         }
+    }
+}
+
+pub fn lack_word(kind: &Lack) -> &'static str {
+    match kind {
+        Lack::Missing => "missing",
+        Lack::Denied(_) => "denied",
+        Lack::Conditional => "conditional",
     }
 }
 

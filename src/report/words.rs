@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 
+use super::answer::{Condition, Holds, Origin, State, Trace};
 use super::paint::Paint;
 use super::table::{Side, aligned, aligned_cells};
+use crate::costs::Requests;
 use crate::error::Error;
 use crate::event::{
     Ending, Event, FinishedTargets, PlannedPublish, PlannedTargets, PublishedCounts,
 };
 use crate::figures::{bytes, duration, numbered, thousands};
 use crate::progress::{self, Progress};
+use crate::publish::Outlook;
 use crate::records::Run;
 use crate::why::{Difference, Explanation, Upstream};
 
@@ -347,6 +350,122 @@ pub fn planned(
     rows.into_iter()
         .map(|(name, words)| format!("{} {words}", paint.strong(&format!("{name:<8}"))))
         .collect()
+}
+
+/// A table of conditions, each followed by what to do.
+pub fn conditions(all: &[Condition], paint: Paint) -> Vec<String> {
+    let rows: Vec<Vec<String>> = all
+        .iter()
+        .map(|c| [c.holds.word(), c.what, &c.about, &c.said].map(printable).to_vec())
+        .collect();
+    let sides = [Side::Left; 4];
+    let mut lines = Vec::new();
+    for (condition, row) in all.iter().zip(aligned_cells(&sides, &rows)) {
+        let holds = match condition.holds {
+            Holds::Yes => paint.good(&row[0]),
+            Holds::No => paint.bad(&row[0]),
+            Holds::Untried => paint.faint(&row[0]),
+        };
+        lines.push(format!("{holds}  {}", row[1..].join("  ")).trim_end().to_owned());
+        let hints = condition.hints.iter().map(|hint| printable(&format!("         hint: {hint}")));
+        lines.extend(hints);
+    }
+    lines
+}
+
+/// Something published: `published  blake3:…, 27 B: what was last built here`
+pub fn traced(trace: &Trace, paint: Paint) -> Vec<String> {
+    let of_rows = ["sqlite:", "dynamodb:"].iter().any(|kind| trace.destination.starts_with(kind));
+    let slash = if of_rows { " " } else { "/" };
+    let name = format!("{}{slash}{}", trace.destination, trace.key);
+    let size = trace.size.map(|size| format!(", {}", bytes(size))).unwrap_or_default();
+    let what = match &trace.bytes {
+        Some(digest) => format!("{digest}{size}: {}", trace.state.words()),
+        None => trace.state.words().to_owned(),
+    };
+    let what = match trace.state {
+        State::Differs => paint.bad(&what),
+        State::AsBuilt | State::SameContent => what,
+        _ => paint.warn(&what),
+    };
+    vec![
+        paint.strong(&printable(&name)),
+        format!("  target     {}", trace.target),
+        format!("  publish    publish.{}", trace.publish),
+        format!("  published  {what}"),
+    ]
+}
+
+/// Where a target comes from: run, runner, log, and what it read.
+pub fn origin(origin: &Origin, paint: Paint) -> Vec<String> {
+    let mut lines = vec![paint.strong(&origin.target)];
+    let exit = origin.exit.as_ref().map_or(", not listed here", |_| "");
+    let ended = origin.exit.as_ref().map(|exit| format!(", {exit}")).unwrap_or_default();
+    lines.push(format!("  run        {}, {}{ended}{exit}", origin.run, origin.at));
+    let parts = [
+        ("problem", &origin.problem),
+        ("runner", &origin.runner),
+        ("command", &origin.command),
+        ("log", &origin.log),
+    ];
+    let told = parts
+        .iter()
+        .filter_map(|(name, value)| Some(printable(&format!("  {name:<9}  {}", value.as_ref()?))));
+    lines.extend(told);
+    let reads = origin.reads.iter().take(MOST);
+    lines.extend(
+        reads.map(|read| printable(&format!("  reads      {} {}", read.what, read.digest))),
+    );
+    if origin.reads.len() > MOST {
+        let more = numbered(origin.reads.len() - MOST, "more file");
+        lines
+            .push(paint.faint(&format!("  reads      … and {more}; `--format json` has them all")));
+    }
+    lines
+}
+
+/// What a publish would do at one destination, in a line.
+pub fn outlook(publish: &str, at: &Outlook, undecided: usize, paint: Paint) -> String {
+    let counts = [
+        ("refused", at.refused),
+        ("to create", at.create),
+        ("to update", at.update),
+        ("undecided", undecided),
+        ("unchanged", at.left),
+        ("orphaned", at.orphaned),
+    ];
+    let mut words = counts_in_words(&counts, paint);
+    if at.create + at.update > 0 {
+        words = format!("{words}; {}", bytes(at.bytes));
+    }
+    if !at.requests.is_none() {
+        words = format!("{words}; {}", requests(&at.requests));
+    }
+    format!("  publish.{publish} to {}: {words}", at.destination)
+}
+
+/// `12 PUT, 3 row write units: 0.00006 USD`
+pub fn requests(requests: &Requests) -> String {
+    let kinds = requests.kinds().into_iter().filter(|(_, count)| *count > 0);
+    let kinds: Vec<String> = kinds
+        .map(|(name, count)| match name.contains(' ') && count != 1 {
+            true => format!("{} {name}s", thousands(count)),
+            false => format!("{} {name}", thousands(count)),
+        })
+        .collect();
+    format!("{}: {} USD", kinds.join(", "), usd(requests.usd()))
+}
+
+/// An amount with two digits that tell something, or whole cents.
+fn usd(amount: f64) -> String {
+    match amount {
+        0.0 => "0".to_owned(),
+        amount if amount >= 0.1 => format!("{amount:.2}"),
+        amount => {
+            let digits = (1..=9).find(|digits| amount * 10f64.powi(*digits) >= 1.0).unwrap_or(9);
+            format!("{amount:.*}", usize::try_from(digits + 1).unwrap_or(9))
+        }
+    }
 }
 
 /// `477 stale, 12 absent`

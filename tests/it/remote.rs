@@ -16,6 +16,10 @@ use serde_json::{Value, json};
 use super::project::{Project, Ran, cities};
 use super::proxy::{Fault, Proxy};
 
+mod account;
+mod costs;
+mod trace;
+
 /// A bucket and a table of one test's own.
 pub(super) struct Cloud {
     pub(super) endpoint: String,

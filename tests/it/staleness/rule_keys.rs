@@ -376,6 +376,12 @@ pub const CASES: &[Case] = &[
         &[("[publish.site]\n", "[publish.site]\nhold = [\"city\"]\n")],
     ),
     case(
+        "publish.NAME.at_least",
+        "another share",
+        Of::Other,
+        &[("[publish.site]\n", "[publish.site]\nat_least = \"100%\"\n")],
+    ),
+    case(
         "publish.NAME.object",
         "none",
         Of::Other,

@@ -1,0 +1,159 @@
+//! What carrying a plan out would take at each destination: how much is written, in how many requests.
+//!
+//! Pure. Counts what `apply` and the ledger would ask for; what is asked to look has been asked already when there is a plan.
+
+use std::collections::BTreeSet;
+
+use super::attribute::{Attribute, Item, json};
+use super::destination::{Destination, Keeping};
+use super::ledger;
+use super::manifest::{ObjectEntry, RowEntry};
+use super::plan::{Action, Planned, PublishPlan, There};
+use super::wanted::{RowKey, Wanted};
+use crate::costs::{self, Requests};
+
+/// What would be done at one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    pub destination: Destination,
+    pub create: usize,
+    pub update: usize,
+    /// What is left as it is.
+    pub left: usize,
+    pub orphaned: usize,
+    pub refused: usize,
+    /// Bytes of objects and rows that are written; none for headers alone.
+    pub bytes: u64,
+    /// The requests that write them, if all goes well. None at a destination on this machine.
+    pub requests: Requests,
+}
+
+/// What a plan would do, by destination, in the order of `Wanted::destinations`.
+pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outlook> {
+    let mut leased: BTreeSet<&Keeping> = BTreeSet::new();
+    let mut all = Vec::new();
+    for (index, destination) in wanted.destinations.iter().enumerate() {
+        let objects = wanted.objects.iter().zip(&plan.objects);
+        let objects: Vec<_> = objects.filter(|(o, _)| o.destination == index).collect();
+        let rows = wanted.rows.iter().zip(&plan.rows);
+        let rows: Vec<_> = rows.filter(|(r, _)| r.destination == index).collect();
+        let mut outlook = Outlook {
+            destination: destination.clone(),
+            create: 0,
+            update: 0,
+            left: 0,
+            orphaned: plan.orphans.iter().filter(|o| o.destination == *destination).count(),
+            refused: 0,
+            bytes: 0,
+            requests: Requests::default(),
+        };
+        let actions = objects.iter().map(|(_, planned)| &planned.action);
+        for action in actions.chain(rows.iter().map(|(_, planned)| &planned.action)) {
+            match action {
+                Action::Create => outlook.create += 1,
+                Action::Update(_) => outlook.update += 1,
+                // A line of the manifest alone is nothing that a reader sees.
+                Action::Note | Action::Unchanged => outlook.left += 1,
+                Action::Refused => outlook.refused += 1,
+            }
+        }
+        let mut requests = Requests::default();
+        for (_, planned) in &objects {
+            if writes(planned) {
+                requests.puts += 1;
+            }
+            if planned.writes_bytes() {
+                outlook.bytes += planned.entry.size;
+            }
+        }
+        for (row, planned) in &rows {
+            if writes(planned) {
+                let size = row_size(&row.key, &planned.entry);
+                outlook.bytes += size;
+                requests.row_writes += costs::row_units(size);
+            }
+        }
+        // Partitions of new rows that are written together are looked at once more.
+        let new = rows.iter().filter(|(row, p)| p.action == Action::Create && !row.alone);
+        let partitions: BTreeSet<&Attribute> =
+            new.filter_map(|(row, _)| Some(&row.key.0.first()?.1)).collect();
+        requests.row_reads += partitions.len() as u64;
+        let touched: BTreeSet<String> = match &there[index] {
+            There::Objects(_) => {
+                let work = objects.iter().filter(|(_, planned)| planned.is_work());
+                work.map(|(o, _)| ledger::chunk_of::<ObjectEntry>(&o.key)).collect()
+            }
+            There::Rows(_) => {
+                let work = rows.iter().filter(|(_, planned)| planned.is_work());
+                work.map(|(r, _)| ledger::chunk_of::<RowEntry>(&json(&r.key.0))).collect()
+            }
+        };
+        if let Some(keeping) = kept_at(destination).filter(|_| !touched.is_empty()) {
+            let first = leased.insert(keeping);
+            requests += of_ledger(&touched, &chunks_there(&there[index]), first);
+        }
+        if !destination.is_local() {
+            outlook.requests = requests;
+        }
+        all.push(outlook);
+    }
+    all
+}
+
+/// What a ledger asks for to publish a section: its intent and lease, the chunks that change, the head.
+fn of_ledger(touched: &BTreeSet<String>, there: &BTreeSet<String>, first: bool) -> Requests {
+    Requests {
+        puts: 4 + touched.len() as u64,
+        gets: touched.intersection(there).count() as u64 + if first { 2 } else { 0 },
+        deletes: 1,
+        ..Requests::default()
+    }
+}
+
+fn chunks_there(there: &There) -> BTreeSet<String> {
+    match there {
+        There::Objects(there) => {
+            there.entries.keys().map(|key| ledger::chunk_of::<ObjectEntry>(key)).collect()
+        }
+        There::Rows(there) => {
+            there.entries.keys().map(|key| ledger::chunk_of::<RowEntry>(&json(&key.0))).collect()
+        }
+    }
+}
+
+fn kept_at(destination: &Destination) -> Option<&Keeping> {
+    match destination {
+        Destination::S3 { keeping, .. } => Some(keeping),
+        Destination::Dynamodb { keeping, .. } => keeping.as_ref(),
+        Destination::File { .. } | Destination::Sqlite { .. } => None,
+    }
+}
+
+/// Whether more than the manifest is written.
+fn writes<E>(planned: &Planned<E>) -> bool {
+    matches!(planned.action, Action::Create | Action::Update(_))
+}
+
+/// The bytes of a row, as DynamoDB counts them.
+fn row_size(key: &RowKey, entry: &RowEntry) -> u64 {
+    let key = key.0.iter().map(|(name, value)| name.len() as u64 + size(value));
+    key.sum::<u64>() + item_size(&entry.item) + item_size(&entry.uncompared)
+}
+
+fn item_size(item: &Item) -> u64 {
+    item.iter().map(|(name, value)| name.len() as u64 + size(value)).sum()
+}
+
+fn size(value: &Attribute) -> u64 {
+    match value {
+        Attribute::S(text) => text.len() as u64,
+        // Two digits in a byte, and one for the sign and the point.
+        Attribute::N(text) => {
+            let digits = text.bytes().filter(u8::is_ascii_digit).count() as u64;
+            digits.div_ceil(2) + 1
+        }
+        Attribute::Bool(_) | Attribute::Null => 1,
+        Attribute::L(list) => 3 + list.iter().map(|one| 1 + size(one)).sum::<u64>(),
+        Attribute::M(map) => 3 + map.iter().map(|(n, v)| 1 + n.len() as u64 + size(v)).sum::<u64>(),
+    }
+}
