@@ -590,7 +590,7 @@ impl Ledger {
         if head == read.head {
             return Ok(());
         }
-        let dropped = self.keep_history(&read, &mut head, changed.len() + gone.len())?;
+        self.keep_history(&read, &mut head, changed.len() + gone.len())?;
         moments::pass(Moment::Chunk);
         let expect = match &read.version {
             Some(version) => Expect::Version(version.clone()),
@@ -610,32 +610,26 @@ impl Ledger {
             }
         }
         moments::pass(Moment::Head);
-        for id in dropped {
-            // One that stays is swept by a prune.
-            self.store.remove(&history_file(&id)).ok();
-        }
         Ok(())
     }
 
     /// Puts the head that is about to be replaced aside, and names this publish in the next one.
     ///
-    /// Several manifests of one publish are one step of the history. Returns what no longer is part of it.
-    fn keep_history(&self, read: &Read, next: &mut Head, changed: usize) -> Result<Vec<String>> {
-        let mut dropped = Vec::new();
+    /// Several manifests of one publish are one step of the history. What is no longer part of it is swept by a prune.
+    fn keep_history(&self, read: &Read, next: &mut Head, changed: usize) -> Result<()> {
         let before = match &read.head.stamp {
             Some(mine) if mine.id == self.stamp.id => mine.changed,
             Some(other) => {
                 self.put(&history_file(&other.id), &read.head, Expect::Anything)?;
                 next.history.push(other.clone());
-                while next.history.len() > KEPT {
-                    dropped.push(next.history.remove(0).id);
-                }
+                let over = next.history.len().saturating_sub(KEPT);
+                next.history.drain(..over);
                 0
             }
             None => 0,
         };
         next.stamp = Some(Stamp { changed: before + changed, ..self.stamp.clone() });
-        Ok(dropped)
+        Ok(())
     }
 
     /// The publishes whose heads are known, the last one among them.
