@@ -235,8 +235,6 @@ impl Source<'_> {
             lacking: Vec::new(),
             looked: Requests::default(),
             held: None,
-            lacking: Vec::new(),
-            looked: Requests::default(),
             settled: None,
         };
         self.apply(&prepared, &mut |_| {})?;

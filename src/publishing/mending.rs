@@ -119,8 +119,6 @@ impl Source<'_> {
             lacking: Vec::new(),
             looked: Requests::default(),
             held: None,
-            lacking: Vec::new(),
-            looked: Requests::default(),
             settled: None,
         };
         let mut done = self.apply(&prepared, &mut |_| {})?;
@@ -231,8 +229,6 @@ impl Source<'_> {
             lacking: Vec::new(),
             looked: Requests::default(),
             held: None,
-            lacking: Vec::new(),
-            looked: Requests::default(),
             settled: None,
         }))
     }
