@@ -130,7 +130,10 @@ fn make(
                     outcome = Err(format!("{finding}: the run ended with {exit}"));
                 }
             }
-            Report::Began { .. } | Report::Fetching { .. } | Report::Fetched { .. } => {}
+            Report::Began { .. }
+            | Report::Pulling { .. }
+            | Report::Fetching { .. }
+            | Report::Fetched { .. } => {}
         }
     }
     Ok(outcome)

@@ -59,6 +59,9 @@ pub enum When {
 pub enum Also {
     Doctor,
     Prune,
+    /// `verify --repair`
+    Repair,
+    Rollback,
     Provision,
 }
 
@@ -111,6 +114,9 @@ pub struct BuildArgs {
     /// Refuse to go on if the lock does not say what a remote input is
     #[arg(long)]
     pub locked: bool,
+    /// Take another image for a runner, for this time; `publish` refuses what it makes until the lock has it
+    #[arg(long = "image", value_name = "RUNNER=IMAGE")]
+    pub images: Vec<String>,
     /// Drop fetched inputs from the cache as soon as nothing needs them any more
     #[arg(long)]
     pub evict_inputs: bool,
@@ -202,9 +208,12 @@ pub enum Command {
         /// Name every target, not only how many there are for each reason
         #[arg(long)]
         each: bool,
-        /// Ask the network too: what remote destinations would get, and whether remote inputs are still what the lock says
+        /// Ask the network too: what remote destinations would get, and whether remote inputs and images are still what the lock says
         #[arg(long)]
         remote: bool,
+        /// Take another image for a runner, for this time
+        #[arg(long = "image", value_name = "RUNNER=IMAGE")]
+        images: Vec<String>,
     },
     /// Explain a target: the very comparison that decided
     Why {
@@ -236,6 +245,24 @@ pub enum Command {
         /// Put back what was published and is missing, from the cache
         #[arg(long)]
         repair: bool,
+    },
+    /// Put an earlier publish back in place, and hold it there; without an ID, list those that are known
+    Rollback {
+        /// The publish to put back, as `--list` names it
+        #[arg(value_name = "ID", conflicts_with_all = ["list", "release"])]
+        id: Option<String>,
+        /// List earlier publishes: when, by whom, and how much they changed
+        #[arg(long, conflicts_with = "release")]
+        list: bool,
+        /// Let go of what is held, so that the next publish writes it again
+        #[arg(long)]
+        release: bool,
+        /// Only these values of an axis: `city=C.12580`
+        #[arg(short = 'w', long = "where", value_name = "AXIS=VALUE")]
+        filters: Vec<String>,
+        /// Only this publish of the Jheemfile
+        #[arg(long = "of", value_name = "PUBLISH")]
+        publishes: Vec<String>,
     },
     /// Take what stands at destinations already, put there by another tool, for published
     Adopt {

@@ -13,6 +13,7 @@ pub mod asking;
 pub mod building;
 pub mod doctor;
 pub mod housekeeping;
+mod images;
 pub mod mending;
 pub mod remote;
 mod stopping;

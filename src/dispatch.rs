@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
 
-use crate::cli::{BuildArgs, Cli, Command};
+use crate::cli::{BuildArgs, Cli, Command, Select};
 use crate::commands::{asking, building, doctor, housekeeping, mending, remote, trace, updating};
 use crate::error::Error;
 use crate::policy::Whose;
@@ -63,9 +63,11 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
     match cli.command.unwrap_or(Command::Build(BuildArgs::default())) {
         Command::Build(args) => building::build(global, &args, report),
         Command::Publish(args) => building::publish(global, &args, report),
-        Command::Plan { select, write_batches, each, remote } => {
+        Command::Plan { select, write_batches, each, remote, images } => {
             let write_batches = write_batches.as_deref();
-            let asked = asking::PlanAs { write_batches, each, remote, ..asking::PlanAs::default() };
+            let images = &images;
+            let asked =
+                asking::PlanAs { write_batches, each, remote, images, ..asking::PlanAs::default() };
             asking::plan(global, &select, &asked, report)
         }
         Command::Why { select } => asking::why(global, &select, report),
@@ -78,6 +80,14 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
             match repair {
                 false => asking::verify(global, &select, depth, report),
                 true => mending::repair(global, &select, depth, report),
+            }
+        }
+        Command::Rollback { id, list: _, release, filters, publishes } => {
+            let select = Select { goals: publishes, filters, ..Select::default() };
+            match (id, release) {
+                (Some(id), _) => mending::roll_back(global, &select, &id, report),
+                (None, true) => mending::release(global, &select, report),
+                (None, false) => mending::history(global, &select, report),
             }
         }
         Command::Adopt { select, as_built, marked } => {

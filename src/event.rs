@@ -132,6 +132,19 @@ pub enum Event {
         seconds: f64,
         made: usize,
     },
+    /// The image of a run is on its way to this machine; the bytes are 0 at the beginning.
+    Pulling {
+        run: String,
+        image: String,
+        done: u64,
+        total: u64,
+    },
+    Pulled {
+        run: String,
+        image: String,
+        bytes: u64,
+        seconds: f64,
+    },
     /// Lost targets are tried again, in smaller batches.
     Retry {
         rule: String,

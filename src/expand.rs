@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::error::{Error, Source, Span};
-use crate::graph::{Axis, Batch, Graph, Output, Read, Rule, RuleId, Runner};
+use crate::graph::{Axis, Batch, Graph, Input, Output, Read, Rule, RuleId, Runner};
 use crate::manifest::{Broken, Manifest, RuleName};
 use crate::read::{Reading, in_order, reading, unmuted};
 
@@ -116,6 +116,10 @@ enum Scope<'a> {
     Source,
     /// The environment of a runner, which is of no cell.
     Env,
+    /// What must be baked into an image, which may name the release of an input.
+    Baked {
+        inputs: &'a [Input],
+    },
     Command {
         rule: &'a RuleScope<'a>,
     },

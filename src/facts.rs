@@ -15,13 +15,15 @@ use rayon::prelude::*;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result, nearest};
-use crate::graph::{From, Graph, Start, Target};
+use crate::graph::{From, Graph, Runner, Start, Target};
 use crate::job::Stop;
-use crate::lockfile::{Lockfile, PinnedInput};
+use crate::lockfile::{self, Lockfile, PinnedInput};
 use crate::memo::{self, Disk, Entry, Looked, Nanos, RealDisk, Stat};
 use crate::places::Places;
 use crate::plan::{self, Facts, FileFact, InputFact, RunnerFact, Unresolved};
 use crate::records::{Key, Record, Records};
+use crate::registry::Pinned;
+use crate::registry::platform::Platform;
 use crate::selection::Selection;
 use crate::source;
 
@@ -99,8 +101,10 @@ impl Snapshot {
 #[derive(Debug)]
 pub enum Image {
     Is(String),
-    /// The daemon has none of that name.
-    Unknown,
+    /// The daemon has none of that name, and the registry of this one has.
+    Elsewhere(String, Pinned),
+    /// The daemon has none of that name; and why no registry gives it, if one was asked.
+    Unknown(Option<Error>),
     /// The daemon answers, and has none that would do.
     Refused(Error),
     NoDaemon(Error),
@@ -108,8 +112,8 @@ pub enum Image {
 
 /// Answers which image a name stands for.
 pub trait Images: Sync {
-    /// The image id that the daemon has for a name now.
-    fn id(&self, name: &str, platform: Option<&str>) -> Image;
+    /// What the first of an image's names, its own and its mirrors', stands for now.
+    fn id(&self, names: &[&str], platform: Option<&str>) -> Image;
 }
 
 /// What facts are gathered for, and from.
@@ -498,27 +502,69 @@ fn runners(
                         Looked::File { entry, .. } => {
                             let identity = format!("program {}", entry.digest);
                             snapshot.programs.insert(index, (path, entry));
-                            RunnerFact::Known { identity, note: None }
+                            RunnerFact::Known { identity, note: None, manifest: None }
                         }
                         _ => of_error(&no_program(&observe.places.root, name)),
                     }
                 }
             },
-            Start::Image(name) => image(observe, name, runner.platform.as_deref())?,
+            Start::Image(name) => image(observe, name, runner)?,
         };
         facts.runners.push(fact);
     }
     Ok(())
 }
 
+/// How fingerprints name an image.
+pub fn image_identity(config: &str) -> String {
+    format!("image {config}")
+}
+
+/// What the lock calls a name of an image, for the platform of a runner or of this machine.
+pub fn lock_key(runner: &Runner, name: &str) -> String {
+    let platform = runner.platform.as_deref().map_or_else(Platform::here, Platform::parse);
+    lockfile::image_key(name, Some(&platform.to_string()))
+}
+
 /// The daemon wins; without one, the last image that the name stood for, which is said aloud.
-fn image(observe: &Observe<'_>, name: &str, platform: Option<&str>) -> Result<RunnerFact> {
-    let known = |id: &str, note| RunnerFact::Known { identity: format!("image {id}"), note };
-    Ok(match observe.images.id(name, platform) {
+fn image(observe: &Observe<'_>, name: &str, runner: &Runner) -> Result<RunnerFact> {
+    let platform = runner.platform.as_deref();
+    let known =
+        |id: &str, note| RunnerFact::Known { identity: image_identity(id), note, manifest: None };
+    // What the lock pins is the same everywhere: nobody is asked.
+    if let Some(pin) = observe.lock.images.get(&lock_key(runner, name)) {
+        let identity = image_identity(&pin.config.to_string());
+        return Ok(RunnerFact::Known { identity, note: None, manifest: Some(pin.manifest) });
+    }
+    Ok(match observe.images.id(&runner.image_names(), platform) {
         Image::Is(id) => known(&id, None),
-        Image::Unknown => {
+        Image::Elsewhere(from, Pinned { manifest, config }) => {
+            let short: String = config.to_string().chars().take(19).collect();
+            let from = if from == name { String::new() } else { format!(", had from `{from}`") };
+            let note = format!(
+                "`{name}` is not pinned, and is {short} at its registry now{from}; `jheem update` pins it"
+            );
+            let (identity, manifest) = (image_identity(&config.to_string()), Some(manifest));
+            RunnerFact::Known { identity, note: Some(note), manifest }
+        }
+        Image::Unknown(None) => {
+            // It was pulled by its digest, and so is on this machine without its name.
+            let last = match observe.records {
+                Some(records) => records.image(name, platform.unwrap_or_default())?,
+                None => None,
+            };
+            if let Some(last) = last
+                && matches!(observe.images.id(&[&last], platform), Image::Is(id) if id == last)
+            {
+                return Ok(known(&last, None));
+            }
             let reason = format!("the image `{name}` is not on this machine");
-            unresolved(&reason, "pull or build it; `jheem update` shows whether it is there")
+            unresolved(&reason, "build it, or run `jheem build`, which asks its registry for it")
+        }
+        Image::Unknown(Some(error)) => {
+            let reason =
+                format!("the image `{name}` is not on this machine, and cannot be had: {error}");
+            unresolved(&reason, &error.hints.join("; "))
         }
         // The daemon wins over what is remembered.
         Image::Refused(error) => of_error(&error),

@@ -16,6 +16,7 @@
 //! - project paths: a renamed path is linked anew, not made anew;
 //! - memory, cpus, time limits, batch sizes, retries: they decide whether, not what, is made;
 //! - exit and log policy, audits, `as`, `volatile`: judging is apart from making, see `judge`;
+//! - mirrors of an image, and what is asserted of it: the image is who its digest says it is;
 //! - variables that are handed through (`pass_env`): they differ between machines by design;
 //! - modification times, users, hosts, `--jobs`: a copy of the project is the same project;
 //! - the other members of the batch: a batch must not influence its members;
@@ -173,6 +174,9 @@ fn runner_lines(graph: &Graph, parts: &Parts<'_>, line: &mut dyn FnMut(&str, &st
         name: _,
         start: _,
         platform,
+        mirrors: _,
+        in_place_of: _,
+        image_has: _,
         entrypoint,
         dirs: _,
         batch_dir: _,

@@ -173,6 +173,11 @@ pub struct Runner {
     pub name: String,
     pub start: Start,
     pub platform: Option<String>,
+    /// Other names of the image, tried in this order where its own does not do.
+    pub mirrors: Vec<String>,
+    /// The image that the Jheemfile names, where the command line put another in its place.
+    pub in_place_of: Option<String>,
+    pub image_has: ImageHas,
     pub entrypoint: Option<Vec<String>>,
     /// Folder in the run's view, and project folder (`.` is the project itself).
     pub dirs: Vec<(String, String)>,
@@ -198,6 +203,26 @@ pub struct Runner {
     pub span: Span,
 }
 
+/// What must be baked into an image.
+#[derive(Debug, Default)]
+pub struct ImageHas {
+    pub labels: BTreeMap<String, Baked>,
+    pub env: BTreeMap<String, Baked>,
+}
+
+/// A value that must be baked in, and where that is written.
+#[derive(Debug)]
+pub struct Baked {
+    pub value: String,
+    pub span: Span,
+}
+
+impl ImageHas {
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty() && self.env.is_empty()
+    }
+}
+
 /// The patterns of a runner's log; checked to compile when the Jheemfile is read.
 #[derive(Clone, Debug, Default)]
 pub struct Log {
@@ -218,6 +243,16 @@ impl Runner {
     /// The text that is `inside` of a text for every cell, if its first words tell the folder.
     pub fn inside_text(&self, path: &Text) -> Option<Text> {
         inside_text(&self.dirs, path)
+    }
+
+    /// The names of its image, to be tried in turn; none of a program.
+    pub fn image_names(&self) -> Vec<&str> {
+        match &self.start {
+            Start::Image(name) => {
+                std::iter::once(name).chain(&self.mirrors).map(String::as_str).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     pub fn is_image(&self) -> bool {

@@ -36,6 +36,8 @@ pub struct Ask<'a> {
     pub method: Method,
     pub url: &'a str,
     pub headers: Vec<(&'static str, String)>,
+    /// What is sent along; nothing if it is empty.
+    pub body: Vec<u8>,
     /// What it is about, as messages name it: `https://example.org/a.Rdata`.
     pub about: String,
 }
@@ -50,7 +52,13 @@ pub struct Answer {
 
 impl<'a> Ask<'a> {
     pub fn get(url: &'a str) -> Ask<'a> {
-        Ask { method: Method::GET, url, headers: Vec::new(), about: format!("`{url}`") }
+        let (headers, body) = (Vec::new(), Vec::new());
+        Ask { method: Method::GET, url, headers, body, about: format!("`{url}`") }
+    }
+
+    /// The request must bear being made twice.
+    pub fn post(url: &'a str, body: Vec<u8>) -> Ask<'a> {
+        Ask { method: Method::POST, body, ..Ask::get(url) }
     }
 
     pub fn head(url: &'a str) -> Ask<'a> {
@@ -120,7 +128,10 @@ impl Http {
         for (name, value) in &ask.headers {
             request = request.header(*name, value);
         }
-        let answer: Response<ureq::Body> = self.agent().run(request.body(())?)?;
+        let answer: Response<ureq::Body> = match ask.body.as_slice() {
+            [] => self.agent().run(request.body(())?)?,
+            body => self.agent().run(request.body(body)?)?,
+        };
         let (head, body) = answer.into_parts();
         let status = head.status.as_u16();
         Ok(Answer { status, headers: head.headers, body, about: ask.about.clone() })
@@ -198,7 +209,21 @@ fn may_change(status: u16) -> bool {
 }
 
 fn worth_another_try(failed: &ureq::Error) -> bool {
-    matches!(failed, ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed)
+    !is_no_host(failed)
+        && matches!(
+            failed,
+            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::ConnectionFailed
+        )
+}
+
+/// Whether there is no host of that name, which the system tells in words alone.
+fn is_no_host(failed: &ureq::Error) -> bool {
+    const WORDS: [&str; 2] = ["Name or service not known", "nodename nor servname provided"];
+    match failed {
+        ureq::Error::HostNotFound => true,
+        ureq::Error::Io(io) => WORDS.iter().any(|words| io.to_string().contains(words)),
+        _ => false,
+    }
 }
 
 /// A quarter of a second, and twice as long each time.
@@ -215,7 +240,7 @@ fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
 fn unreachable(about: &str, failed: &ureq::Error) -> Error {
     let error = |message: String| Error::environment(message).because(failed);
     match failed {
-        ureq::Error::HostNotFound => error(format!("the host for {about} is not found"))
+        failed if is_no_host(failed) => error(format!("the host for {about} is not found"))
             .hint("see whether the network is there, and whether the name is right"),
         ureq::Error::Timeout(_) => error(format!("the server for {about} does not answer in time"))
             .hint("see whether the network is there; then run it again"),

@@ -16,7 +16,26 @@ pub enum Engine {
     /// A plain process: the executable's path on this machine.
     Program { executable: PathBuf },
     /// A container of the image with this config digest (`sha256:…`), never of a name or tag.
-    Image { id: String, platform: Option<String> },
+    Image {
+        id: String,
+        platform: Option<String>,
+        /// What it can be pulled as if the daemon does not have it: `REPOSITORY@sha256:…`, tried in turn.
+        ///
+        /// None of an image that is of this machine alone.
+        pulls: Vec<String>,
+    },
+}
+
+/// How far an image is on its way to this machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pulling {
+    /// `REPOSITORY@sha256:…`
+    pub image: String,
+    /// Bytes that came, and bytes in all as far as they are known; none at the beginning.
+    pub done: u64,
+    pub total: u64,
+    /// The seconds that it took, once it is there.
+    pub seconds: Option<f64>,
 }
 
 /// A folder or file of this machine that the run sees under another name.
@@ -198,6 +217,18 @@ impl Drop for Admitted<'_> {
 
 /// Carries out runs. Blocking; called from a thread of its own for each run, several at once.
 pub trait Executor: Send + Sync {
+    /// Brings what a run is started from onto this machine, if it is not there; false if it was stopped.
+    ///
+    /// Of several runs that need the same, one fetches it and the others wait.
+    fn pull(
+        &self,
+        _spec: &RunSpec,
+        _stop: &Stop,
+        _on_progress: &mut dyn FnMut(Pulling),
+    ) -> Result<bool> {
+        Ok(true)
+    }
+
     /// Starts the run, hands every line to `on_line` as it comes, and returns how it ended, with everything that it started gone.
     ///
     /// `Err` means that it could not be started or watched, not that it failed.

@@ -42,6 +42,7 @@ pub mod manifest;
 pub mod memo;
 pub mod progress;
 pub mod publish;
+pub mod registry;
 pub mod source;
 
 // Judging bytes and reading lines; keeping contents and records; carrying runs out.

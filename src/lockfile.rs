@@ -50,6 +50,8 @@ pub struct PinnedImage {
     pub manifest: Digest,
     /// What it is: the digest of its configuration for the platform.
     pub config: Digest,
+    /// What the tag named, where that is an index of images for several platforms.
+    pub tag: Option<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +144,11 @@ impl Lockfile {
         };
         table("input", self.inputs.iter().map(input).collect());
         let image = |(name, pin): (&String, &PinnedImage)| {
-            (name.clone(), format!("manifest = \"{}\", config = \"{}\"", pin.manifest, pin.config))
+            let mut line = format!("manifest = \"{}\", config = \"{}\"", pin.manifest, pin.config);
+            if let Some(tag) = pin.tag {
+                write!(line, ", tag = \"{tag}\"").expect("strings take all");
+            }
+            (name.clone(), line)
         };
         table("image", self.images.iter().map(image).collect());
         text
@@ -186,7 +192,8 @@ mod tests {
             };
             lock.inputs.insert(source.into(), pin);
         }
-        let image = PinnedImage { manifest: sha256('3'), config: sha256('4') };
+        let image =
+            PinnedImage { manifest: sha256('3'), config: sha256('4'), tag: Some(sha256('5')) };
         lock.images.insert(image_key("ghcr.io/x/y:1", Some("linux/amd64")), image);
         lock
     }

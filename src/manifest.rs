@@ -182,6 +182,9 @@ pub struct Runner {
     pub name: At<String>,
     pub start: Start,
     pub platform: Option<At<String>>,
+    /// Other names of the image, to be tried in this order where its own does not do.
+    pub mirrors: Vec<At<String>>,
+    pub image_has: ImageHas,
     pub entrypoint: Option<Vec<At<String>>>,
     /// Folder in the run's view, and the project folder that stands there (`{batch}`: the folder of the batch file).
     pub dirs: Vec<(At<String>, At<String>)>,
@@ -206,6 +209,13 @@ pub struct Runner {
     /// How often targets of a lost run (crash, time limit, memory) are tried again, in smaller batches.
     pub retries: u32,
     pub log: LogPolicy,
+}
+
+/// `image_has = { labels, env }`: what must be baked into the image.
+#[derive(Clone, Debug, Default)]
+pub struct ImageHas {
+    pub labels: BTreeMap<String, At<Template>>,
+    pub env: BTreeMap<String, At<Template>>,
 }
 
 /// `timeout = { total, quiet, grace }`

@@ -85,6 +85,8 @@ pub enum RunnerFact {
     Known {
         identity: String,
         note: Option<String>,
+        /// The digest by which an image is pulled if it is not on this machine; none of what is of this machine alone.
+        manifest: Option<Digest>,
     },
     Unresolved(Unresolved),
     /// Made by a step of the same graph.

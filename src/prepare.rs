@@ -14,6 +14,7 @@ use crate::fingerprint::Reading;
 use crate::graph::{From, Graph, RuleId, Start, Target};
 use crate::job::{Engine, Isolation, Limits, RunSpec};
 use crate::plan::{self, Board, InputFact, Judge, RunnerFact};
+use crate::registry::reference::Reference;
 use crate::request::{self, Ask, Product};
 use crate::setup::Build;
 use crate::stage::{self, Stage, Supply};
@@ -255,6 +256,12 @@ fn own_copy(name: &str, program: &Path, stage: &Stage) -> Result<PathBuf> {
     Ok(executable)
 }
 
+/// What an image is pulled as: its digest at each of its places.
+fn pulls(names: &[&str], manifest: Option<Digest>) -> Result<Vec<String>> {
+    let Some(manifest) = manifest else { return Ok(Vec::new()) };
+    names.iter().map(|name| Ok(Reference::parse(name)?.pinned(manifest).to_string())).collect()
+}
+
 fn spec(
     build: &Build<'_>,
     board: &Board,
@@ -269,9 +276,10 @@ fn spec(
     let absolute = |path: &Path| std::path::absolute(path).map_err(|e| Error::io("find", path, &e));
     let engine = match &runner.start {
         Start::Image(name) => match &build.facts.runners[index] {
-            RunnerFact::Known { identity, .. } => Engine::Image {
+            RunnerFact::Known { identity, manifest, .. } => Engine::Image {
                 id: identity.trim_start_matches("image ").to_owned(),
                 platform: runner.platform.clone(),
+                pulls: pulls(&runner.image_names(), *manifest)?,
             },
             _ => return Err(Error::environment(format!("the image `{name}` is not known"))),
         },

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::event::{Ending, Event, PlannedTargets};
-use crate::figures::{numbered, rate, thousands};
+use crate::figures::{bytes, numbered, rate, thousands};
 
 /// How a run ends that went well.
 pub const WELL: &str = "code 0";
@@ -130,6 +130,14 @@ impl Progress {
                 }
                 self.makers.insert(target.clone(), run.clone());
             }
+            Event::Pulling { run, image, done, total } => {
+                let far = match total {
+                    0 => String::new(),
+                    total => format!("{} of {}, ", bytes(*done), bytes(*total)),
+                };
+                self.now(run, format!("pulling {far}{image}"));
+            }
+            Event::Pulled { run, .. } => self.now(run, "starting".to_owned()),
             Event::Target { target, ending, message, .. } => {
                 if *ending == Ending::Withdrawn {
                     self.built.discount(target);
@@ -174,6 +182,12 @@ impl Progress {
             | Event::Published { .. }
             | Event::Planned { .. }
             | Event::Finished { .. } => {}
+        }
+    }
+
+    fn now(&mut self, run: &str, what: String) {
+        if let Some(going) = self.going.iter_mut().find(|g| g.run == run) {
+            going.now = what;
         }
     }
 

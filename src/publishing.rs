@@ -28,9 +28,10 @@ use crate::selection::Selection;
 
 pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
-use fewer::{Lacking, LackingWhat};
+use fewer::{Lacking, LackingWhat, Why};
 pub use mending::{Inspection, Lost, Pruning, Repaired};
 use packed::Packed;
+pub use rolling_back::RolledBack;
 pub use traced::{Called, InManifest, Traced, TracedKey};
 use values::Values;
 
@@ -40,6 +41,7 @@ mod fewer;
 mod held;
 mod mending;
 mod packed;
+mod rolling_back;
 mod settled;
 mod traced;
 mod values;
@@ -68,8 +70,6 @@ pub struct Prepared {
     pub places: Vec<Place>,
     pub there: Vec<There>,
     pub plan: PublishPlan,
-    /// Objects and rows of targets whose content is not known yet.
-    pub undecided: usize,
     /// What is held back, in words; none if nothing is.
     pub held: Option<String>,
     /// Objects and rows of selected targets that are not there to be published.
@@ -126,7 +126,7 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let Filled { mut wanted, held_parts, held, lacking } = self.wanted(publish, reach)?;
+        let Filled { mut wanted, held, lacking } = self.wanted(publish, reach)?;
         let before = self.aws.requests();
         if wanted.destinations.is_empty() {
             return Ok(None);
@@ -141,8 +141,9 @@ impl<'a> Source<'a> {
         self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        let undecided = held_parts + lacking.iter().filter(|lacking| lacking.undecided).count();
-        let idle = plan.is_empty() && plan.refused.is_empty() && undecided == 0;
+        let undecided = lacking.iter().any(Lacking::is_undecided);
+        let idle = plan.is_empty() && plan.refused.is_empty() && plan.rolled_back.is_empty();
+        let idle = idle && !undecided;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
             asked: self.asked(publish, reach),
             unchanged: plan.objects.len() + plan.rows.len(),
@@ -151,18 +152,7 @@ impl<'a> Source<'a> {
             seen,
         });
         let looked = self.aws.requests() - before;
-        Ok(Some(Prepared {
-            name,
-            wanted,
-            places,
-            there,
-            plan,
-            undecided,
-            held,
-            lacking,
-            looked,
-            settled,
-        }))
+        Ok(Some(Prepared { name, wanted, places, there, plan, held, lacking, looked, settled }))
     }
 
     /// Carries a prepared publish out.
@@ -206,6 +196,17 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
+    /// The one distribution before all that the publishes asked for write, if there is any.
+    fn one_invalidation(&self) -> Result<Option<Invalidation>> {
+        let mut all: Vec<Invalidation> = self.publishes().filter_map(invalidation).collect();
+        all.dedup();
+        match all.len() {
+            0 | 1 => Ok(all.pop()),
+            _ => Err(Error::user("these publishes have several distributions to tell")
+                .hint("name one of them: `publish.NAME`")),
+        }
+    }
+
     fn declared(&self) -> &DeclaredKeys {
         self.declared.get_or_init(|| DeclaredKeys::of(self))
     }
@@ -218,10 +219,7 @@ impl<'a> Source<'a> {
             publish: publish.name.clone(),
             now: self.now.clone(),
             destinations: Vec::new(),
-            invalidation: publish.invalidate.as_ref().map(|to| Invalidation {
-                distribution: to.distribution.clone(),
-                drop_prefix: to.drop_prefix.clone(),
-            }),
+            invalidation: invalidation(publish),
             objects: Vec::new(),
             rows: Vec::new(),
             refused: Vec::new(),
@@ -244,7 +242,7 @@ impl<'a> Source<'a> {
                 }
             })
             .collect::<Result<_>>()?;
-        let (mut held_parts, mut lacking) = (0, Vec::new());
+        let mut lacking = Vec::new();
         let cells: Vec<usize> = (0..rule.space.cells())
             .filter(|cell| {
                 self.selection.goals[publish.of.0][*cell] && !rule.declared_absent(*cell)
@@ -255,13 +253,14 @@ impl<'a> Source<'a> {
         for cell in cells {
             let target = Target { rule: publish.of, cell };
             if held.holds(&rule.space, cell) {
-                held_parts += self.parts(publish, target, in_reach).0;
+                lacking.extend(self.held_back(publish, target, in_reach));
                 continue;
             }
             let mut values = Values::new(self, target);
             let mut objects = vec![Standing::Nothing; publish.objects.len()];
             let mut lacks = |destination, what, undecided| {
-                lacking.push(Lacking { destination, target, what, undecided });
+                let why = if undecided { Why::Undecided } else { Why::Absent };
+                lacking.push(Lacking { destination, target, what, why });
             };
             for (index, object) in publish.objects.iter().enumerate() {
                 let Some(destination) = object_places[index] else { continue };
@@ -308,7 +307,7 @@ impl<'a> Source<'a> {
             }
         }
         let held = held.words(self.graph, publish);
-        Ok(Filled { wanted, held_parts, held, lacking })
+        Ok(Filled { wanted, held, lacking })
     }
 
     /// None if the target was made without this output, which is optional.
@@ -378,8 +377,6 @@ impl<'a> Source<'a> {
 /// What a publish wants, and what of it must wait.
 struct Filled {
     wanted: Wanted,
-    /// How many objects and rows are held back.
-    held_parts: usize,
     held: Option<String>,
     /// Objects and rows of selected targets that are not there to be published.
     lacking: Vec<Lacking>,
@@ -409,6 +406,13 @@ fn wanted_row(
         object,
         alone: row.one_by_one,
     })
+}
+
+/// Whom a publish tells of changed objects.
+fn invalidation(publish: &Publish) -> Option<Invalidation> {
+    let to = publish.invalidate.as_ref()?;
+    let (distribution, drop_prefix) = (to.distribution.clone(), to.drop_prefix.clone());
+    Some(Invalidation { distribution, drop_prefix })
 }
 
 enum Known<'a> {
@@ -442,11 +446,17 @@ impl Numbered<'_> {
 }
 
 impl Prepared {
+    /// How many objects and rows are not decided yet, or are held back with such.
+    pub fn undecided(&self) -> usize {
+        self.lacking.iter().filter(|lacking| lacking.is_undecided()).count()
+    }
+
     /// What would be done at each destination, and how much there is not decided yet.
     pub fn outlook(&self) -> Vec<(Outlook, usize)> {
         let all = publish::outlook(&self.wanted, &self.there, &self.plan);
-        let undecided =
-            |index| self.lacking.iter().filter(|l| l.destination == index && l.undecided).count();
+        let undecided = |index| {
+            self.lacking.iter().filter(|l| l.destination == index && l.is_undecided()).count()
+        };
         all.into_iter().enumerate().map(|(index, one)| (one, undecided(index))).collect()
     }
 
@@ -458,7 +468,7 @@ impl Prepared {
             update: counts.updated,
             // A line of the manifest alone is nothing that a reader sees.
             unchanged: counts.unchanged + counts.noted,
-            undecided: self.lacking.iter().filter(|lacking| lacking.undecided).count(),
+            undecided: self.undecided(),
             orphaned: counts.orphaned,
             refused: self.plan.refused.len(),
         }

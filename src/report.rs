@@ -18,6 +18,7 @@ use crate::graph::Graph;
 use crate::objects::{Freed, Usage};
 use crate::policy::{Finding, Lack};
 use crate::progress::Progress;
+use crate::publish::place::Stamp;
 use crate::publish::{Destination, Drift, Outlook, Pruned};
 use crate::publishing::{Adopted, Lost};
 use crate::records::Run;
@@ -525,6 +526,37 @@ impl Report {
             self.object(&Answer::Orphan { destination: name, kind, key, publish: of });
         } else {
             self.out.line(&format!("{kind:<6} {name} {}", words::printable(key)));
+        }
+    }
+
+    /// A publish that `rollback` knows of.
+    pub fn past(&mut self, stamp: &Stamp, current: bool) {
+        let Stamp { id, at, by, changed } = stamp;
+        if self.is_json() {
+            self.object(&Answer::Past { id, at, by, changed: *changed, current });
+            return;
+        }
+        let now = if current { ", which stands now" } else { "" };
+        let changed = numbered(*changed, "key");
+        self.out.line(&format!("{id}  {at}  changed {changed}{now}, by {by}"));
+    }
+
+    /// An object or row that is held as it was, or is held no longer.
+    pub fn rolled_back(&mut self, destination: &Destination, key: &str, what: &'static str) {
+        let name = destination.to_string();
+        if self.is_json() {
+            self.object(&Answer::RolledBack { destination: name, key, what });
+        } else {
+            self.out.line(&format!("{what} {name} {}", words::printable(key)));
+        }
+    }
+
+    /// The end of `rollback`.
+    pub fn rollback_ended(&mut self, keys: usize, what: &str) {
+        if self.is_json() {
+            self.object(&Answer::RollbackEnded { keys });
+        } else {
+            self.say(&format!("{} {what}", numbered(keys, "key")));
         }
     }
 

@@ -18,27 +18,46 @@ use crate::objects::Objects;
 use crate::plan::{Board, Facts, Judge, Shelf};
 use crate::project::Project;
 use crate::records::{Key, Record, Records};
+use crate::registry::logins::Logins;
+use crate::registry::platform::Platform;
+use crate::registry::{Registries, Resolved};
 use crate::selection::Selection;
 use crate::shelf::Stored;
 
 /// Whoever carries runs out on this machine; a daemon is looked for when it is first needed.
-#[derive(Default)]
 pub struct World {
     pub programs: Processes,
     pub aws: Aws,
+    pub registries: Registries,
+    /// Whether a registry is asked for an image that is not on this machine.
+    asks: bool,
     containers: OnceLock<std::result::Result<Containers, Error>>,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World::new()
+    }
 }
 
 impl World {
     pub fn new() -> World {
-        World { programs: Processes, aws: Aws::new(), containers: OnceLock::new() }
+        let aws = Aws::new();
+        let registries = Registries::new(aws.clone(), Logins::from_environment());
+        World { programs: Processes, aws, registries, asks: false, containers: OnceLock::new() }
+    }
+
+    /// For whoever carries runs out: what is not on this machine is had from registries.
+    pub fn that_pulls() -> World {
+        World { asks: true, ..World::new() }
     }
 
     /// The daemon, or why there is none.
     pub fn containers(&self) -> std::result::Result<&Containers, Error> {
-        let found = self
-            .containers
-            .get_or_init(|| Containers::connect(&daemon::Options::from_environment()));
+        let found = self.containers.get_or_init(|| {
+            let containers = Containers::connect(&daemon::Options::from_environment())?;
+            Ok(containers.pulling_with(self.registries.clone()))
+        });
         found.as_ref().map_err(Clone::clone)
     }
 
@@ -52,14 +71,28 @@ impl World {
 }
 
 impl Images for World {
-    fn id(&self, name: &str, platform: Option<&str>) -> Image {
-        match self.containers() {
-            Err(error) => Image::NoDaemon(error),
-            Ok(containers) => match containers.image_id(name, platform) {
-                Ok(Some(id)) => Image::Is(id),
-                Ok(None) => Image::Unknown,
-                Err(error) => Image::Refused(error),
+    fn id(&self, names: &[&str], platform: Option<&str>) -> Image {
+        let containers = match self.containers() {
+            Ok(containers) => containers,
+            Err(error) => return Image::NoDaemon(error),
+        };
+        for name in names {
+            match containers.image_id(name, platform) {
+                Ok(Some(id)) => return Image::Is(id),
+                Ok(None) => {}
+                Err(error) => return Image::Refused(error),
+            }
+        }
+        if !self.asks {
+            return Image::Unknown(None);
+        }
+        let here = Platform::here().to_string();
+        match self.registries.resolve(names, Some(platform.unwrap_or(&here))) {
+            Ok(Resolved { name, mut platforms, .. }) => match platforms.pop_first() {
+                Some((_, pinned)) => Image::Elsewhere(name, pinned),
+                None => Image::Unknown(None),
             },
+            Err(error) => Image::Unknown(Some(error)),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fetch::Arrived;
 use crate::graph::{Graph, RuleId};
-use crate::job::{Executor, Exit, RunSpec, Stop};
+use crate::job::{Executor, Exit, Pulling, RunSpec, Stop};
 use crate::log_lines::{self, How, LogReader, LogRules, Named};
 use crate::moments::{self, Moment};
 use crate::objects::Objects;
@@ -38,6 +38,11 @@ pub struct Work {
 /// What a run tells the build.
 #[derive(Debug)]
 pub enum Report {
+    /// What it is started from is on its way to this machine.
+    Pulling {
+        run: String,
+        pulling: Pulling,
+    },
     Began {
         run: String,
         cell: usize,
@@ -72,7 +77,8 @@ impl Report {
     pub fn run(&self) -> Option<&str> {
         match self {
             Report::Fetching { .. } | Report::Fetched { .. } => None,
-            Report::Began { run, .. }
+            Report::Pulling { run, .. }
+            | Report::Began { run, .. }
             | Report::Collected { run, .. }
             | Report::Absent { run, .. } => Some(run),
             Report::Ended(ended) => Some(&ended.run),
@@ -155,8 +161,16 @@ pub fn work(
 ) {
     let run = work.spec.id.clone();
     let mut watch = Watch::new(graph, &work, objects, reports);
+    let pulled = executor.pull(&work.spec, stop, &mut |pulling| {
+        let _told = reports.send(Report::Pulling { run: run.clone(), pulling });
+    });
+    // The time that a pull takes says nothing of what a plot costs.
     let started = Instant::now();
-    let outcome = watch.run(executor, stop, started);
+    let outcome = match pulled {
+        Ok(true) => watch.run(executor, stop, started),
+        Ok(false) => Ok(Exit::Stopped),
+        Err(error) => Err(error),
+    };
     let seconds = started.elapsed().as_secs_f64();
     let ended = watch.end(outcome, seconds, run);
     // The build is gone only if it panicked; then nobody is left to tell.

@@ -88,7 +88,7 @@ impl Project {
         RunSpec {
             id: "run/1".to_owned(),
             owner: self.owner.clone(),
-            engine: Engine::Image { id: image().to_owned(), platform: None },
+            engine: Engine::Image { id: image().to_owned(), platform: None, pulls: Vec::new() },
             entrypoint: None,
             arguments: vec!["sh".to_owned(), "-c".to_owned(), text.to_owned()],
             environment: vec![("PATH".to_owned(), "/bin".to_owned())],
@@ -296,7 +296,7 @@ fn what_cannot_be_started_says_why_and_leaves_nothing() {
     assert!(error.hints[0].ends_with("the image holds no such program"), "{error:?}");
 
     let missing = format!("sha256:{}", "0".repeat(64));
-    spec.engine = Engine::Image { id: missing.clone(), platform: None };
+    spec.engine = Engine::Image { id: missing.clone(), platform: None, pulls: Vec::new() };
     let error = fails(&spec);
     assert_eq!(error.message, format!("cannot create a container of image `{missing}`"));
     assert!(error.hints[0].starts_with("pull or build the image again"), "{error:?}");

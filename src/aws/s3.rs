@@ -25,6 +25,7 @@ pub mod mending;
 
 use super::Connected;
 use super::failure::Request;
+use crate::costs::Requests;
 use crate::error::{Error, Result};
 use crate::percent;
 
@@ -114,6 +115,11 @@ pub struct Listed {
     pub key: String,
     pub version: String,
     pub size: u64,
+}
+
+/// The requests that it takes to write a file of this size, if all goes well.
+pub fn requests_to_put(size: u64) -> Requests {
+    multipart::requests(size)
 }
 
 impl Bucket {

@@ -68,6 +68,13 @@ impl Service {
         let (id, name) = ("CloudFront", "cloudfront");
         Service { id, name, region: region.to_owned(), host: host.to_owned() }
     }
+
+    /// The registry of images of a region.
+    pub fn ecr(region: &str) -> Service {
+        let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+        let host = format!("api.ecr.{region}.{domain}");
+        Service { id: "ECR", name: "ecr", region: region.to_owned(), host }
+    }
 }
 
 impl Connected {

@@ -35,7 +35,11 @@ impl Tally {
         self.add(match method {
             "PUT" | "POST" => Requests { puts: 1, ..one },
             "DELETE" => Requests { deletes: 1, ..one },
-            _ if query.contains("list-type=") => Requests { lists: 1, ..one },
+            _ if query.contains("list-type=")
+                || query.split('&').any(|part| part.starts_with("uploads")) =>
+            {
+                Requests { lists: 1, ..one }
+            }
             _ => Requests { gets: 1, ..one },
         });
     }

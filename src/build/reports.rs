@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::event::{Ending, Event};
 use crate::facts::{self};
 use crate::graph::{From, Target};
+use crate::job::Pulling;
 use crate::memo;
 use crate::moments::{self, Moment};
 use crate::plan::{self, Verdict};
@@ -26,6 +27,13 @@ impl<'a> Loop<'a, '_> {
 
     fn take(&mut self, report: Report) -> Result<()> {
         match report {
+            Report::Pulling { run, pulling: Pulling { image, done, total, seconds } } => {
+                self.tell(match seconds {
+                    Some(seconds) => Event::Pulled { run, image, bytes: total, seconds },
+                    None => Event::Pulling { run, image, done, total },
+                });
+                Ok(())
+            }
             Report::Began { run, cell } => {
                 let Some(running) = self.running.get(&run) else { return Ok(()) };
                 let target = Target { rule: running.batch.rule, cell };

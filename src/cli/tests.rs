@@ -136,6 +136,18 @@ fn events() -> Vec<Event> {
         Event::FetchStarted { source: source.clone(), bytes: 29_040_512 },
         Event::FetchProgress { source: source.clone(), bytes: 12_582_912 },
         Event::Fetched { source, bytes: Some(29_040_512), seconds: 3.2 },
+        Event::Pulling {
+            run: run.clone(),
+            image: "ghcr.io/me/model@sha256:…".into(),
+            done: 1_400_000_000,
+            total: 5_600_000_000,
+        },
+        Event::Pulled {
+            run: run.clone(),
+            image: "ghcr.io/me/model@sha256:…".into(),
+            bytes: 5_600_000_000,
+            seconds: 154.2,
+        },
         Event::TargetBegan { run: run.clone(), target: target.clone() },
         Event::Target {
             target,
@@ -183,6 +195,10 @@ fn meaning(event: &Event) -> &'static str {
         Event::Fetched { .. } => {
             "It came; without `bytes` it did not, and the targets that need it say why."
         }
+        Event::Pulling { .. } => {
+            "The image of a run is on its way to this machine; both are 0 when it begins."
+        }
+        Event::Pulled { .. } => "It is there.",
         Event::TargetBegan { .. } => "A run says that it makes this target now.",
         Event::Target { .. } => "A target ended.",
         Event::Restored { .. } => "Targets were put back from the cache.",
@@ -331,6 +347,19 @@ fn answers() -> Vec<String> {
                 digest: "blake3:cb0f…".into(),
             }],
         }),
+        Answer::Past {
+            id: "20261123-212736-9d2a",
+            at: "2026-11-23T21:27:36Z",
+            by: "laptop (boot 3c1e90aa, project 5a0f…, cache 77c0…)",
+            changed: 54,
+            current: false,
+        },
+        Answer::RolledBack {
+            destination: "s3://site-bucket/plots".into(),
+            key: "C.12580/incidence.json",
+            what: "held",
+        },
+        Answer::RollbackEnded { keys: 54 },
         Answer::Compared {
             target: "plot.rw[city=C.12580, outcome=incidence]",
             differences: &["plots/C.12580/incidence.json: `/data/0/y/3` differs".to_owned()],
@@ -427,6 +456,11 @@ fn answers() -> Vec<String> {
             Answer::Origin(_) => {
                 "`trace`: where a target comes from, by the last record of it here: first the published one, then what it reads, back to the data."
             }
+            Answer::Past { .. } => {
+                "`rollback --list`, the latest first: a publish that is known, and how many entries of the manifest it changed."
+            }
+            Answer::RolledBack { .. } => "`rollback`: what is `held` as it was, or `released`.",
+            Answer::RollbackEnded { .. } => "The last line of `rollback`.",
             Answer::Compared { .. } => "`check`: a target was made once more, alone.",
             Answer::Checked { .. } => "The last line of `check`.",
             Answer::Run { .. } => "`log`, the latest first.",

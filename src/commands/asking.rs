@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::building::{notes, options, remotes};
-use super::{FAILED, Outcomes, Reading, WELL, one, open};
+use super::{FAILED, Outcomes, Reading, WELL, images, one, open};
 use crate::aws::Aws;
 use crate::build;
 use crate::cli::{BuildArgs, Global, Select};
@@ -39,16 +39,19 @@ pub struct PlanAs<'a> {
     pub each: bool,
     /// Whether the network is asked: about what is pinned, and what stands at remote destinations.
     pub remote: bool,
+    /// Other images for runners, as typed.
+    pub images: &'a [String],
 }
 
 impl Default for PlanAs<'_> {
     fn default() -> Self {
-        PlanAs { reach: Reach::Local, write_batches: None, each: false, remote: false }
+        PlanAs { reach: Reach::Local, write_batches: None, each: false, remote: false, images: &[] }
     }
 }
 
 pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut Report) -> Outcomes {
-    let reading = Reading::open(global)?;
+    let mut reading = Reading::open(global)?;
+    images::replace(&mut reading.project.graph, asked.images).map_err(one)?;
     let world = World::new();
     let graph = &reading.project.graph;
     let mut selection = reading.select(select)?;
@@ -80,7 +83,11 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
     }
     let reach = if asked.remote { Reach::All } else { asked.reach };
     let publish = planned_publish(&reading, &session, reach, &world.aws, report).map_err(one)?;
-    let moved = asked.remote && report_moved(&reading, &session, &world, report);
+    let mut moved = false;
+    if asked.remote {
+        moved = report_moved(&reading, &session, &world, report);
+        moved |= images::report_moved(&session, &world, report);
+    }
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
     Ok(if moved { FAILED } else { WELL })
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::asking::{PlanAs, plan};
 use super::stopping::{STOPPED, stop_on_signals, stoppable};
-use super::{FAILED, Outcomes, WELL, one, open};
+use super::{FAILED, Outcomes, WELL, images, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, Global, PublishArgs};
 use crate::error::{Error, Result};
@@ -50,12 +50,14 @@ fn run(
     report: &mut Report,
 ) -> Outcomes {
     if args.dry_run {
-        let code = plan(global, &args.select, &PlanAs { reach, ..PlanAs::default() }, report)?;
+        let asked = PlanAs { reach, images: &args.images, ..PlanAs::default() };
+        let code = plan(global, &args.select, &asked, report)?;
         report.say("nothing was run or written: this is only what would be done");
         return Ok(code);
     }
     let begun = Instant::now();
-    let project = open(global)?;
+    let mut project = open(global)?;
+    images::replace(&mut project.graph, &args.images).map_err(one)?;
     let mut selection = super::select(&project, &args.select)?;
     if reach == Reach::All {
         selection = selection.publishing(&project.graph).map_err(one)?;
@@ -64,7 +66,7 @@ fn run(
     let _lock =
         project::lock(&project.places, patience, &mut |line| report.say(&line)).map_err(one)?;
     let stop = stop_on_signals().map_err(one)?;
-    let world = World::new();
+    let world = World::that_pulls();
     if reach == Reach::All
         && let Some(message) =
             writing_as("publishing", &project, &selection, &world).map_err(one)?
@@ -128,6 +130,7 @@ impl Whole<'_> {
         if self.args.locked {
             check_locked(&session)?;
         }
+        images::check_all_baked(&session, self.world)?;
         for message in notes(&session) {
             report.event(&Event::Note { message });
         }
@@ -143,7 +146,11 @@ impl Whole<'_> {
             let source =
                 Source::new(project, &selection, &done.board, &last, self.objects, aws, now);
             let unlocked = match self.reach {
-                Reach::All => unlocked::unlocked(&self.project.graph, &facts, &selection),
+                Reach::All => {
+                    let (graph, lock) = (&self.project.graph, &self.project.lock);
+                    let replaced = images::not_the_locks(graph, lock, &facts.runners);
+                    unlocked::unlocked(graph, &facts, &replaced, &selection)
+                }
                 Reach::Local => HashMap::new(),
             };
             match self.publish_all(&source, &unlocked, records, &mut published, report)? {
@@ -273,7 +280,7 @@ impl Whole<'_> {
                 return Ok(None);
             }
             let of_this = unlocked.iter().filter(|(target, _)| target.rule == publish.of);
-            let mut inputs: Vec<String> = of_this.map(|(_, path)| format!("`{path}`")).collect();
+            let mut inputs: Vec<String> = of_this.map(|(_, what)| what.clone()).collect();
             if !inputs.is_empty() && remotes(publish).next().is_some() {
                 inputs.sort();
                 inputs.dedup();
@@ -284,7 +291,7 @@ impl Whole<'_> {
                     publish.name,
                     some(&inputs)
                 );
-                let hint = "hint: `jheem update` pins what the source has; or remove the file, so that it is fetched";
+                let hint = "hint: `jheem update` pins what the source or the tag has; or remove the file, so that it is fetched, or leave `--image` out";
                 report.event(&Event::Problem { message, lines: vec![hint.to_owned()] });
                 continue;
             }
@@ -347,6 +354,21 @@ fn orphans(publish: &Publish, orphaned: usize) -> String {
     format!(
         "`publish.{}`: {keys} published before, and no target publishes {them} now; nothing was removed, and `jheem verify` names {them}",
         publish.name
+    )
+}
+
+/// Names what an earlier publish left, and what is held so.
+fn rolled_back(publish: &Publish, keys: &[String]) -> String {
+    const MOST: usize = 5;
+    let named: Vec<String> = keys.iter().take(MOST).map(|key| format!("`{key}`")).collect();
+    let more = match keys.len() {
+        count if count > MOST => format!(" and {} more", count - MOST),
+        _ => String::new(),
+    };
+    format!(
+        "`publish.{}`: {}{more} stay as they were rolled back to; `jheem rollback --release` lets go of them",
+        publish.name,
+        named.join(", ")
     )
 }
 
@@ -415,6 +437,9 @@ fn publish_one(
     if let Some(refusal) = prepared.too_few(source, publish).filter(|_| !how.fewer) {
         return Err(refusal);
     }
+    if !prepared.plan.rolled_back.is_empty() {
+        say(rolled_back(publish, &prepared.plan.rolled_back));
+    }
     prepared.places = stoppable(prepared.places, how.stop);
     let done = source.apply(&prepared, &mut |event| match event {
         publish::Event::Object { bytes, .. } => {
@@ -429,7 +454,7 @@ fn publish_one(
         )),
         _ => {}
     })?;
-    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided);
+    let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided());
     let (held, settled) = (prepared.held, prepared.settled);
     Ok(Some(One { done, orphaned, undecided, held, settled }))
 }
@@ -512,8 +537,10 @@ fn remember(session: &Session<'_>, records: &mut Records) -> Result<()> {
     for (runner, fact) in graph.runners.iter().zip(&session.facts.runners) {
         if let (
             crate::graph::Start::Image(name),
-            plan::RunnerFact::Known { identity, note: None },
+            plan::RunnerFact::Known { identity, note, manifest },
         ) = (&runner.start, fact)
+            // What the lock says need not be remembered, nor what is remembered only.
+            && note.is_some() == manifest.is_some()
         {
             let platform = runner.platform.clone().unwrap_or_default();
             images.push((name.clone(), platform, identity.trim_start_matches("image ").to_owned()));
@@ -549,6 +576,13 @@ fn check_locked(session: &Session<'_>) -> Result<()> {
     let unpinned = inputs_that(session, |fact, has_source| {
         has_source && matches!(fact, InputFact::Missing | InputFact::There { .. })
     });
+    let mut unpinned = unpinned;
+    for (runner, fact) in session.project.graph.runners.iter().zip(&session.facts.runners) {
+        // At its registry, and not in the lock.
+        if let plan::RunnerFact::Known { note: Some(_), manifest: Some(_), .. } = fact {
+            unpinned.extend(runner.image_names().first().map(|name| format!("`{name}`")));
+        }
+    }
     let differing = inputs_that(session, |fact, _| matches!(fact, InputFact::Differs { .. }));
     if unpinned.is_empty() && differing.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `verify --repair`, `prune` and `adopt`: what is published is mended, with the project held and the lease taken as by a publish.
+//! `verify --repair`, `prune`, `adopt` and `rollback`: what is published is mended, with the project held and the lease taken as by a publish.
 
 use std::sync::Arc;
 
@@ -170,5 +170,54 @@ pub fn adopt(
             report.adopted(&publish.name, &adopted);
         }
         Ok(if skipped == 0 { WELL } else { FAILED })
+    })
+}
+
+/// Lists the publishes that can be put back; nothing is written.
+pub fn history(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+    let reading = Reading::open(global)?;
+    let world = World::new();
+    let selection = reading.select(select)?.publishing(&reading.project.graph).map_err(one)?;
+    let session = reading.look(selection, &world)?;
+    let nothing = Objects::read_only(&reading.project.places.cache);
+    let source = publish_source(&reading, &session, &nothing, &world.aws);
+    for (index, stamp) in source.history().map_err(one)?.iter().enumerate() {
+        report.past(stamp, index == 0);
+    }
+    Ok(WELL)
+}
+
+pub fn roll_back(global: &Global, select: &Select, id: &str, report: &mut Report) -> Outcomes {
+    let narrowed = !select.filters.is_empty();
+    holding(global, select, report, &mut |source, stop, _, report| {
+        let guard = |places: Vec<Place>| stoppable(places, stop);
+        let say = &mut |message| report.event(&Event::Note { message });
+        let back = source.roll_back(id, narrowed, &guard, say)?;
+        for (destination, key) in &back.keys {
+            report.rolled_back(destination, key, "held");
+        }
+        if back.newer > 0 {
+            let message = format!(
+                "{} came since and stay as they are",
+                numbered(back.newer, "object or row")
+            );
+            report.event(&Event::Note { message });
+        }
+        report.rollback_ended(back.keys.len(), "put back and held");
+        Ok(WELL)
+    })
+}
+
+pub fn release(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+    let narrowed = !select.filters.is_empty();
+    holding(global, select, report, &mut |source, stop, _, report| {
+        let guard = |places: Vec<Place>| stoppable(places, stop);
+        let say = &mut |message| report.event(&Event::Note { message });
+        let back = source.release(narrowed, &guard, say)?;
+        for (destination, key) in &back.keys {
+            report.rolled_back(destination, key, "released");
+        }
+        report.rollback_ended(back.keys.len(), "released");
+        Ok(WELL)
     })
 }

@@ -99,10 +99,10 @@ fn state(
         return State::NotBuilt;
     };
     let same_content = entry.content == Some((output.content, made.judged));
-    match entry.bytes {
+    match entry.built {
         Some(bytes) if bytes == output.bytes => State::AsBuilt,
         _ if same_content => State::SameContent,
-        // A row that registers no object says nothing of bytes.
+        // A row that registers no object, or a packed one, says nothing of built bytes.
         None => State::Unknown,
         Some(_) => State::Differs,
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::stopping::{STOPPED, stop_on_signals};
-use super::{Outcomes, WELL, one, open};
+use super::{Outcomes, WELL, images, one, open};
 use crate::cli::{Global, Select, UpdateArgs};
 use crate::error::{Error, Result, nearest};
 use crate::fetch::Asker;
@@ -37,12 +37,16 @@ pub fn update(global: &Global, args: &UpdateArgs, report: &mut Report) -> Outcom
         );
         return Ok(WELL);
     }
-    let (lock, mut errors) =
+    let (mut lock, mut errors) =
         look_at_sources(&project, &wanted, &world, &objects, &mut records, &stop, report)
             .map_err(one)?;
     if stop.is_raised() {
         report.say("stopped; the lock is what it was, and what was fetched stays in the cache");
         return Ok(STOPPED);
+    }
+    errors.extend(images::pin(&project, &wanted.runners, &world, &mut lock, &mut records, report));
+    if wanted.whole {
+        forget_images(&project.graph, &mut lock, report);
     }
     if lock != project.lock {
         if args.dry_run {
@@ -53,11 +57,6 @@ pub fn update(global: &Global, args: &UpdateArgs, report: &mut Report) -> Outcom
         }
         for line in consequences(&mut project, lock, &records, &objects, &world, &stop) {
             report.say(&line);
-        }
-    }
-    for runner in wanted.runners {
-        if let Err(error) = look_at_image(&project, runner, &world, &mut records, report) {
-            errors.push(error);
         }
     }
     if errors.is_empty() { Ok(WELL) } else { Err(errors) }
@@ -247,28 +246,14 @@ fn consequences(
     lines
 }
 
-/// The image that the daemon has for a name now.
-fn look_at_image(
-    project: &Project,
-    runner: usize,
-    world: &World,
-    records: &mut Records,
-    report: &mut Report,
-) -> Result<()> {
-    let runner = &project.graph.runners[runner];
-    let Start::Image(name) = &runner.start else { return Ok(()) };
-    let platform = runner.platform.clone().unwrap_or_default();
-    let before = records.image(name, &platform)?;
-    let Some(id) = world.containers()?.image_id(name, runner.platform.as_deref())? else {
-        return Err(Error::environment(format!("the daemon has no image `{name}`"))
-            .hint("pull or build it first"));
-    };
-    records.commit(|w| w.image(name, &platform, &id))?;
-    let change = match before {
-        Some(before) if before == id => "unchanged".to_owned(),
-        Some(before) => format!("was {before}"),
-        None => "new".to_owned(),
-    };
-    report.data(&format!("{name} {id} ({change})"));
-    Ok(())
+/// Takes images out of a lock that no runner names any more.
+fn forget_images(graph: &Graph, lock: &mut Lockfile, report: &mut Report) {
+    let named: BTreeSet<&str> =
+        graph.runners.iter().filter_map(|runner| runner.image_names().first().copied()).collect();
+    let wanted = |key: &String| key.rsplit_once(' ').is_some_and(|(name, _)| named.contains(name));
+    let gone: Vec<String> = lock.images.keys().filter(|key| !wanted(key)).cloned().collect();
+    for key in gone {
+        lock.images.remove(&key);
+        report.data(&format!("gone {key} no runner names it any more"));
+    }
 }

@@ -9,7 +9,11 @@ use crate::job::{Engine, Isolation, Limits, Mount, RunSpec};
 /// The whole command, quoted for a POSIX shell: `docker run …`, or the program itself.
 pub fn line(spec: &RunSpec) -> String {
     match &spec.engine {
-        Engine::Image { id, platform } => docker_run_line(spec, id, platform.as_deref()),
+        Engine::Image { id, platform, pulls } => {
+            // By this name any machine gets the same image.
+            let image = pulls.first().unwrap_or(id);
+            docker_run_line(spec, image, platform.as_deref())
+        }
         Engine::Program { executable } => program_line(spec, executable),
     }
 }
@@ -160,8 +164,11 @@ mod tests {
 
     #[test]
     fn a_container_by_hand() {
-        let engine =
-            Engine::Image { id: "sha256:abc".to_owned(), platform: Some("linux/amd64".to_owned()) };
+        let engine = Engine::Image {
+            id: "sha256:abc".to_owned(),
+            platform: Some("linux/amd64".to_owned()),
+            pulls: Vec::new(),
+        };
         let mut spec = spec(engine);
         spec.entrypoint = Some(vec!["Rscript".to_owned(), "--vanilla".to_owned()]);
         spec.mounts = vec![

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bollard::container::{AttachContainerResults, LogOutput};
@@ -30,10 +31,13 @@ use crate::execute::by_hand;
 use crate::execute::daemon::{self, Daemon, OWNER_LABEL, Options, RUN_LABEL, status};
 use crate::execute::lines::Lines;
 use crate::execute::ownership::{self, Caller};
+use crate::execute::pull;
 use crate::execute::scratch;
 use crate::execute::timing::{Order, Timing};
-use crate::job::{Engine, Executor, Exit, Mount, RunSpec, Sign, Stop, Stream};
+use crate::job::{Engine, Executor, Exit, Mount, Pulling, RunSpec, Sign, Stop, Stream};
 use crate::moments::{self, Moment};
+use crate::registry::reference::Reference;
+use crate::registry::{Config, Registries, none_of};
 
 /// How often the wish to stop and the limits are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -55,6 +59,10 @@ const REMOVAL: Duration = Duration::from_secs(20);
 pub struct Containers {
     daemon: Daemon,
     runtime: Runtime,
+    /// Who may pull what; none where nothing is pulled.
+    registries: Option<Registries>,
+    /// Held by whoever pulls.
+    pulling: Mutex<()>,
 }
 
 impl Containers {
@@ -71,12 +79,27 @@ impl Containers {
             let _inside = runtime.enter();
             daemon::find(options)?
         };
-        Ok(Containers { daemon, runtime })
+        Ok(Containers { daemon, runtime, registries: None, pulling: Mutex::default() })
+    }
+
+    /// The same, with logins for what must be pulled.
+    pub fn pulling_with(self, registries: Registries) -> Containers {
+        Containers { registries: Some(registries), ..self }
     }
 
     /// The daemon in words, for messages: `the Docker daemon at …`.
     pub fn daemon(&self) -> String {
         self.daemon.to_string()
+    }
+
+    /// What is baked into a local image, by its name or digest; none if the daemon does not have it.
+    pub fn image_config(&self, name: &str) -> Result<Option<Config>> {
+        self.runtime.block_on(self.daemon.image_config(name))
+    }
+
+    /// The repositories that a local image was pulled from or pushed to, with their registries.
+    pub fn image_repositories(&self, name: &str) -> Result<Vec<String>> {
+        self.runtime.block_on(self.daemon.image_repositories(name))
     }
 
     /// The config digest of a local image, by its name, tag or digest; none if the daemon does not have it.
@@ -88,6 +111,61 @@ impl Containers {
 }
 
 impl Executor for Containers {
+    /// Pulls the image by its digest, unless the daemon has it under any of its names.
+    fn pull(
+        &self,
+        spec: &RunSpec,
+        stop: &Stop,
+        on_progress: &mut dyn FnMut(Pulling),
+    ) -> Result<bool> {
+        let Engine::Image { id, platform, pulls } = &spec.engine else { return Ok(true) };
+        let (Some(registries), false) = (&self.registries, pulls.is_empty()) else {
+            return Ok(true);
+        };
+        if self.found(id, pulls)?.is_some() {
+            return Ok(true);
+        }
+        // What a panic leaves behind here is nothing.
+        let _one = self.pulling.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        // Another run may have pulled it meanwhile, or it is to stop.
+        if stop.is_raised() {
+            return Ok(false);
+        }
+        if self.found(id, pulls)?.is_some() {
+            return Ok(true);
+        }
+        let mut failed = Vec::new();
+        for name in pulls {
+            let at = Reference::parse(name)?;
+            let login = match registries.login(&at.registry) {
+                Ok(login) => login,
+                Err(error) => {
+                    failed.push(error);
+                    continue;
+                }
+            };
+            let begun = Instant::now();
+            let said = |done, total, seconds| Pulling { image: name.clone(), done, total, seconds };
+            on_progress(said(0, 0, None));
+            let (mut done, mut total) = (0, 0);
+            let mut tell = |d, t| {
+                (done, total) = (d, t);
+                on_progress(said(d, t, None));
+            };
+            let platform = platform.as_deref();
+            match pull::pull(&self.daemon, &at, platform, login.as_ref(), stop, &mut tell) {
+                Ok(false) => return Ok(false),
+                Ok(true) => {
+                    on_progress(said(done, total, Some(begun.elapsed().as_secs_f64())));
+                    return Ok(true);
+                }
+                Err(error) => failed.push(registries.hint_on_pull(&at, error)),
+            }
+        }
+        let names: Vec<&str> = pulls.iter().map(String::as_str).collect();
+        Err(none_of(&names, failed))
+    }
+
     /// What the container wrote into writable folder mounts is the caller's afterwards; a file that is mounted writable keeps its owner.
     ///
     /// Exit code 137 that jheem did not cause is `OutOfMemory`: Podman does not set the flag, and neither daemon does for a child of the first process.
@@ -97,9 +175,17 @@ impl Executor for Containers {
         stop: &Stop,
         on_line: &mut dyn FnMut(Stream, &str) -> Sign,
     ) -> Result<Exit> {
-        let Engine::Image { id: image, .. } = &spec.engine else {
+        let Engine::Image { id, platform, pulls } = &spec.engine else {
             return Err(Error::bug(format!("run `{}` is not an image's", spec.id)));
         };
+        // By the name under which this daemon has it: it may know an image by its manifest alone.
+        let image = match pulls.is_empty() {
+            true => id.clone(),
+            false => self.found(id, pulls)?.unwrap_or_else(|| id.clone()),
+        };
+        let (platform, pulls) = (platform.clone(), Vec::new());
+        let engine = Engine::Image { id: image.clone(), platform, pulls };
+        let (spec, image) = (&RunSpec { engine, ..spec.clone() }, image.as_str());
         prepare_mounts(spec)?;
         self.check_names(&spec.mounts)?;
         let Some(_admitted) = stop.admit() else { return Ok(Exit::Stopped) };
@@ -170,6 +256,16 @@ impl Drop for Container<'_> {
 }
 
 impl Containers {
+    /// The name under which the daemon has an image: its config digest, or one by which it is pulled.
+    fn found(&self, id: &str, pulls: &[String]) -> Result<Option<String>> {
+        for name in std::iter::once(id).chain(pulls.iter().map(String::as_str)) {
+            if self.image_id(name, None)?.is_some() {
+                return Ok(Some(name.to_owned()));
+            }
+        }
+        Ok(None)
+    }
+
     async fn create(&self, name: &str, spec: &RunSpec) -> Result<()> {
         let first = self.try_create(name, spec).await;
         let created = match first {

@@ -9,10 +9,15 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bollard::models::ImageInspect;
 use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
+use crate::registry::Config;
+use crate::registry::manifests::variables;
+use crate::registry::platform::Platform;
+use crate::registry::reference::Reference;
 
 /// The label that says whose runs a container belongs to.
 pub const OWNER_LABEL: &str = "jheem.owner";
@@ -236,11 +241,7 @@ impl Daemon {
     /// `platform` is `os/architecture[/variant]`; an image of another one is an error.
     /// With Docker's containerd image store the daemon's own name is a manifest digest, and that is what is returned.
     pub async fn image_id(&self, name: &str, platform: Option<&str>) -> Result<Option<String>> {
-        let image = match self.docker.inspect_image(name).await {
-            Ok(image) => image,
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            Err(error) => return Err(self.refused(&format!("look up image `{name}`"), &error)),
-        };
+        let Some(image) = self.inspect(name).await? else { return Ok(None) };
         let had = [image.os.as_deref(), image.architecture.as_deref(), image.variant.as_deref()];
         let had: Vec<&str> = had.into_iter().flatten().filter(|part| !part.is_empty()).collect();
         if let Some(wanted) = platform
@@ -255,6 +256,33 @@ impl Daemon {
         }
         // Podman leaves the tag out.
         Ok(image.id.map(|id| if id.contains(':') { id } else { format!("sha256:{id}") }))
+    }
+
+    async fn inspect(&self, name: &str) -> Result<Option<ImageInspect>> {
+        match self.docker.inspect_image(name).await {
+            Ok(image) => Ok(Some(image)),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.refused(&format!("look up image `{name}`"), &error)),
+        }
+    }
+
+    /// What is baked into an image.
+    pub async fn image_config(&self, name: &str) -> Result<Option<Config>> {
+        let image = self.inspect(name).await?;
+        let config = image.and_then(|image| image.config);
+        Ok(config.map(|config| Config {
+            platform: Platform::default(),
+            env: variables(config.env.unwrap_or_default()),
+            labels: config.labels.unwrap_or_default().into_iter().collect(),
+        }))
+    }
+
+    /// The repositories that an image was pulled from or pushed to.
+    pub async fn image_repositories(&self, name: &str) -> Result<Vec<String>> {
+        let image = self.inspect(name).await?;
+        let digests = image.and_then(|image| image.repo_digests).unwrap_or_default();
+        let parsed = digests.iter().filter_map(|digest| Reference::parse(digest).ok());
+        Ok(parsed.map(|reference| reference.full_repository()).collect())
     }
 
     /// Whether the daemon runs as an ordinary user, whom a container sees as root.

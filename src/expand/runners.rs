@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::names::{bad_path, or_declare, rule_name};
 use super::{Expansion, Scope};
 use crate::error::Error;
-use crate::graph::{Input, Log, RuleId, Runner, Slot, Space, Start};
+use crate::graph::{Baked, ImageHas, Input, Log, RuleId, Runner, Slot, Space, Start};
 use crate::manifest::{self, At, InputPlace, Reference, RuleName};
 use crate::template::Template;
 
@@ -65,6 +65,10 @@ impl Expansion<'_> {
         let overlays = self.overlays(&runner.overlays, inputs);
         let env = runner.env.iter().map(|(name, value)| (name.clone(), self.variable(value)));
         let env: BTreeMap<String, String> = env.collect();
+        let image_has = ImageHas {
+            labels: self.baked(&runner.image_has.labels, inputs),
+            env: self.baked(&runner.image_has.env, inputs),
+        };
         if let Some(axes) = &runner.log.absent_depends_on {
             for axis in axes {
                 self.axis_index(axis);
@@ -76,6 +80,9 @@ impl Expansion<'_> {
             name: runner.name.value.clone(),
             start,
             platform: text(&runner.platform),
+            mirrors: list(&runner.mirrors),
+            in_place_of: None,
+            image_has,
             entrypoint: runner.entrypoint.as_ref().map(|e| list(e)),
             dirs,
             batch_dir,
@@ -187,9 +194,28 @@ impl Expansion<'_> {
         overlays
     }
 
+    /// Values that must be baked into an image, which are of no cell either.
+    fn baked(
+        &mut self,
+        written: &BTreeMap<String, At<Template>>,
+        inputs: &[Input],
+    ) -> BTreeMap<String, Baked> {
+        let baked = written.iter().map(|(name, template)| {
+            let value = self.fixed(template, &Scope::Baked { inputs });
+            let span = template.span.clone();
+            (name.clone(), Baked { value, span })
+        });
+        baked.collect()
+    }
+
     /// The value of an environment variable, which is of no cell.
     fn variable(&mut self, template: &At<Template>) -> String {
-        let text = self.compile(template, &Space::default(), &Scope::Env);
+        self.fixed(template, &Scope::Env)
+    }
+
+    /// What a template of no cell says.
+    fn fixed(&mut self, template: &At<Template>, scope: &Scope<'_>) -> String {
+        let text = self.compile(template, &Space::default(), scope);
         let texts = text.slots.iter().filter_map(|slot| match slot {
             Slot::Text(text) => Some(text.as_str()),
             _ => None,

@@ -9,7 +9,7 @@ use super::{Expansion, RuleScope, Scope};
 use crate::content::Pointer;
 use crate::error::Error;
 use crate::grammar::short;
-use crate::graph::{Output, Slot, Space, Text};
+use crate::graph::{Input, Output, Slot, Space, Text};
 use crate::manifest::At;
 use crate::template::{Piece, Template};
 
@@ -51,11 +51,12 @@ impl Expansion<'_> {
                 Piece::Text(text) => slots.push(Slot::Text(text.clone())),
                 Piece::Hole { name, at } => {
                     let axis = self.declared(head(name)).filter(|a| !space.axes.contains(a));
-                    let slot = match axis.filter(|_| !matches!(scope, Scope::Env)) {
-                        Some(axis) if self.misses(axis) => Err(self.not_over(axis, scope)),
-                        Some(_) => Ok(UNSAID),
-                        None => self.slot(name, space, scope),
-                    };
+                    let slot =
+                        match axis.filter(|_| !matches!(scope, Scope::Env | Scope::Baked { .. })) {
+                            Some(axis) if self.misses(axis) => Err(self.not_over(axis, scope)),
+                            Some(_) => Ok(UNSAID),
+                            None => self.slot(name, space, scope),
+                        };
                     match slot {
                         Ok(slot) => slots.push(slot),
                         Err(error) => {
@@ -92,6 +93,10 @@ impl Expansion<'_> {
         }
         let special = match scope {
             Scope::Plain | Scope::Input | Scope::Source | Scope::Env => None,
+            Scope::Baked { inputs } => match name.strip_prefix("release:") {
+                Some(input) => Some(Slot::Text(self.release(input.trim(), inputs)?)),
+                None => None,
+            },
             Scope::Command { rule } => self.command_slot(name, space, rule)?,
             Scope::Published { outputs, row, uncompared } => {
                 self.published_slot(name, outputs, *row, *uncompared)?
@@ -114,6 +119,33 @@ impl Expansion<'_> {
             } else {
                 error
             }
+        })
+    }
+
+    /// The tag of the release that an input comes from: `github://OWNER/REPOSITORY@TAG/ASSET`.
+    fn release(&self, name: &str, inputs: &[Input]) -> Result<String, Error> {
+        let Some(input) = inputs.iter().find(|input| input.name == name) else {
+            let header = format!("input.{name}");
+            if self.manifest.broken.has(&header) {
+                return Ok(String::new());
+            }
+            let error = Error::user(format!("no input is called `{name}`"));
+            let known = inputs.iter().map(|input| input.name.as_str());
+            return Err(or_declare(error, name, known, &header));
+        };
+        // The tag is the same for all cells, so it stands before the first hole.
+        let slots = input.source.iter().flat_map(|source| &source.slots);
+        let texts = slots.map_while(|slot| match slot {
+            Slot::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        let before: String = texts.collect();
+        let tag = before
+            .strip_prefix("github://")
+            .and_then(|rest| Some(rest.split_once('@')?.1.rsplit_once('/')?.0.to_owned()));
+        tag.ok_or_else(|| {
+            Error::user(format!("`input.{name}` comes from no release"))
+                .hint("give it a `source` such as `github://OWNER/REPOSITORY@TAG/ASSET`, with a tag without axes")
         })
     }
 
@@ -408,6 +440,7 @@ impl Scope<'_> {
     fn known(&self) -> Vec<&'static str> {
         match self {
             Scope::Plain | Scope::Input | Scope::Source | Scope::Env => vec!["project"],
+            Scope::Baked { .. } => vec!["project", "release:INPUT"],
             Scope::Command { .. } => {
                 vec![
                     "project",

@@ -39,6 +39,18 @@ pub(super) static RUNNER: Table = Table {
             r#"platform = "linux/amd64""#,
         ),
         key(
+            "mirrors",
+            Shape::List(&set_of(Shape::Text(Form::Image))),
+            "The same image elsewhere: where `image` cannot be had, these are tried in their order; they do not count.",
+            r#"mirrors = ["docker.io/me/model:1.1.0"]"#,
+        ),
+        key(
+            "image_has",
+            Shape::Table(&IMAGE_HAS),
+            "What must be baked into the image, or nothing is run; it does not count.",
+            r#"image_has.env = { SIMSET_RELEASE = "ryan-white-msa-v1.0.0" }"#,
+        ),
+        key(
             "entrypoint",
             Shape::List(&List { of: Shape::Text(Form::Argument), fewest: 0, unique: false }),
             "In place of the image's own entry point.",
@@ -150,6 +162,8 @@ pub(super) static RUNNER: Table = Table {
         Bond::Needs {
             keys: &[
                 "platform",
+                "mirrors",
+                "image_has",
                 "entrypoint",
                 "user",
                 "network",
@@ -160,6 +174,26 @@ pub(super) static RUNNER: Table = Table {
             with: "image",
         },
     ],
+};
+
+static IMAGE_HAS: Table = Table {
+    title: "runner.NAME.image_has",
+    doc: "What the image says of itself, compared before anything is run.",
+    keys: &[
+        key(
+            "labels",
+            Shape::Names(&Names { key: Form::Text, ..named(Shape::Text(Form::Template)) }),
+            "Labels and their values, as templates that may hold `{project}` and `{release:INPUT}`, the tag of the release that an input comes from.",
+            r#"labels = { "org.opencontainers.image.version" = "1.1.0" }"#,
+        ),
+        key(
+            "env",
+            Shape::Names(&Names { key: Form::Variable, ..named(Shape::Text(Form::Template)) }),
+            "Environment variables and their values, as such templates.",
+            r#"env = { MODEL_ID = "{project}", SIMSET_RELEASE = "{release:base}" }"#,
+        ),
+    ],
+    bonds: &[],
 };
 
 static CAPABILITIES: Table = Table {

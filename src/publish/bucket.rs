@@ -13,7 +13,7 @@ use super::ledger::{Ledger, Store};
 use super::manifest::{Head, ObjectEntry};
 use super::place::{
     Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere,
-    Removal, changed,
+    Removal, Stamp, changed,
 };
 use super::wanted;
 use crate::aws::Connected;
@@ -189,6 +189,14 @@ impl ObjectPlace for BucketPlace {
         self.ledger
             .begin(&self.section, intent.iter().map(|(key, entry)| (key.as_str(), entry)))?;
         Ok(Box::new(BucketPublish { place: self, there, versions: BTreeMap::new() }))
+    }
+
+    fn history(&self) -> Result<Vec<Stamp>> {
+        self.ledger.history()
+    }
+
+    fn past(&self, id: &str) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
+        self.ledger.past(&self.section, id)
     }
 
     fn found(

@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use super::grouping;
 use super::manifest::{self, FORMAT, ObjectEntry, RowEntry};
-use super::place::meanwhile;
+use super::place::{Stamp, meanwhile};
 use crate::aws::s3::{Expect, Got, Put};
+use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
@@ -32,6 +33,9 @@ const RENEWED_EVERY: Duration = Duration::from_secs(15);
 const DEAD_AFTER: Duration = Duration::from_secs(60);
 /// How often a lease that another holds is looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(3);
+
+/// So many heads that were replaced are kept, with the chunks that they name.
+const KEPT: usize = 10;
 
 const HEAD: &str = "head.json";
 const LEASE: &str = "lease.json";
@@ -93,6 +97,12 @@ struct Head {
     depths: BTreeMap<String, usize>,
     /// The chunks of each section, by name.
     sections: BTreeMap<String, BTreeMap<String, Chunk>>,
+    /// The publish that left it so; none if an earlier jheem did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stamp: Option<Stamp>,
+    /// The publishes before, of which the heads are kept; the latest comes last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    history: Vec<Stamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +147,8 @@ pub struct Ledger {
     /// Who this is: the same for every jheem of this project on this machine, of which one can publish at a time.
     holder: String,
     dead_after: Duration,
+    /// What this publish is called, if it changes anything.
+    stamp: Stamp,
     state: Mutex<State>,
 }
 
@@ -176,12 +188,16 @@ pub struct Section<E> {
 
 impl Ledger {
     pub fn new(store: Box<dyn Store>, place: String, owner: &str, holder: &str) -> Ledger {
+        let now = clock::now();
+        let id = format!("{}-{}", clock::stamp(now), &name_of(holder.as_bytes())[..4]);
+        let (at, by) = (clock::rfc3339(now), holder.to_owned());
         Ledger {
             store,
             place,
             owner: owner.to_owned(),
             holder: holder.to_owned(),
             dead_after: DEAD_AFTER,
+            stamp: Stamp { id, at, by, changed: 0 },
             state: Mutex::default(),
         }
     }
@@ -218,6 +234,8 @@ impl Ledger {
                     epoch: 0,
                     depths: BTreeMap::new(),
                     sections: BTreeMap::new(),
+                    stamp: None,
+                    history: Vec::new(),
                 },
                 None,
             ),
@@ -572,6 +590,7 @@ impl Ledger {
         if head == read.head {
             return Ok(());
         }
+        self.keep_history(&read, &mut head, changed.len() + gone.len())?;
         moments::pass(Moment::Chunk);
         let expect = match &read.version {
             Some(version) => Expect::Version(version.clone()),
@@ -594,7 +613,57 @@ impl Ledger {
         Ok(())
     }
 
-    /// Removes the texts that nothing names any more, with the lease held: chunks of heads that were replaced, and
+    /// Puts the head that is about to be replaced aside, and names this publish in the next one.
+    ///
+    /// Several manifests of one publish are one step of the history. What is no longer part of it is swept by a prune.
+    fn keep_history(&self, read: &Read, next: &mut Head, changed: usize) -> Result<()> {
+        let before = match &read.head.stamp {
+            Some(mine) if mine.id == self.stamp.id => mine.changed,
+            Some(other) => {
+                self.put(&history_file(&other.id), &read.head, Expect::Anything)?;
+                next.history.push(other.clone());
+                let over = next.history.len().saturating_sub(KEPT);
+                next.history.drain(..over);
+                0
+            }
+            None => 0,
+        };
+        next.stamp = Some(Stamp { changed: before + changed, ..self.stamp.clone() });
+        Ok(())
+    }
+
+    /// The publishes whose heads are known, the last one among them.
+    pub fn history(&self) -> Result<Vec<Stamp>> {
+        let Head { stamp, history, .. } = self.read()?.head;
+        Ok(history.into_iter().chain(stamp).collect())
+    }
+
+    /// What a section held after this publish; none if its head is not known.
+    pub fn past<E: Entry>(&self, section: &str, id: &str) -> Result<Option<BTreeMap<String, E>>> {
+        let read = self.read()?;
+        let head = if read.head.stamp.as_ref().is_some_and(|stamp| stamp.id == id) {
+            read.head.clone()
+        } else if read.head.history.iter().any(|stamp| stamp.id == id) {
+            self.past_head(id)?
+        } else {
+            return Ok(None);
+        };
+        let none = BTreeMap::new();
+        let chunks = head.sections.get(section).unwrap_or(&none);
+        let lines = self.chunks(&read, section, &chunks.iter().collect::<Vec<_>>())?;
+        let lines = lines.ok_or_else(|| meanwhile(&self.place))?;
+        Ok(Some(lines.into_iter().flatten().collect()))
+    }
+
+    fn past_head(&self, id: &str) -> Result<Head> {
+        let name = history_file(id);
+        let got = self.store.get(std::slice::from_ref(&name))?.pop().flatten();
+        let got = got.ok_or_else(|| self.damaged(&name, "is missing, and the head names it"))?;
+        manifest::decode_versioned(&got.bytes, "a manifest's head")
+            .map_err(|what| self.damaged(&name, what))
+    }
+
+    /// Removes the texts that nothing names any more, with the lease held: chunks of heads that are kept no longer,
     /// intents of publishes that ended, and what is owed no more. Tells how many.
     ///
     /// Nothing that is later than the head or the lease goes. Whoever reads a chunk of an older head finds it
@@ -603,7 +672,12 @@ impl Ledger {
         self.renew()?;
         let read = self.read()?;
         let mut named: BTreeSet<String> = BTreeSet::new();
-        for (section, chunks) in &read.head.sections {
+        let mut heads = vec![read.head.clone()];
+        for stamp in &read.head.history {
+            heads.push(self.past_head(&stamp.id)?);
+            named.insert(history_file(&stamp.id));
+        }
+        for (section, chunks) in heads.iter().flat_map(|head| &head.sections) {
             named.extend(chunks.iter().map(|(name, chunk)| chunk.file(section, name)));
         }
         match &self.state().held {
@@ -622,7 +696,7 @@ impl Ledger {
         let mut removed = 0;
         for (name, since) in &texts {
             let left_over = match name.split_once('/') {
-                Some(("chunks", _)) => *since <= head,
+                Some(("chunks" | "history", _)) => *since <= head,
                 Some(("intents" | "owed", _)) => *since <= lease,
                 _ => false,
             };
@@ -675,6 +749,11 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.let_go();
     }
+}
+
+/// The name of the text that keeps the head of a publish.
+fn history_file(id: &str) -> String {
+    format!("history/{id}.json")
 }
 
 /// A name for a text that no other publish gives to another, nor to the same.

@@ -43,6 +43,9 @@ pub struct ObjectEntry {
     /// Whether it was found there and adopted: somebody says that it is this, and no build made its bytes.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attested: bool,
+    /// Whether it was rolled back to, and is left as it is until somebody lets go of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 impl ObjectEntry {
@@ -75,6 +78,9 @@ pub struct RowEntry {
     /// Whether it was found there and adopted.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub attested: bool,
+    /// Whether it was rolled back to, and is left as it is until somebody lets go of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 impl RowEntry {
@@ -272,6 +278,7 @@ mod tests {
             uncompared: BTreeMap::new(),
             version: None,
             attested: false,
+            held: false,
         }
     }
 
@@ -374,6 +381,7 @@ mod tests {
             uncompared: BTreeMap::new(),
             object: Some(Digest::of(b"a")),
             attested: false,
+            held: false,
         };
         insta::assert_snapshot!(format!(
             "{}{}{}",

@@ -10,6 +10,7 @@ use super::ledger::{self, Entry};
 use super::manifest::{ObjectEntry, RowEntry};
 use super::plan::{Action, Planned, PublishPlan, There};
 use super::wanted::{RowKey, Wanted};
+use crate::aws::s3;
 use crate::costs::{self, Requests};
 
 /// What would be done at one destination.
@@ -59,11 +60,11 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
         }
         let mut requests = Requests::default();
         for (_, planned) in &objects {
-            if writes(planned) {
-                requests.puts += 1;
-            }
             if planned.writes_bytes() {
                 outlook.bytes += planned.entry.size;
+                requests += s3::requests_to_put(planned.entry.size);
+            } else if writes(planned) {
+                requests.puts += 1;
             }
         }
         for (row, planned) in &rows {

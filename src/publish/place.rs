@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::aws::{Aws, dynamodb};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -147,6 +149,20 @@ pub enum DriftKind {
     Unpublished,
 }
 
+/// Which publish left a manifest as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stamp {
+    /// A name that no other publish has.
+    pub id: String,
+    /// When it began, by the clock of the machine that published; for people.
+    pub at: String,
+    /// Who published.
+    pub by: String,
+    /// How many entries it changed.
+    pub changed: usize,
+}
+
 /// An object that stands at a destination, whoever put it there.
 pub struct Found {
     pub bytes: Vec<u8>,
@@ -200,6 +216,16 @@ pub trait ObjectPlace {
         there: &'a ObjectsThere,
         intent: &[(String, ObjectEntry)],
     ) -> Result<Box<dyn ObjectPublish + 'a>>;
+
+    /// The publishes whose manifests are still known, the last one among them; none where none are kept.
+    fn history(&self) -> Result<Vec<Stamp>> {
+        Ok(Vec::new())
+    }
+
+    /// What the manifest held after a publish; none if that is not known here.
+    fn past(&self, _id: &str) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
+        Ok(None)
+    }
 
     /// Reads the objects that stand under these keys, whoever put them there, and hands each over.
     fn found(
@@ -293,6 +319,16 @@ pub trait RowPlace {
         rows: &[(RowKey, RowEntry)],
         told: &mut dyn FnMut(usize, Removal),
     ) -> Result<usize>;
+
+    /// The publishes whose manifests are still known, the last one among them; none where none are kept.
+    fn history(&self) -> Result<Vec<Stamp>> {
+        Ok(Vec::new())
+    }
+
+    /// What the manifest held after a publish; none if that is not known here.
+    fn past(&self, _id: &str) -> Result<Option<BTreeMap<RowKey, RowEntry>>> {
+        Ok(None)
+    }
 
     /// The items that stand under these keys, whoever put them there.
     fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>>;

@@ -114,6 +114,8 @@ pub struct PublishPlan {
     pub refused: Vec<Error>,
     /// Whether a publish that did not end has to be brought to its end.
     pub unfinished: bool,
+    /// Keys that are held as an earlier publish left them, and would be written otherwise.
+    pub rolled_back: Vec<String>,
 }
 
 /// How many there are of each; the first five sum to the objects and rows that were wanted.
@@ -196,10 +198,11 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
             plan.refused.extend(error);
             let (publish, item) = (wanted.publish.clone(), Item::new());
             let (uncompared, object, attested) = (Item::new(), None, false);
-            let entry = RowEntry { publish, item, uncompared, object, attested };
+            let entry = RowEntry { publish, item, uncompared, object, attested, held: false };
             Planned { action: Action::Refused, entry }
         }));
     }
+    plan.rolled_back = rolled_back(wanted, &plan);
     for (destination, there) in wanted.destinations.iter().zip(there) {
         plan.orphans.extend(orphans(destination, there, declared));
         plan.unfinished |= match there {
@@ -213,6 +216,23 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
 /// Whether the distribution of this publish was not told yet of something written before.
 pub(super) fn owes(wanted: &Wanted, there: &ObjectsThere) -> bool {
     wanted.invalidation.as_ref().is_some_and(|to| there.owed.contains(&to.distribution))
+}
+
+/// The keys of held objects and rows of which something else was built than what is held.
+fn rolled_back(wanted: &Wanted, plan: &PublishPlan) -> Vec<String> {
+    let other = |object: &WantedObject, entry: &ObjectEntry| {
+        entry.held && (entry.content != object.content || entry.headers != object.headers)
+    };
+    let objects = wanted.objects.iter().zip(&plan.objects);
+    let objects = objects
+        .filter(|(object, planned)| other(object, &planned.entry))
+        .map(|(object, _)| object.key.clone());
+    let rows = wanted.rows.iter().zip(&plan.rows).filter(|(row, planned)| {
+        let object = row.object.map(|at| (&wanted.objects[at], &plan.objects[at].entry));
+        let fresh = fresh_row(wanted, row, object);
+        planned.entry.held && fresh.is_ok_and(|fresh| fresh.item != planned.entry.item)
+    });
+    objects.chain(rows.map(|(row, _)| row.key.to_string())).collect()
 }
 
 /// Everything in the manifest that no target of the whole declared graph publishes.
@@ -258,6 +278,7 @@ pub(super) fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
         uncompared: BTreeMap::new(),
         version: None,
         attested: false,
+        held: false,
     };
     let metadata = |text: &Text| write(text, wanted, Some((object, &entry)));
     entry.uncompared =
@@ -300,6 +321,10 @@ fn plan_object(
             None => Ok(Planned { action: Action::Create, entry: fresh(wanted, object) }),
         };
     };
+    // What was rolled back to stays until somebody lets go of it.
+    if old.held {
+        return Ok(Planned { action: Action::Unchanged, entry: old.clone() });
+    }
     let same_content = old.content == object.content && old.judged == object.judged;
     let missing = there.missing.contains(&object.key);
     // Nearly every object of nearly every publish: nothing of it is made anew.
@@ -391,6 +416,10 @@ fn plan_row(
             None => Ok(Planned { action: Action::Create, entry: new }),
         };
     };
+    // A row of an object that is held would speak of another one.
+    if old.held || object.is_some_and(|(_, entry)| entry.held) {
+        return Ok(Planned { action: Action::Unchanged, entry: old.clone() });
+    }
     // What is never compared was not read of it; it is as it was, since its object's bytes stay.
     if recovered.is_none() && there.assumed.contains(&row.key) && old.item == new.item {
         return Ok(Planned { action: Action::Unchanged, entry: old.clone() });
@@ -442,7 +471,7 @@ pub(super) fn fresh_row(
     let publish = wanted.publish.clone();
     let registers = object.map(|(_, entry)| entry.bytes);
     let (item, uncompared) = (render(&row.item)?, render(&row.uncompared)?);
-    Ok(RowEntry { publish, item, uncompared, object: registers, attested: false })
+    Ok(RowEntry { publish, item, uncompared, object: registers, attested: false, held: false })
 }
 
 /// The old values of what is still declared, and the new ones of what is declared anew.

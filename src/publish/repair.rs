@@ -26,13 +26,13 @@ pub struct Repair {
     pub held: BTreeSet<(usize, RowKey)>,
 }
 
-/// Plans it; `examined` is in the order of `destinations`, `has` tells whether the bytes of a digest are to be had.
+/// Plans it; `examined` is in the order of `destinations`, `has` tells whether the bytes of an entry are to be had.
 pub fn repair(
     owner: &str,
     destinations: &[Destination],
     examined: &[Examined],
     declared: &Declared<'_>,
-    has: &dyn Fn(&Digest) -> bool,
+    has: &dyn Fn(&ObjectEntry) -> bool,
 ) -> Repair {
     let wanted = Wanted {
         owner: owner.to_owned(),
@@ -58,7 +58,7 @@ pub fn repair(
                 stands.insert(entry.bytes);
             } else if !(declared.object)(destination, &key) {
                 continue;
-            } else if has(&entry.built()) {
+            } else if has(&entry) {
                 stands.insert(entry.bytes);
                 repair.object(index, key, entry);
             } else {

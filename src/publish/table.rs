@@ -11,7 +11,7 @@ use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
 use super::ledger::Ledger;
 use super::manifest::RowEntry;
-use super::place::{Claim, DriftKind, Removal, RowPlace, RowPut, RowWrite, RowsThere};
+use super::place::{Claim, DriftKind, Removal, RowPlace, RowPut, RowWrite, RowsThere, Stamp};
 use super::wanted::RowKey;
 use crate::aws::dynamodb::mending::{Removed, RowRemoval};
 use crate::aws::dynamodb::{self, AttributeValue, Row};
@@ -219,6 +219,16 @@ impl RowPlace for TablePlace {
         let swept = self.ledger.sweep()?;
         self.ledger.end(&self.section)?;
         Ok(swept)
+    }
+
+    fn history(&self) -> Result<Vec<Stamp>> {
+        self.ledger.history()
+    }
+
+    fn past(&self, id: &str) -> Result<Option<BTreeMap<RowKey, RowEntry>>> {
+        let Some(past) = self.ledger.past::<RowEntry>(&self.section, id)? else { return Ok(None) };
+        let keyed = past.into_iter().map(|(key, entry)| Ok((self.row_key(&key)?, entry)));
+        keyed.collect::<Result<_>>().map(Some)
     }
 
     fn found(&self, keys: &[&RowKey]) -> Result<BTreeMap<RowKey, Item>> {

@@ -232,10 +232,9 @@ impl Source<'_> {
             places: guard(places),
             there: there.into_iter().map(|(_, there)| there).collect(),
             plan,
-            undecided: 0,
-            held: None,
             lacking: Vec::new(),
             looked: Requests::default(),
+            held: None,
             settled: None,
         };
         self.apply(&prepared, &mut |_| {})?;
@@ -333,6 +332,7 @@ impl Source<'_> {
             uncompared,
             version: found.version,
             attested: true,
+            held: false,
         }
     }
 
@@ -389,6 +389,7 @@ fn unknown_object(publish: &Publish) -> ObjectEntry {
         uncompared: BTreeMap::new(),
         version: None,
         attested: false,
+        held: false,
     }
 }
 
@@ -402,5 +403,12 @@ fn row_entry(
     for name in row.uncompared.keys() {
         uncompared.extend(item.remove_entry(name));
     }
-    RowEntry { publish: publish.name.clone(), item, uncompared, object, attested: true }
+    RowEntry {
+        publish: publish.name.clone(),
+        item,
+        uncompared,
+        object,
+        attested: true,
+        held: false,
+    }
 }

@@ -13,8 +13,8 @@ use crate::records::Outcome;
 /// The keys of one destination.
 #[derive(Default)]
 pub(super) struct Keys {
-    objects: HashSet<String>,
-    rows: HashSet<RowKey>,
+    pub(super) objects: HashSet<String>,
+    pub(super) rows: HashSet<RowKey>,
 }
 
 /// Every key of every publish, by destination.
@@ -68,7 +68,7 @@ impl Source<'_> {
     }
 
     /// The keys under which one target of a publish is published; what is refused has none, and is the error.
-    fn keys_of(
+    pub(super) fn keys_of(
         &self,
         publish: &Publish,
         target: Target,

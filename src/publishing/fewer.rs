@@ -19,8 +19,24 @@ pub(super) struct Lacking {
     pub destination: usize,
     pub target: Target,
     pub what: LackingWhat,
-    /// Whether its content is not known, rather than that it cannot exist.
-    pub undecided: bool,
+    pub why: Why,
+}
+
+/// Why something is not there to be published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It cannot exist.
+    Absent,
+    /// Its content is not known yet.
+    Undecided,
+    /// Something that it is published with is not known yet, and the publish holds it back.
+    Held,
+}
+
+impl Lacking {
+    pub(super) fn is_undecided(&self) -> bool {
+        self.why != Why::Absent
+    }
 }
 
 /// Which of its publish's objects or rows it is.
@@ -62,7 +78,9 @@ impl Prepared {
                 _ => false,
             }
         };
-        self.lacking.iter().filter(is_published).collect()
+        // What is held back is told by itself, and is what the Jheemfile asks for.
+        let missed = self.lacking.iter().filter(|lacking| lacking.why != Why::Held);
+        missed.filter(is_published).collect()
     }
 
     /// The refusal of a publish that would confirm less than its share, or nothing where there is something.
@@ -84,7 +102,7 @@ impl Prepared {
         let mut targets: Vec<Target> = missed.iter().map(|lacking| lacking.target).collect();
         targets.dedup();
         for target in targets.iter().take(NAMED) {
-            let undecided = missed.iter().any(|l| l.target == *target && l.undecided);
+            let undecided = missed.iter().any(|l| l.target == *target && l.is_undecided());
             let why = if undecided { "not made" } else { "absent now" };
             error = error.because(format!("{}: {why}", source.graph.label(*target)));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::fewer::{Lacking, LackingWhat, Why};
 use super::{Known, Source};
 use crate::graph::{Graph, Publish, Space, Target};
 
@@ -69,8 +70,28 @@ impl Source<'_> {
         held
     }
 
+    /// The objects and rows of a target that are held back.
+    pub(super) fn held_back(
+        &self,
+        publish: &Publish,
+        target: Target,
+        (objects, rows): (&[Option<usize>], &[Option<usize>]),
+    ) -> Vec<Lacking> {
+        let objects = publish.objects.iter().zip(objects).enumerate();
+        let objects =
+            objects.map(|(index, (o, place))| (o.output, place, LackingWhat::Object(index)));
+        let rows = publish.rows.iter().zip(rows).enumerate();
+        let rows = rows.map(|(index, (r, place))| (r.output, place, LackingWhat::Row(index)));
+        let parts = objects.chain(rows).filter_map(|(output, place, what)| {
+            let exists = matches!(self.made(target, output), Known::Made(_) | Known::Undecided);
+            let destination = place.filter(|_| exists)?;
+            Some(Lacking { destination, target, what, why: Why::Held })
+        });
+        parts.collect()
+    }
+
     /// How many objects and rows a target has in reach, and how many of them are not built.
-    pub(super) fn parts(
+    fn parts(
         &self,
         publish: &Publish,
         target: Target,

@@ -9,6 +9,7 @@ use super::{Filled, Prepared, Reach, Source, destination, keeping, kept};
 use crate::costs::Requests;
 use crate::error::Result;
 use crate::graph::{Publish, Target};
+use crate::publish::manifest::ObjectEntry;
 use crate::publish::{
     self, Depth, Destination, Doomed, Drift, Examined, Place, Pruned, Repair, RowKey, There, Wanted,
 };
@@ -97,13 +98,14 @@ impl Source<'_> {
     /// Puts back what is missing: from the cache as it was published, or as it was made again with the same content.
     pub fn repair(&self, inspection: Inspection, guard: &Guard<'_>) -> Result<Repaired> {
         let Inspection { destinations, places, examined } = inspection;
-        let has = |digest: &_| matches!(self.objects.verified_path(digest), Ok(Some(_)));
+        let has = |entry: &ObjectEntry| self.has(entry);
         let owner = &self.graph.project;
         let repair = self
             .declared()
             .asked(|declared| publish::repair(owner, &destinations, &examined, declared, &has));
         let mut keys = repair.keys();
-        let Repair { wanted, plan, lost, held } = repair;
+        let Repair { mut wanted, plan, lost, held } = repair;
+        wanted.invalidation = self.one_invalidation()?;
         let at = |index: usize| destinations[index].clone();
         let mut lost: Keys<String> = lost.into_iter().map(|(i, key)| (at(i), key)).collect();
         let mut held: Keys<RowKey> = held.into_iter().map(|(i, key)| (at(i), key)).collect();
@@ -114,10 +116,9 @@ impl Source<'_> {
             places: guard(places),
             there,
             plan,
-            undecided: 0,
-            held: None,
             lacking: Vec::new(),
             looked: Requests::default(),
+            held: None,
             settled: None,
         };
         let mut done = self.apply(&prepared, &mut |_| {})?;
@@ -147,6 +148,17 @@ impl Source<'_> {
             }
         }
         Ok(Repaired { keys, done, lost: self.told_lost(&lost, &held) })
+    }
+
+    /// Whether the bytes that an entry describes can be put again, from the cache and packed as they were.
+    pub(super) fn has(&self, entry: &ObjectEntry) -> bool {
+        match self.objects.verified_path(&entry.built()) {
+            Ok(Some(_)) if entry.packed.is_none() => true,
+            // What another tool packed, or another version of jheem, comes out in other bytes.
+            Ok(Some(built)) => publish::packing::pack(&built, None)
+                .is_ok_and(|packed| packed == (entry.bytes, entry.size)),
+            _ => false,
+        }
     }
 
     /// What a publish would put for objects that are lost, of the targets whose content is still the published one.
@@ -205,6 +217,7 @@ impl Source<'_> {
                 }
             }
         }
+        self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
         Ok(Some(Prepared {
@@ -213,10 +226,9 @@ impl Source<'_> {
             places,
             there,
             plan,
-            undecided: 0,
-            held: None,
             lacking: Vec::new(),
             looked: Requests::default(),
+            held: None,
             settled: None,
         }))
     }

@@ -16,6 +16,8 @@ use crate::publish::{self, Attribute, Destination, Place, RowKey};
 pub struct Traced {
     pub publish: String,
     pub target: Target,
+    /// Whether what stands there is packed on its way, so that its bytes are not the built ones.
+    pub packed: bool,
     /// The output that is published, or whose object the row registers.
     pub output: usize,
     pub destination: Destination,
@@ -33,6 +35,8 @@ pub enum TracedKey {
 pub struct InManifest {
     /// Of the bytes of the object, or of the one that the row registers.
     pub bytes: Option<Digest>,
+    /// Of the bytes that these were made of, where that is known.
+    pub built: Option<Digest>,
     /// Of its content, and of how that was judged: contents are comparable only if the latter are equal.
     pub content: Option<(Digest, Digest)>,
     pub size: Option<u64>,
@@ -56,23 +60,26 @@ impl Source<'_> {
             for cell in 0..rule.space.cells() {
                 let target = Target { rule: publish.of, cell };
                 let mut values = Values::new(self, target);
-                let traced = |output, destination: &Destination, key| Traced {
+                let traced = |output, packed, destination: &Destination, key| Traced {
                     publish: publish.name.clone(),
                     target,
                     output,
+                    packed,
                     destination: destination.clone(),
                     key,
                 };
                 for (object, to) in publish.objects.iter().zip(&objects) {
                     let Ok(key) = values.plain(&object.key, object.output) else { continue };
                     if called.is_object(to, &key) {
-                        found.push(traced(object.output, to, TracedKey::Object(key)));
+                        let key = TracedKey::Object(key);
+                        found.push(traced(object.output, object.gzip, to, key));
                     }
                 }
                 for (row, to) in publish.rows.iter().zip(&rows) {
                     let Ok(key) = values.row_key(row) else { continue };
                     if called.is_row(&key) {
-                        found.push(traced(row.output, to, TracedKey::Row(key)));
+                        let packed = row.object.is_some_and(|object| publish.objects[object].gzip);
+                        found.push(traced(row.output, packed, to, TracedKey::Row(key)));
                     }
                 }
             }
@@ -90,6 +97,7 @@ impl Source<'_> {
                 let entry = there.recovered.get(key).or_else(|| there.entries.get(key));
                 entry.map(|entry| InManifest {
                     bytes: Some(entry.bytes),
+                    built: Some(entry.built()),
                     content: Some((entry.content, entry.judged)),
                     size: Some(entry.size),
                 })
@@ -97,7 +105,12 @@ impl Source<'_> {
             (Some(Place::Rows(place)), TracedKey::Row(key)) => {
                 let there = place.read(owner, &BTreeMap::new())?;
                 let entry = there.recovered.get(key).or_else(|| there.entries.get(key));
-                entry.map(|entry| InManifest { bytes: entry.object, content: None, size: None })
+                entry.map(|entry| InManifest {
+                    bytes: entry.object,
+                    built: entry.object.filter(|_| !traced.packed),
+                    content: None,
+                    size: None,
+                })
             }
             _ => None,
         })

@@ -11,9 +11,9 @@ use std::time::Duration;
 use crate::error::Source;
 use crate::grammar::{duration, size};
 use crate::manifest::{
-    At, Axis, Batch, BatchFile, Broken, ByAxis, ExitPolicy, Input, InputPlace, Invalidate, KnownBy,
-    Label, LogPolicy, Manifest, Output, Patterns, Pick, Preset, Project, Publish, Reference, Rule,
-    RuleKind, RuleName, Runner, Start, Timeout, Values, When,
+    At, Axis, Batch, BatchFile, Broken, ByAxis, ExitPolicy, ImageHas, Input, InputPlace,
+    Invalidate, KnownBy, Label, LogPolicy, Manifest, Output, Patterns, Pick, Preset, Project,
+    Publish, Reference, Rule, RuleKind, RuleName, Runner, Start, Timeout, Values, When,
 };
 use crate::template::Template;
 
@@ -259,6 +259,11 @@ impl Build {
                 name: name(entry),
                 start,
                 platform: self.optional(node, "platform", text),
+                mirrors: self.texts(node, "mirrors"),
+                image_has: ImageHas {
+                    labels: self.map(below("image_has"), "labels", |inner| template(&inner.node)),
+                    env: self.map(below("image_has"), "env", |inner| template(&inner.node)),
+                },
                 entrypoint: self
                     .optional(node, "entrypoint", |list| Some(self.list(Some(list), text))),
                 dirs,

@@ -109,6 +109,12 @@ pub enum Answer<'a> {
     Trace(&'a Trace),
     /// `trace`: where a target comes from, by the last record of it here.
     Origin(&'a Origin),
+    /// `rollback --list`: a publish that is known, the latest first.
+    Past { id: &'a str, at: &'a str, by: &'a str, changed: usize, current: bool },
+    /// `rollback`: what is `held` as it was, or `released`.
+    RolledBack { destination: String, key: &'a str, what: &'static str },
+    /// The last line of `rollback`.
+    RollbackEnded { keys: usize },
     /// `check`: a target made once more, alone.
     Compared { target: &'a str, differences: &'a [String] },
     /// The last line of `check`.

@@ -121,6 +121,15 @@ pub fn passing(event: &Event, paint: Paint) -> Option<String> {
             numbered(*targets, "target"),
             printable(reason)
         ),
+        // How far it is goes on the screen alone.
+        Event::Pulling { image, total: 0, .. } => {
+            format!("{} {}", paint.strong("pulling:"), printable(image))
+        }
+        Event::Pulled { image, bytes: size, seconds, .. } => {
+            let size = if *size == 0 { String::new() } else { format!("{}, ", bytes(*size)) };
+            let took = duration(*seconds);
+            format!("{} {} ({size}{took})", paint.strong("pulled:"), printable(image))
+        }
         Event::Fetched { source, bytes: Some(count), seconds } => format!(
             "{} {}, {} in {}",
             paint.strong("fetched:"),

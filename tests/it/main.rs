@@ -17,6 +17,7 @@ mod mistakes;
 mod proxy;
 mod publishing;
 mod quick_start;
+mod registries;
 mod remote;
 mod sharing;
 mod staleness;

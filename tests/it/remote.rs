@@ -6,6 +6,7 @@ mod adopting;
 mod invalidations;
 mod mending;
 mod pruning;
+mod rolling_back;
 mod writes;
 
 use std::process::Command;

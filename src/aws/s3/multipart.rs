@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{BASE64, Bucket, Expect, Headers, Put, metadata};
 use crate::aws::failure::Request;
+use crate::costs::Requests;
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
 
@@ -35,6 +36,25 @@ pub(super) const IN_MEMORY: usize = 8;
 struct Uploading<'a> {
     key: &'a str,
     id: String,
+}
+
+/// The size of each part but the last.
+fn part_of(size: u64) -> u64 {
+    PART.max(size.div_ceil(MOST))
+}
+
+/// The requests that it takes to write a file of this size, if all goes well.
+pub(super) fn requests(size: u64) -> Requests {
+    match size > ABOVE {
+        false => Requests { puts: 1, ..Requests::default() },
+        // A look, a listing of what was left, the beginning, the parts and the end.
+        true => Requests {
+            puts: 2 + size.div_ceil(part_of(size)),
+            gets: 1,
+            lists: 1,
+            ..Requests::default()
+        },
+    }
 }
 
 impl Bucket {
@@ -88,7 +108,7 @@ impl Bucket {
         request: &Request,
     ) -> Result<Put> {
         let file = File::open(path).map_err(|error| Error::io("read", path, &error))?;
-        let part = PART.max(size.div_ceil(MOST));
+        let part = part_of(size);
         let send = |index: u64| {
             let (start, length) = (index * part, part.min(size - index * part));
             let (file, number) = (&file, i32::try_from(index + 1).unwrap_or(i32::MAX));

@@ -116,6 +116,7 @@ fn entry(content: &str) -> ObjectEntry {
         uncompared: BTreeMap::from([("timestamp".into(), content.into())]),
         version: None,
         attested: false,
+        held: false,
     }
 }
 
@@ -304,14 +305,48 @@ fn what_no_head_names_is_swept_and_whoever_reads_an_older_head_reads_again() {
     reader.wait(&mut |_| {}).unwrap();
     publish(&store, "one", &plots("2"), &mut standing).unwrap();
     store.put("intents/left-over.jsonl", Vec::new(), Expect::Anything).unwrap();
+    // As if the history ended long ago.
+    let first: Vec<String> =
+        store.names().into_iter().filter(|n| n.starts_with("chunks/")).collect();
+    let named =
+        std::str::from_utf8(&store.texts.lock().unwrap()["head.json"].0).unwrap().to_owned();
+    for chunk in first {
+        let digest = chunk.rsplit('-').next().unwrap().trim_end_matches(".jsonl");
+        if !named.contains(digest) {
+            store.remove(&chunk).unwrap();
+        }
+    }
     let sweeper = ledger(&store, "one");
     assert!(sweeper.sweep().is_err(), "only who holds the lease may sweep");
     sweeper.begin::<ObjectEntry>("objects", []).unwrap();
-    assert_eq!(sweeper.sweep().unwrap(), 4, "three chunks and an intent");
+    assert_eq!(sweeper.sweep().unwrap(), 1, "the intent; earlier chunks are of the history");
     sweeper.end("objects").unwrap();
-    assert_eq!(store.names().len(), 5, "the head, the lease, and a chunk for each folder");
     let section = reader.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
     assert_eq!(section.entries, plots("2"));
+}
+
+#[test]
+fn ten_earlier_manifests_are_kept_with_the_chunks_that_they_name() {
+    let store = Memory::default();
+    let mut standing = Standing::default();
+    for publish_number in 0..13 {
+        let wanted = plots(&publish_number.to_string());
+        publish(&store, "one", &wanted, &mut standing).unwrap();
+    }
+    let now = ledger(&store, "one");
+    let history = now.history().unwrap();
+    assert_eq!(history.len(), 11, "ten, and the last one");
+    now.begin::<ObjectEntry>("objects", []).unwrap();
+    now.sweep().unwrap();
+    now.end("objects").unwrap();
+    let kept = store.names().into_iter().filter(|name| name.starts_with("history/"));
+    assert_eq!(kept.count(), 10);
+    for (stamp, publish_number) in history.iter().zip(2..) {
+        let past = now.past::<ObjectEntry>("objects", &stamp.id).unwrap().unwrap();
+        assert_eq!(past, plots(&publish_number.to_string()));
+        assert_eq!(stamp.changed, 6);
+    }
+    assert!(now.past::<ObjectEntry>("objects", "nobody's").unwrap().is_none());
 }
 
 #[test]

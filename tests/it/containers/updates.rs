@@ -25,11 +25,13 @@ fn update_says_what_a_name_stands_for_and_what_it_was() {
     }
     let tag = Tag::new("update");
     let project = pipeline_of(&tag.0);
-    let missing = format!("the daemon has no image `{}`; pull or build it first", tag.0);
-    project.jheem("update").code(3).says(&missing);
+    let missing = format!("the daemon has no image `{}` either", tag.0);
+    project.jheem("update").code(3).says("cannot be pinned").says(&missing);
 
     let first = built(&tag, "update-first");
-    project.jheem("update").success().says(&format!("{} {first} (new)", tag.0));
+    let told = project.jheem("update").success().says(&format!("{} {first} (new)", tag.0));
+    drop(told.says("was built on this machine, so it is not pinned"));
+    assert!(!project.exists("Jheem.lock"));
     project.jheem("update").success().says(&format!("{} {first} (unchanged)", tag.0));
     let second = built(&tag, "update-second");
     project.jheem("update").success().says(&format!("{} {second} (was {first})", tag.0));

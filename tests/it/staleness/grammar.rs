@@ -86,7 +86,7 @@ fn facts(graph: &Graph, files: &HashMap<String, Digest>, image: &str) -> Facts {
                 continue;
             }
         };
-        facts.runners.push(RunnerFact::Known { identity, note: None });
+        facts.runners.push(RunnerFact::Known { identity, note: None, manifest: None });
     }
     facts
 }

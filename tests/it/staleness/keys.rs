@@ -89,6 +89,8 @@ folder = "overlay"
 [runner.box]
 image = "box:1"
 platform = "linux/amd64"
+mirrors = ["ghcr.io/me/box:1"]
+image_has = { labels = { version = "1" }, env = { MODEL_ID = "box" } }
 entrypoint = ["run"]
 dirs = { "/data" = "data", "/sims" = "sims", "/plots" = "plots", "/jobs" = "{batch}" }
 env = { LEVEL = "1" }
@@ -395,6 +397,25 @@ pub const CASES: &[Case] = &[
         &[("known_by = \"content\"", "known_by = \"sources\"")],
     ),
     case("runner.NAME.platform", "another", Of::Box, &[("linux/amd64", "linux/arm64")]),
+    case(
+        "runner.NAME.mirrors",
+        "another",
+        Of::Box,
+        &[("mirrors = [\"ghcr.io/me/box:1\"]", "mirrors = [\"docker.io/me/box:1\"]")],
+    ),
+    case("runner.NAME.image_has", "its keys are below", Of::Other, &[]),
+    case(
+        "runner.NAME.image_has.labels",
+        "another value",
+        Of::Box,
+        &[("{ version = \"1\" }", "{ version = \"2\" }")],
+    ),
+    case(
+        "runner.NAME.image_has.env",
+        "another value",
+        Of::Box,
+        &[("MODEL_ID = \"box\"", "MODEL_ID = \"other\"")],
+    ),
     case(
         "runner.NAME.entrypoint",
         "another",

@@ -1,0 +1,281 @@
+//! Putting an earlier publish back in place: the objects and rows as a manifest had them that is no longer the last.
+//!
+//! Knows the cache, which has the bytes; which manifests there were is the ledger's to say, and writing is `publish`'s.
+
+use std::collections::BTreeMap;
+
+use super::declared::Keys;
+use super::mending::Guard;
+use super::{Prepared, Source};
+use crate::costs::Requests;
+use crate::error::{Error, Result};
+use crate::graph::Target;
+use crate::publish::manifest::{ObjectEntry, RowEntry};
+use crate::publish::place::Stamp;
+use crate::publish::plan::Planned;
+use crate::publish::{
+    self, Action, Destination, Done, Item, Place, PublishPlan, RowKey, There, Wanted, WantedObject,
+    WantedRow, Why,
+};
+
+/// What was written, and under which keys.
+pub struct RolledBack {
+    pub keys: Vec<(Destination, String)>,
+    pub done: Done,
+    /// How many keys came since, which stay as they are.
+    pub newer: usize,
+}
+
+/// The destinations of the publishes that were asked for, and a plan for them in the making.
+struct Draft {
+    wanted: Wanted,
+    plan: PublishPlan,
+    places: Vec<Place>,
+    there: Vec<There>,
+    /// If not all keys are meant, those that are.
+    only: Option<BTreeMap<Destination, Keys>>,
+}
+
+impl Source<'_> {
+    /// The publishes that left the manifests of the publishes asked for as they are or were, the latest first.
+    pub fn history(&self) -> Result<Vec<Stamp>> {
+        let destinations = self.destinations()?;
+        let mut all: Vec<Stamp> = Vec::new();
+        for place in publish::open(&self.world(), &destinations)? {
+            let stamps = match &place {
+                Place::Objects(place) => place.history()?,
+                Place::Rows(place) => place.history()?,
+            };
+            for stamp in stamps.into_iter().rev() {
+                if !all.iter().any(|known| known.id == stamp.id) {
+                    all.push(stamp);
+                }
+            }
+        }
+        // Within a second, the order in which a ledger has them.
+        all.sort_by(|a, b| b.at.cmp(&a.at));
+        Ok(all)
+    }
+
+    /// Puts what an earlier publish left back in place, and holds it there; with `narrowed`, of the selected targets.
+    pub fn roll_back(
+        &self,
+        id: &str,
+        narrowed: bool,
+        guard: &Guard<'_>,
+        say: &mut dyn FnMut(String),
+    ) -> Result<RolledBack> {
+        let mut draft = self.draft(narrowed, say)?;
+        let mut known = false;
+        let mut newer = 0;
+        for at in 0..draft.places.len() {
+            match (&draft.places[at], &draft.there[at]) {
+                (Place::Objects(place), There::Objects(there)) => {
+                    let Some(past) = place.past(id)? else { continue };
+                    known = true;
+                    let now = there.published();
+                    newer += now.keys().filter(|key| !past.contains_key(*key)).count();
+                    for (key, old) in past {
+                        draft.object(at, key.clone(), now.get(&key), old);
+                    }
+                }
+                (Place::Rows(place), There::Rows(there)) => {
+                    let Some(past) = place.past(id)? else { continue };
+                    known = true;
+                    let now = there.published();
+                    newer += now.keys().filter(|key| !past.contains_key(*key)).count();
+                    for (key, old) in past {
+                        draft.row(at, key.clone(), now.get(&key), old);
+                    }
+                }
+                _ => return Err(Error::bug("a place is read as another kind")),
+            }
+        }
+        if !known {
+            return Err(Error::user(format!("no publish is known as `{id}` at these destinations"))
+                .hint("`jheem rollback --list` lists those that can be put back; only remote destinations keep them"));
+        }
+        let writes = draft.plan.objects.iter().zip(&draft.wanted.objects);
+        let lost: Vec<&str> = writes
+            .filter(|(planned, _)| planned.writes_bytes() && !self.has(&planned.entry))
+            .map(|(_, object)| object.key.as_str())
+            .collect();
+        if let Some(first) = lost.first() {
+            return Err(Error::environment(format!(
+                "the bytes of `{first}` as they were then are no longer in the cache; nothing was put back"
+            ))
+            .because(format!("{} of the objects to put back are not there", lost.len()))
+            .hint("run it on the machine that published them, or narrow it with `--where`"));
+        }
+        let newer = if narrowed { 0 } else { newer };
+        self.carry_out(draft, newer, guard)
+    }
+
+    /// Lets go of what is held, so that the next publish writes it again.
+    pub fn release(
+        &self,
+        narrowed: bool,
+        guard: &Guard<'_>,
+        say: &mut dyn FnMut(String),
+    ) -> Result<RolledBack> {
+        let mut draft = self.draft(narrowed, say)?;
+        for at in 0..draft.places.len() {
+            match draft.there[at].clone() {
+                There::Objects(there) => {
+                    for (key, entry) in there.published().into_iter().filter(|(_, e)| e.held) {
+                        if draft.means_object(at, &key) {
+                            let entry = ObjectEntry { held: false, ..entry };
+                            draft.push_object(at, key, Action::Note, entry);
+                        }
+                    }
+                }
+                There::Rows(there) => {
+                    for (key, entry) in there.published().into_iter().filter(|(_, e)| e.held) {
+                        if draft.means_row(at, &key) {
+                            let entry = RowEntry { held: false, ..entry };
+                            draft.push_row(at, key, Action::Note, entry);
+                        }
+                    }
+                }
+            }
+        }
+        self.carry_out(draft, 0, guard)
+    }
+
+    fn draft(&self, narrowed: bool, say: &mut dyn FnMut(String)) -> Result<Draft> {
+        let destinations = self.destinations()?;
+        let places = publish::open(&self.world(), &destinations)?;
+        publish::wait(&places, say)?;
+        let look = |place: &Place| publish::there(&self.graph.project, place);
+        let there: Vec<There> = places.iter().map(look).collect::<Result<_>>()?;
+        let only = match narrowed {
+            false => None,
+            true => {
+                let mut keys = BTreeMap::new();
+                for publish in self.publishes() {
+                    for cell in 0..self.graph.rule(publish.of).space.cells() {
+                        if self.selection.goals[publish.of.0][cell] {
+                            let target = Target { rule: publish.of, cell };
+                            self.keys_of(publish, target, &mut keys)?;
+                        }
+                    }
+                }
+                Some(keys)
+            }
+        };
+        let wanted = Wanted {
+            owner: self.graph.project.clone(),
+            publish: String::new(),
+            now: self.now.clone(),
+            destinations,
+            invalidation: self.one_invalidation()?,
+            objects: Vec::new(),
+            rows: Vec::new(),
+            refused: Vec::new(),
+        };
+        // What a killed one wrote may be all that there is to write; its manifest is still to come.
+        let unfinished = there.iter().any(|there| match there {
+            There::Objects(there) => there.intent.is_some(),
+            There::Rows(there) => there.unfinished,
+        });
+        let plan = PublishPlan { unfinished, ..PublishPlan::default() };
+        Ok(Draft { wanted, plan, places, there, only })
+    }
+
+    fn carry_out(&self, draft: Draft, newer: usize, guard: &Guard<'_>) -> Result<RolledBack> {
+        let Draft { wanted, plan, places, there, .. } = draft;
+        let prepared = Prepared {
+            name: String::new(),
+            wanted,
+            places: guard(places),
+            there,
+            plan,
+            held: None,
+            lacking: Vec::new(),
+            looked: Requests::default(),
+            settled: None,
+        };
+        let done = self.apply(&prepared, &mut |_| {})?;
+        let wanted = &prepared.wanted;
+        let at = |index: usize| wanted.destinations[index].clone();
+        let objects = wanted.objects.iter().map(|o| (at(o.destination), o.key.clone()));
+        let rows = wanted.rows.iter().map(|row| (at(row.destination), row.key.to_string()));
+        Ok(RolledBack { keys: objects.chain(rows).collect(), done, newer })
+    }
+}
+
+impl Draft {
+    fn means_object(&self, at: usize, key: &str) -> bool {
+        let Some(only) = &self.only else { return true };
+        let keys = only.get(&self.wanted.destinations[at]);
+        keys.is_some_and(|keys| keys.objects.contains(key))
+    }
+
+    fn means_row(&self, at: usize, key: &RowKey) -> bool {
+        let Some(only) = &self.only else { return true };
+        only.get(&self.wanted.destinations[at]).is_some_and(|keys| keys.rows.contains(key))
+    }
+
+    /// An object as it was, if it is another now.
+    fn object(&mut self, at: usize, key: String, now: Option<&ObjectEntry>, old: ObjectEntry) {
+        let why = match now {
+            None => None,
+            Some(now) if now.bytes != old.bytes => Some(Why::Content),
+            Some(now) if (&now.headers, &now.uncompared) != (&old.headers, &old.uncompared) => {
+                Some(Why::Headers)
+            }
+            Some(_) => return,
+        };
+        if !self.means_object(at, &key) {
+            return;
+        }
+        let action = why.map_or(Action::Create, |why| Action::Update(vec![why]));
+        let entry = ObjectEntry { version: None, held: true, ..old };
+        self.push_object(at, key, action, entry);
+    }
+
+    fn row(&mut self, at: usize, key: RowKey, now: Option<&RowEntry>, old: RowEntry) {
+        let action = match now {
+            None => Action::Create,
+            Some(now) if now.whole_item() != old.whole_item() || now.object != old.object => {
+                Action::Update(vec![Why::Item])
+            }
+            Some(_) => return,
+        };
+        if self.means_row(at, &key) {
+            self.push_row(at, key, action, RowEntry { held: true, ..old });
+        }
+    }
+
+    fn push_object(&mut self, at: usize, key: String, action: Action, entry: ObjectEntry) {
+        self.wanted.objects.push(WantedObject {
+            target: key.clone(),
+            destination: at,
+            key,
+            content: entry.content,
+            bytes: entry.built(),
+            judged: entry.judged,
+            size: entry.size,
+            headers: entry.headers.clone(),
+            uncompared: BTreeMap::new(),
+            gzip: entry.packed.is_some(),
+            packed: entry.packed.map(|_| (entry.bytes, entry.size)),
+            once: false,
+        });
+        self.plan.objects.push(Planned { action, entry });
+    }
+
+    fn push_row(&mut self, at: usize, key: RowKey, action: Action, entry: RowEntry) {
+        self.wanted.rows.push(WantedRow {
+            target: key.to_string(),
+            destination: at,
+            key,
+            item: Item::new(),
+            uncompared: Item::new(),
+            object: None,
+            // Whatever the account allows for rows, it allows this.
+            alone: true,
+        });
+        self.plan.rows.push(Planned { action, entry });
+    }
+}

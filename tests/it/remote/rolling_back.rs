@@ -1,0 +1,137 @@
+//! An earlier publish is put back in place, and stays until somebody lets go of it.
+
+use super::mending::{key, told};
+use super::*;
+
+/// The IDs of the publishes that are known, the latest first.
+fn history(project: &Project) -> Vec<String> {
+    let ran = project.jheem("rollback --list --format json").success();
+    let past = ran.events().into_iter().filter(|event| event["event"] == "past");
+    past.map(|past| past["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Published twice: first with 1 and 2, then with these.
+fn twice(cloud: &Cloud) -> (Project, Value, Value) {
+    let project = cloud.project();
+    written(publish(&project, ""));
+    let (objects, rows) = (cloud.readable(), cloud.rows());
+    project.write("data/A.txt", "1001");
+    project.write("data/B.txt", "1002");
+    assert_eq!(written(publish(&project, "")), (6, 6));
+    (project, objects, rows)
+}
+
+#[test]
+fn an_earlier_publish_is_put_back_and_held_until_it_is_released() {
+    let Some(cloud) = cloud() else { return };
+    let (project, objects, rows) = twice(&cloud);
+    let ids = history(&project);
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    let ran = project.jheem(&format!("rollback {} --format json", ids[1])).success();
+    assert_eq!(told(&ran, "rolled-back").len(), 12, "{ran}");
+    assert_eq!((cloud.readable(), cloud.rows()), (objects.clone(), rows.clone()));
+    project.jheem("verify --deep").success();
+    // A rollback is a publish like any other, and can be rolled back itself.
+    assert_eq!(history(&project).len(), 3);
+    let ran = publish(&project, "").says("rolled back").says("jheem rollback --release");
+    assert_eq!(written(ran), (0, 0));
+    project.write("data/B.txt", "3");
+    assert_eq!(written(publish(&project, "")), (0, 0), "also what is built later is held back");
+    assert_eq!((cloud.readable(), cloud.rows()), (objects, rows));
+    project.jheem("rollback --release --where city=B").success().says("6 keys released");
+    assert_eq!(written(publish(&project, "")), (3, 3));
+    project.jheem("rollback --release").success().says("6 keys released");
+    assert_eq!(written(publish(&project, "")), (3, 3));
+    assert_eq!(cloud.objects()[key("A", "x")]["body"], project.read("plots/A/x.json"));
+    assert_eq!(written(publish(&project, "")), (0, 0));
+    project.jheem("verify --deep").success();
+}
+
+#[test]
+fn one_city_alone_can_be_rolled_back() {
+    let Some(cloud) = cloud() else { return };
+    let (project, objects, _) = twice(&cloud);
+    let now = cloud.readable();
+    let id = history(&project).remove(1);
+    project.jheem(&format!("rollback {id} --where city=A")).success().says("6 keys put back");
+    let after = cloud.readable();
+    assert_eq!(after[key("A", "x")], objects[key("A", "x")]);
+    assert_eq!(after[key("B", "x")], now[key("B", "x")]);
+    project.jheem("verify --deep").success();
+}
+
+#[test]
+fn what_was_removed_since_is_put_back_and_what_came_since_stays() {
+    let Some(cloud) = cloud() else { return };
+    let (project, objects, _) = twice(&cloud);
+    project.change(r#"values = ["A", "B"]"#, r#"values = ["A", "C"]"#);
+    project.write("data/C.txt", "7");
+    written(publish(&project, ""));
+    project.jheem("prune --at-most 50%").success();
+    let first = history(&project).pop().unwrap();
+    let ran = project.jheem(&format!("rollback {first}")).success().says("came since and stay");
+    let after = cloud.readable();
+    assert_eq!(after[key("B", "x")], objects[key("B", "x")], "{ran}");
+    assert!(after.get(key("C", "x")).is_some());
+    cloud.no_row_without_its_object("rolled back");
+    assert_eq!(cloud.rows().as_object().unwrap().len(), 9);
+}
+
+#[test]
+fn a_rollback_that_is_killed_is_brought_to_its_end_when_it_is_asked_for_again() {
+    let Some(cloud) = cloud() else { return };
+    let (project, objects, rows) = twice(&cloud);
+    let mut id = history(&project).remove(1);
+    for moment in [
+        "intended:1",
+        "published:2",
+        "intended:2",
+        "rows:1",
+        "chunk:1",
+        "head:1",
+        "chunk:2",
+        "head:2",
+    ] {
+        let mut back = project.command(&format!("rollback {id}"));
+        let killed = back.env("JHEEM_KILL_AT", moment).output().unwrap();
+        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        cloud.no_row_without_its_object(moment);
+        project.jheem(&format!("rollback {id}")).success();
+        assert_eq!((cloud.readable(), cloud.rows()), (objects.clone(), rows.clone()), "{moment}");
+        project.jheem("verify").success();
+        id = history(&project).remove(0);
+        project.jheem("rollback --release").success().says("12 keys released");
+        assert_eq!(written(publish(&project, "")), (6, 6), "{moment}");
+    }
+}
+
+#[test]
+fn a_publish_after_a_killed_rollback_leaves_no_row_without_its_object() {
+    let Some(cloud) = cloud() else { return };
+    let (project, objects, rows) = twice(&cloud);
+    let id = history(&project).remove(1);
+    for moment in ["published:2", "rows:1"] {
+        let mut back = project.command(&format!("rollback {id}"));
+        let killed = back.env("JHEEM_KILL_AT", moment).output().unwrap();
+        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        publish(&project, "").success();
+        cloud.no_row_without_its_object(moment);
+        project.jheem("verify --deep").success();
+    }
+    project.jheem(&format!("rollback {id}")).success();
+    assert_eq!((cloud.readable(), cloud.rows()), (objects, rows));
+}
+
+#[test]
+fn what_cannot_be_put_back_is_said_before_anything_is_written() {
+    let Some(cloud) = cloud() else { return };
+    let (project, ..) = twice(&cloud);
+    let (objects, rows) = (cloud.objects(), cloud.rows());
+    let ids = history(&project);
+    project.jheem("rollback yesterday").code(2).says("no publish is known as `yesterday`");
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    project.build("").success();
+    let ran = project.jheem(&format!("rollback {}", ids[1])).code(3);
+    let ran = ran.says("no longer in the cache").says("6 of the objects");
+    assert_eq!((cloud.objects(), cloud.rows()), (objects, rows), "{ran}");
+}
