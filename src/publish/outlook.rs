@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::attribute::{Attribute, Item, json};
 use super::destination::{Destination, Keeping};
+use super::invalidation;
 use super::ledger::{self, Entry};
 use super::manifest::{ObjectEntry, RowEntry};
 use super::plan::{Action, Planned, PublishPlan, There};
@@ -95,6 +96,18 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
             let first = leased.insert(keeping);
             requests += of_ledger(&touched, &standing, first);
         }
+        let told = wanted.invalidation.as_ref().filter(|_| !destination.is_local());
+        let written = objects.iter().filter(|(_, planned)| writes(planned));
+        let paths = told.into_iter().flat_map(|to| {
+            written.clone().filter_map(|(o, _)| to.path(&destination.full_key(&o.key)))
+        });
+        let paths = invalidation::merged(&paths.collect());
+        if !paths.is_empty() {
+            // What is owed is written down, read again, and taken away.
+            let invalidations = paths.len() as u64;
+            requests +=
+                Requests { invalidations, puts: 3, gets: 1, deletes: 1, ..Requests::default() };
+        }
         if !destination.is_local() {
             outlook.requests = requests;
         }
@@ -106,7 +119,8 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
 /// What a ledger asks for to publish a section: its intent and lease, the chunks that change, the head.
 fn of_ledger(touched: &BTreeSet<String>, there: &BTreeSet<String>, first: bool) -> Requests {
     Requests {
-        puts: 4 + touched.len() as u64,
+        // The head that is replaced is put aside, once.
+        puts: 4 + touched.len() as u64 + u64::from(first && !there.is_empty()),
         gets: touched.intersection(there).count() as u64 + if first { 2 } else { 0 },
         deletes: 1,
         ..Requests::default()
