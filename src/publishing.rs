@@ -28,7 +28,7 @@ use crate::selection::Selection;
 
 pub use adopting::{Adopted, Adopting};
 use declared::DeclaredKeys;
-use fewer::{Lacking, LackingWhat};
+use fewer::{Lacking, LackingWhat, Why};
 pub use mending::{Inspection, Lost, Pruning, Repaired};
 use packed::Packed;
 pub use rolling_back::RolledBack;
@@ -128,7 +128,7 @@ impl<'a> Source<'a> {
         reach: Reach,
         wait: Option<&mut dyn FnMut(String)>,
     ) -> Result<Option<Prepared>> {
-        let Filled { mut wanted, held_parts, held, lacking } = self.wanted(publish, reach)?;
+        let Filled { mut wanted, held, lacking } = self.wanted(publish, reach)?;
         let before = self.aws.requests();
         if wanted.destinations.is_empty() {
             return Ok(None);
@@ -143,7 +143,7 @@ impl<'a> Source<'a> {
         self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        let undecided = held_parts + lacking.iter().filter(|lacking| lacking.undecided).count();
+        let undecided = lacking.iter().filter(|lacking| lacking.is_undecided()).count();
         let idle = plan.is_empty() && plan.refused.is_empty() && plan.rolled_back.is_empty();
         let idle = idle && undecided == 0;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
@@ -255,7 +255,7 @@ impl<'a> Source<'a> {
                 }
             })
             .collect::<Result<_>>()?;
-        let (mut held_parts, mut lacking) = (0, Vec::new());
+        let mut lacking = Vec::new();
         let cells: Vec<usize> = (0..rule.space.cells())
             .filter(|cell| {
                 self.selection.goals[publish.of.0][*cell] && !rule.declared_absent(*cell)
@@ -266,7 +266,7 @@ impl<'a> Source<'a> {
         for cell in cells {
             let target = Target { rule: publish.of, cell };
             if held.holds(&rule.space, cell) {
-                held_parts += self.parts(publish, target, in_reach).0;
+                lacking.extend(self.held_back(publish, target, in_reach));
                 continue;
             }
             let mut values = Values::new(self, target);
@@ -320,7 +320,7 @@ impl<'a> Source<'a> {
             }
         }
         let held = held.words(self.graph, publish);
-        Ok(Filled { wanted, held_parts, held, lacking })
+        Ok(Filled { wanted, held, lacking })
     }
 
     /// None if the target was made without this output, which is optional.
@@ -390,8 +390,6 @@ impl<'a> Source<'a> {
 /// What a publish wants, and what of it must wait.
 struct Filled {
     wanted: Wanted,
-    /// How many objects and rows are held back.
-    held_parts: usize,
     held: Option<String>,
     /// Objects and rows of selected targets that are not there to be published.
     lacking: Vec<Lacking>,

@@ -116,11 +116,10 @@ impl Source<'_> {
             places: guard(places),
             there,
             plan,
+            undecided: 0,
             lacking: Vec::new(),
             looked: Requests::default(),
             held: None,
-            lacking: Vec::new(),
-            looked: Requests::default(),
             settled: None,
         };
         let mut done = self.apply(&prepared, &mut |_| {})?;
@@ -228,11 +227,10 @@ impl Source<'_> {
             places,
             there,
             plan,
+            undecided: 0,
             lacking: Vec::new(),
             looked: Requests::default(),
             held: None,
-            lacking: Vec::new(),
-            looked: Requests::default(),
             settled: None,
         }))
     }
