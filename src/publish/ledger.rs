@@ -664,7 +664,7 @@ impl Ledger {
     }
 
     /// Removes the texts that nothing names any more, with the lease held: chunks of heads that are kept no longer,
-    /// and intents of publishes that ended. Tells how many.
+    /// intents of publishes that ended, and what is owed no more. Tells how many.
     ///
     /// Nothing that is later than the head or the lease goes. Whoever reads a chunk of an older head finds it
     /// missing, and reads again from the head.
@@ -681,7 +681,10 @@ impl Ledger {
             named.extend(chunks.iter().map(|(name, chunk)| chunk.file(section, name)));
         }
         match &self.state().held {
-            Some(held) => named.extend(held.lease.intents.values().cloned()),
+            Some(held) => {
+                let lease = &held.lease;
+                named.extend(lease.intents.values().chain(lease.owed.values()).cloned());
+            }
             None => return Err(Error::bug("a manifest is swept only with its lease held")),
         }
         let texts = self.store.list()?;
@@ -694,7 +697,7 @@ impl Ledger {
         for (name, since) in &texts {
             let left_over = match name.split_once('/') {
                 Some(("chunks" | "history", _)) => *since <= head,
-                Some(("intents", _)) => *since <= lease,
+                Some(("intents" | "owed", _)) => *since <= lease,
                 _ => false,
             };
             if left_over && !named.contains(name) {

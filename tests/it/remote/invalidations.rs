@@ -41,7 +41,7 @@ fn a_distribution_forgets_exactly_what_changed() {
     let first = publish(&project, "").says("forgets 6 paths");
     assert_eq!(written(first), (6, 6));
     let both = paths(&["A", "B"], &ALL);
-    assert_eq!(told(&cloud, &id), [both.clone()]);
+    assert_eq!(told(&cloud, &id), std::slice::from_ref(&both));
     assert_eq!(written(publish(&project, "")), (0, 0));
     project.write("data/B.txt", "7");
     assert_eq!(written(publish(&project, "--where outcome=y")), (1, 1));
