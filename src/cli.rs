@@ -59,6 +59,8 @@ pub enum When {
 pub enum Also {
     Doctor,
     Prune,
+    Repair,
+    Rollback,
     Provision,
     /// `verify --repair`
     Repair,

@@ -18,6 +18,8 @@ pub use read::{Finding, Lack, Policy};
 pub enum Also {
     Doctor,
     Prune,
+    Repair,
+    Rollback,
     Provision,
     Repair,
 }
@@ -74,7 +76,10 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
     for keeping in &ends.manifests {
         let own = literal(&keeping.prefix(project));
         let all = object(&keeping.bucket, &format!("{own}/*"));
-        need("KeepManifests", &["s3:GetObject", "s3:PutObject"], all);
+        need("KeepManifests", &["s3:GetObject", "s3:PutObject"], all.clone());
+        if also.contains(&Also::Prune) {
+            need("PruneManifests", &["s3:DeleteObject"], all);
+        }
         let intents = object(&keeping.bucket, &format!("{own}/intents/*"));
         need("EndIntents", &["s3:DeleteObject"], intents);
         need("ListDestinations", &["s3:ListBucket"], bucket(&keeping.bucket));
@@ -87,7 +92,8 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         if table.together {
             need("WriteRowsTogether", &["dynamodb:BatchWriteItem"], arn.clone());
         }
-        if table.alone {
+        // What is put back is written on the condition that nothing stands there, or row by row.
+        if table.alone || also.contains(&Also::Repair) || also.contains(&Also::Rollback) {
             need("WriteRowsAlone", &["dynamodb:PutItem"], arn.clone());
         }
         if also.contains(&Also::Repair) {

@@ -105,10 +105,7 @@ impl Registries {
     /// That of the only name, or those of all.
     pub fn resolve(&self, names: &[&str], platform: Option<&str>) -> Result<Resolved> {
         let wanted = platform.map(Platform::parse);
-        let asked = |name: &str, patience| {
-            self.resolve_one(name, wanted.as_ref(), patience)
-                .map(|(tag, platforms)| (tag, platforms))
-        };
+        let asked = |name: &str, patience| self.resolve_one(name, wanted.as_ref(), patience);
         let (name, (tag, platforms), passed_over) = first(names, asked)?;
         Ok(Resolved { name: name.to_owned(), tag, platforms, passed_over })
     }

@@ -26,6 +26,8 @@ pub fn policy(
         .map(|also| match also {
             Also::Doctor => policy::Also::Doctor,
             Also::Prune => policy::Also::Prune,
+            Also::Repair => policy::Also::Repair,
+            Also::Rollback => policy::Also::Rollback,
             Also::Provision => policy::Also::Provision,
             Also::Repair => policy::Also::Repair,
         })

@@ -96,7 +96,7 @@ impl Expansion<'_> {
                     errors.push((after, error));
                 }
             }
-            let after = publish.after.iter().map(|after| named(after));
+            let after = publish.after.iter().map(named);
             left.insert(name, after.filter(|after| publishes.contains_key(*after)).collect());
         }
         let mut order = Vec::new();

@@ -52,6 +52,10 @@ fn the_least_policy_names_each_place_and_no_more() {
     assert!(text.starts_with("{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"EndIntents\",\"Effect\":\"Allow\""), "{text}");
     let more = of(&[Also::Prune, Also::Provision]);
     assert_eq!(more["PruneObjects"].actions, ["s3:DeleteObject"].into());
+    assert!(!more.contains_key("WriteRowsAlone"));
+    for mending in [Also::Repair, Also::Rollback] {
+        assert_eq!(of(&[mending])["WriteRowsAlone"].actions, ["dynamodb:PutItem"].into());
+    }
     assert_eq!(
         more["MakeTables"].resources,
         ["arn:aws:dynamodb:*:*:table/registry".to_owned()].into()

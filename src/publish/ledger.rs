@@ -18,6 +18,7 @@ use std::time::{Duration, Instant, SystemTime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::grouping;
 use super::manifest::{self, FORMAT, ObjectEntry, RowEntry};
 use super::place::{Stamp, meanwhile};
 use crate::aws::s3::{Expect, Got, Put};
@@ -54,8 +55,8 @@ pub trait Store: Send + Sync {
 pub trait Entry: Clone + PartialEq + Serialize + DeserializeOwned {
     /// The same without what never is a reason to write it again.
     fn compared(&self) -> Self;
-    /// What keys have in common that change together.
-    fn group(key: &str) -> String;
+    /// What keys have in common that change together, as far as so many of their parts say.
+    fn group(key: &str, depth: usize) -> String;
 }
 
 impl Entry for ObjectEntry {
@@ -67,9 +68,8 @@ impl Entry for ObjectEntry {
         ObjectEntry { bytes, size, packed, uncompared, version, attested, ..self.clone() }
     }
 
-    /// Its folder.
-    fn group(key: &str) -> String {
-        manifest::folder_of(key).to_owned()
+    fn group(key: &str, depth: usize) -> String {
+        grouping::of_object(key, depth).to_owned()
     }
 }
 
@@ -78,10 +78,8 @@ impl Entry for RowEntry {
         RowEntry { uncompared: BTreeMap::new(), object: None, attested: false, ..self.clone() }
     }
 
-    /// Its partition: a row's key is the JSON of its names and values, the hash first.
-    fn group(key: &str) -> String {
-        let values: Vec<serde_json::Value> = serde_json::from_str(key).unwrap_or_default();
-        values.first().map_or_else(|| key.to_owned(), ToString::to_string)
+    fn group(key: &str, depth: usize) -> String {
+        grouping::of_row(key, depth)
     }
 }
 
@@ -94,6 +92,9 @@ struct Head {
     /// Counts how often somebody was thought dead, so that his head fits no more.
     #[serde(default)]
     epoch: u64,
+    /// How many parts of a key choose its chunk, for each section; where it is not said, all of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    depths: BTreeMap<String, usize>,
     /// The chunks of each section, by name.
     sections: BTreeMap<String, BTreeMap<String, Chunk>>,
     /// The publish that left it so; none if an earlier jheem did.
@@ -231,6 +232,7 @@ impl Ledger {
                     format: FORMAT,
                     owner: self.owner.clone(),
                     epoch: 0,
+                    depths: BTreeMap::new(),
                     sections: BTreeMap::new(),
                     stamp: None,
                     history: Vec::new(),
@@ -331,8 +333,9 @@ impl Ledger {
     ) -> Result<Option<Section<E>>> {
         let read = self.read()?;
         let mut mine: BTreeMap<String, BTreeMap<&str, &E>> = BTreeMap::new();
+        let depth = read.head.depth(name);
         for (key, entry) in wanted {
-            mine.entry(chunk_of::<E>(key)).or_default().insert(key, entry);
+            mine.entry(chunk_of::<E>(key, depth)).or_default().insert(key, entry);
         }
         let none = BTreeMap::new();
         let chunks = read.head.sections.get(name).unwrap_or(&none);
@@ -543,26 +546,36 @@ impl Ledger {
         self.renew()?;
         let read = self.read()?;
         let mut head = read.head.clone();
+        let before = head.depth(section);
         let touched: BTreeSet<String> =
-            changed.keys().chain(gone).map(|key| chunk_of::<E>(key)).collect();
+            changed.keys().chain(gone).map(|key| chunk_of::<E>(key, before)).collect();
         let none = BTreeMap::new();
         let there = read.head.sections.get(section).unwrap_or(&none);
-        let old: Vec<_> = there.iter().filter(|(name, _)| touched.contains(*name)).collect();
-        let mut members: BTreeMap<String, BTreeMap<String, E>> = BTreeMap::new();
-        let old = self.chunks::<E>(&read, section, &old)?.ok_or_else(|| meanwhile(&self.place))?;
-        for (key, entry) in old.into_iter().flatten() {
-            members.entry(chunk_of::<E>(&key)).or_default().insert(key, entry);
+        let chunks = |chunks: &[(&String, &Chunk)]| {
+            self.chunks::<E>(&read, section, chunks)?.ok_or_else(|| meanwhile(&self.place))
+        };
+        let (old, others): (Vec<_>, Vec<_>) =
+            there.iter().partition(|(name, _)| touched.contains(*name));
+        let mut entries: BTreeMap<String, E> = chunks(&old)?.into_iter().flatten().collect();
+        entries.extend(changed.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        entries.retain(|key, _| !gone.contains(key));
+        let mut depth = grouping::depth(entries.keys().map(String::as_str), before, E::group);
+        if depth != before {
+            // In groups of other keys every chunk is another.
+            entries.extend(chunks(&others)?.into_iter().flatten());
+            depth = grouping::depth(entries.keys().map(String::as_str), depth, E::group);
+            head.sections.remove(section);
         }
-        for (key, entry) in changed {
-            members.entry(chunk_of::<E>(key)).or_default().insert(key.clone(), entry.clone());
+        let mut members: BTreeMap<String, BTreeMap<String, E>> = BTreeMap::new();
+        for (key, entry) in entries {
+            members.entry(chunk_of::<E>(&key, depth)).or_default().insert(key, entry);
+        }
+        if !members.is_empty() && depth != grouping::ALL {
+            head.depths.insert(section.to_owned(), depth);
         }
         let chunks = head.sections.entry(section.to_owned()).or_default();
-        for (name, mut entries) in members {
-            entries.retain(|key, _| !gone.contains(key));
-            if entries.is_empty() {
-                chunks.remove(&name);
-                continue;
-            }
+        chunks.retain(|name, _| !touched.contains(name) || members.contains_key(name));
+        for (name, entries) in members {
             let lines =
                 manifest::encode_lines(entries.iter().map(|(key, entry)| (key.as_str(), entry)));
             let refs = entries.iter().map(|(key, entry)| (key.as_str(), entry)).collect();
@@ -577,7 +590,7 @@ impl Ledger {
         if head == read.head {
             return Ok(());
         }
-        let dropped = self.keep_history(&read, &mut head, changed.len() + gone.len())?;
+        self.keep_history(&read, &mut head, changed.len() + gone.len())?;
         moments::pass(Moment::Chunk);
         let expect = match &read.version {
             Some(version) => Expect::Version(version.clone()),
@@ -597,32 +610,26 @@ impl Ledger {
             }
         }
         moments::pass(Moment::Head);
-        for id in dropped {
-            // One that stays is swept by a prune.
-            self.store.remove(&history_file(&id)).ok();
-        }
         Ok(())
     }
 
     /// Puts the head that is about to be replaced aside, and names this publish in the next one.
     ///
-    /// Several manifests of one publish are one step of the history. Returns what no longer is part of it.
-    fn keep_history(&self, read: &Read, next: &mut Head, changed: usize) -> Result<Vec<String>> {
-        let mut dropped = Vec::new();
+    /// Several manifests of one publish are one step of the history. What is no longer part of it is swept by a prune.
+    fn keep_history(&self, read: &Read, next: &mut Head, changed: usize) -> Result<()> {
         let before = match &read.head.stamp {
             Some(mine) if mine.id == self.stamp.id => mine.changed,
             Some(other) => {
                 self.put(&history_file(&other.id), &read.head, Expect::Anything)?;
                 next.history.push(other.clone());
-                while next.history.len() > KEPT {
-                    dropped.push(next.history.remove(0).id);
-                }
+                let over = next.history.len().saturating_sub(KEPT);
+                next.history.drain(..over);
                 0
             }
             None => 0,
         };
         next.stamp = Some(Stamp { changed: before + changed, ..self.stamp.clone() });
-        Ok(dropped)
+        Ok(())
     }
 
     /// The publishes whose heads are known, the last one among them.
@@ -766,8 +773,24 @@ impl Chunk {
 }
 
 /// The chunk that a key belongs to.
-pub(super) fn chunk_of<E: Entry>(key: &str) -> String {
-    manifest::chunk_of_group(&E::group(key))
+fn chunk_of<E: Entry>(key: &str, depth: usize) -> String {
+    grouping::chunk(&E::group(key, depth))
+}
+
+/// The chunks of these keys in a manifest that holds all of those.
+pub(super) fn chunks_of<E: Entry>(keys: &[String], all: &[String]) -> BTreeSet<String> {
+    let depth = grouping::depth(all.iter().map(String::as_str), 1, E::group);
+    keys.iter().map(|key| chunk_of::<E>(key, depth)).collect()
+}
+
+impl Head {
+    /// How many parts of a key choose its chunk in a section: one to begin with.
+    fn depth(&self, section: &str) -> usize {
+        match self.sections.get(section).is_some_and(|chunks| !chunks.is_empty()) {
+            true => self.depths.get(section).copied().unwrap_or(grouping::ALL),
+            false => 1,
+        }
+    }
 }
 
 /// The digest of what is compared of these entries.

@@ -2,7 +2,7 @@
 //!
 //! Pure. A chunk is a file of JSON lines, sorted by key; a change rewrites only the chunks of the keys that changed.
 //! The head names every chunk by digest and is replaced last, so that a reader sees the old or the new manifest whole.
-//! Chunks are chosen by the folder part of a key, so that what is rebuilt together (a city, a scenario) lies together.
+//! Chunks are chosen by the folders of a key (`grouping`), so that what is rebuilt together (a city) lies together.
 //! The intent has the lines of all that is about to be written; a publish that was killed leaves it behind.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 
 use super::attribute::Item;
+use super::grouping;
 use super::wanted::Headers;
 
 /// The version of all that is written here; a reader refuses a later one.
@@ -100,6 +101,9 @@ pub type Lines = Vec<(String, ObjectEntry)>;
 pub struct Head {
     pub format: u32,
     pub owner: String,
+    /// How many parts of a key choose its chunk; where it is not said, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
     pub chunks: BTreeMap<String, Chunk>,
 }
 
@@ -113,7 +117,7 @@ pub struct Chunk {
 
 impl Head {
     pub fn empty(owner: &str) -> Head {
-        Head { format: FORMAT, owner: owner.to_owned(), chunks: BTreeMap::new() }
+        Head { format: FORMAT, owner: owner.to_owned(), depth: None, chunks: BTreeMap::new() }
     }
 
     /// The head as it is stored.
@@ -149,21 +153,6 @@ impl Chunk {
     pub fn file(&self, name: &str) -> String {
         format!("{name}-{}.jsonl", &self.digest.hex()[..16])
     }
-}
-
-/// What a key shares with those that change together with it: its folder, or itself where it has none.
-pub fn folder_of(key: &str) -> &str {
-    key.rsplit_once('/').map_or(key, |(folder, _)| folder)
-}
-
-/// The chunk that a key belongs to.
-pub fn chunk_of(key: &str) -> String {
-    chunk_of_group(folder_of(key))
-}
-
-/// The chunk of all keys that share this.
-pub fn chunk_of_group(group: &str) -> String {
-    Digest::of(group.as_bytes()).hex()[..2].to_owned()
 }
 
 /// One line for each entry.
@@ -230,22 +219,41 @@ pub fn rewrite(
     changed: &BTreeMap<String, ObjectEntry>,
     gone: &BTreeSet<String>,
 ) -> (Head, BTreeMap<String, Vec<u8>>) {
-    let names: BTreeSet<String> = changed.keys().chain(gone).map(|key| chunk_of(key)).collect();
+    // A manifest that was begun before parts were counted goes by all of them.
+    let before = match head.chunks.is_empty() {
+        true => 1,
+        false => head.depth.unwrap_or(grouping::ALL),
+    };
+    let group = |key: &str, depth| grouping::of_object(key, depth).to_owned();
+    let all = || there.keys().chain(changed.keys().filter(|key| !there.contains_key(*key)));
+    let depth = grouping::depth(all().map(String::as_str), before, group);
+    let chunk_of = |key: &str| grouping::chunk(grouping::of_object(key, depth));
+    // In groups of other keys every chunk is another.
+    let touched: BTreeSet<String> = match depth == before {
+        true => changed.keys().chain(gone).map(|key| chunk_of(key)).collect(),
+        false => all().map(|key| chunk_of(key)).collect(),
+    };
     let mut members: BTreeMap<String, BTreeMap<&str, &ObjectEntry>> = BTreeMap::new();
     for (key, entry) in there.iter().chain(changed).filter(|(key, _)| !gone.contains(*key)) {
         let name = chunk_of(key);
-        if names.contains(&name) {
+        if touched.contains(&name) {
             members.entry(name).or_default().insert(key, entry);
         }
     }
     let mut next = head.clone();
-    next.chunks.retain(|name, _| !names.contains(name) || members.contains_key(name));
+    if !members.is_empty() {
+        next.depth = Some(depth).filter(|depth| *depth != grouping::ALL);
+    }
+    match depth == before {
+        true => next.chunks.retain(|name, _| !touched.contains(name) || members.contains_key(name)),
+        false => next.chunks.clear(),
+    }
     let mut chunks = BTreeMap::new();
     for (name, entries) in members {
         let count = entries.len();
         let bytes = encode_lines(entries);
         let chunk = Chunk { digest: Digest::of(&bytes), entries: count };
-        if head.chunks.get(&name) != Some(&chunk) {
+        if next.chunks.get(&name) != Some(&chunk) {
             next.chunks.insert(name.clone(), chunk);
             chunks.insert(name, bytes);
         }
@@ -279,30 +287,64 @@ mod tests {
         let mut there = BTreeMap::new();
         for city in ["C.12580", "C.12940", "C.14460"] {
             for plot in 0..10 {
-                there.insert(format!("rw/{city}/{plot}.json"), entry("a"));
+                there.insert(format!("{city}/{plot}.json"), entry("a"));
             }
         }
         let (head, chunks) =
             rewrite(&Head::empty("rw"), &BTreeMap::new(), &there, &BTreeSet::new());
         assert_eq!(head.chunks.values().map(|chunk| chunk.entries).sum::<usize>(), 30);
         assert_eq!(chunks.len(), 3);
-        let changed = BTreeMap::from([("rw/C.12940/7.json".to_owned(), entry("b"))]);
+        let changed = BTreeMap::from([("C.12940/7.json".to_owned(), entry("b"))]);
         let (next, rewritten) = rewrite(&head, &there, &changed, &BTreeSet::new());
         let (name, bytes) = rewritten.first_key_value().unwrap();
         assert_eq!(rewritten.len(), 1);
-        assert_eq!(name, &chunk_of("rw/C.12940/7.json"));
+        assert_eq!(name, &grouping::chunk("C.12940"));
         let lines = decode_chunk(bytes, &next.chunks[name]).unwrap();
         assert_eq!(lines.len(), 10);
         assert!(lines.is_sorted_by_key(|(key, _)| key.clone()));
-        assert!(lines.contains(&("rw/C.12940/7.json".into(), entry("b"))));
+        assert!(lines.contains(&("C.12940/7.json".into(), entry("b"))));
         assert_eq!(Head::decode(&next.encode()).unwrap(), next);
         // What is gone leaves its chunk, and the last one takes the chunk with it.
-        let gone = (1..10).map(|plot| format!("rw/C.12940/{plot}.json")).collect();
+        let gone = (1..10).map(|plot| format!("C.12940/{plot}.json")).collect();
         let (less, rewritten) = rewrite(&head, &there, &BTreeMap::new(), &gone);
         assert_eq!((less.chunks[name].entries, rewritten.len()), (1, 1));
-        let gone = (0..10).map(|plot| format!("rw/C.12940/{plot}.json")).collect();
+        let gone = (0..10).map(|plot| format!("C.12940/{plot}.json")).collect();
         let (less, rewritten) = rewrite(&head, &there, &BTreeMap::new(), &gone);
         assert_eq!((less.chunks.len(), rewritten.len()), (2, 0));
+    }
+
+    #[test]
+    fn a_manifest_that_was_begun_by_whole_folders_goes_on_so() {
+        let keys = |scenario: &'static str| (0..4).map(move |p| format!("A/{scenario}/{p}.json"));
+        let there: BTreeMap<String, ObjectEntry> =
+            keys("base").chain(keys("brief")).map(|key| (key, entry("a"))).collect();
+        let mut head = Head::empty("rw");
+        for folder in ["A/base", "A/brief"] {
+            let of_it = there.iter().filter(|(key, _)| key.starts_with(&format!("{folder}/")));
+            let lines = encode_lines(of_it.map(|(key, entry)| (key.as_str(), entry)));
+            let chunk = Chunk { digest: Digest::of(&lines), entries: 4 };
+            head.chunks.insert(grouping::chunk(folder), chunk);
+        }
+        let changed = BTreeMap::from([("A/brief/1.json".to_owned(), entry("b"))]);
+        let (next, rewritten) = rewrite(&head, &there, &changed, &BTreeSet::new());
+        assert_eq!(rewritten.keys().collect::<Vec<_>>(), [&grouping::chunk("A/brief")]);
+        assert_eq!((next.chunks.len(), next.depth), (2, None));
+    }
+
+    #[test]
+    fn a_manifest_that_grows_is_parted_further_and_loses_nothing() {
+        let grid = |cities: std::ops::Range<usize>| -> BTreeMap<String, ObjectEntry> {
+            let keys = cities.flat_map(|c| (0..1000).map(move |p| format!("rw/C.{c}/{p}.json")));
+            keys.map(|key| (key, entry("a"))).collect()
+        };
+        let (head, _) =
+            rewrite(&Head::empty("rw"), &BTreeMap::new(), &grid(0..3), &BTreeSet::new());
+        assert_eq!((head.chunks.len(), head.depth), (1, Some(1)));
+        let (next, chunks) = rewrite(&head, &grid(0..3), &grid(3..6), &BTreeSet::new());
+        assert_eq!((next.chunks.len(), chunks.len(), next.depth), (6, 6, Some(2)));
+        assert_eq!(next.chunks.values().map(|chunk| chunk.entries).sum::<usize>(), 6000);
+        let changed = BTreeMap::from([("rw/C.4/1.json".to_owned(), entry("b"))]);
+        assert_eq!(rewrite(&next, &grid(0..6), &changed, &BTreeSet::new()).1.len(), 1);
     }
 
     #[test]
@@ -320,7 +362,7 @@ mod tests {
         assert!(decode_chunk(&lines, &chunk).unwrap_err().contains("the head names"));
     }
 
-    /// What stands at destinations outlives every jheem: this text may only change with `FORMAT`.
+    /// What stands at destinations outlives every jheem: this text may only change with `FORMAT`, or gain what it may lack.
     #[test]
     fn the_format_is_pinned() {
         let mut object = entry("a");
@@ -350,6 +392,7 @@ mod tests {
 {
   "format": 1,
   "owner": "rw",
+  "depth": 1,
   "chunks": {
     "fc": {
       "digest": "blake3:cdc4513445f052e83a1e66cb2d2c9485e98ada27857ee75ebe70ed5fb0c068c2",

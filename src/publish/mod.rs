@@ -14,6 +14,7 @@ mod bucket;
 pub mod database;
 pub mod destination;
 pub mod folder;
+mod grouping;
 pub mod invalidation;
 mod ledger;
 pub mod manifest;

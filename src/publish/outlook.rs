@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::attribute::{Attribute, Item, json};
 use super::destination::{Destination, Keeping};
-use super::ledger;
+use super::ledger::{self, Entry};
 use super::manifest::{ObjectEntry, RowEntry};
 use super::plan::{Action, Planned, PublishPlan, There};
 use super::wanted::{RowKey, Wanted};
@@ -79,19 +79,21 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
         let partitions: BTreeSet<&Attribute> =
             new.filter_map(|(row, _)| Some(&row.key.0.first()?.1)).collect();
         requests.row_reads += partitions.len() as u64;
-        let touched: BTreeSet<String> = match &there[index] {
-            There::Objects(_) => {
+        let (touched, standing) = match &there[index] {
+            There::Objects(there) => {
                 let work = objects.iter().filter(|(_, planned)| planned.is_work());
-                work.map(|(o, _)| ledger::chunk_of::<ObjectEntry>(&o.key)).collect()
+                let work = work.map(|(o, _)| o.key.clone()).collect();
+                chunks::<ObjectEntry>(work, there.entries.keys().cloned().collect())
             }
-            There::Rows(_) => {
+            There::Rows(there) => {
                 let work = rows.iter().filter(|(_, planned)| planned.is_work());
-                work.map(|(r, _)| ledger::chunk_of::<RowEntry>(&json(&r.key.0))).collect()
+                let work = work.map(|(r, _)| json(&r.key.0)).collect();
+                chunks::<RowEntry>(work, there.entries.keys().map(|key| json(&key.0)).collect())
             }
         };
         if let Some(keeping) = kept_at(destination).filter(|_| !touched.is_empty()) {
             let first = leased.insert(keeping);
-            requests += of_ledger(&touched, &chunks_there(&there[index]), first);
+            requests += of_ledger(&touched, &standing, first);
         }
         if !destination.is_local() {
             outlook.requests = requests;
@@ -111,15 +113,10 @@ fn of_ledger(touched: &BTreeSet<String>, there: &BTreeSet<String>, first: bool) 
     }
 }
 
-fn chunks_there(there: &There) -> BTreeSet<String> {
-    match there {
-        There::Objects(there) => {
-            there.entries.keys().map(|key| ledger::chunk_of::<ObjectEntry>(key)).collect()
-        }
-        There::Rows(there) => {
-            there.entries.keys().map(|key| ledger::chunk_of::<RowEntry>(&json(&key.0))).collect()
-        }
-    }
+/// The chunks that work touches, and those that stand there.
+fn chunks<E: Entry>(work: Vec<String>, there: Vec<String>) -> (BTreeSet<String>, BTreeSet<String>) {
+    let all: Vec<String> = there.iter().chain(&work).cloned().collect();
+    (ledger::chunks_of::<E>(&work, &all), ledger::chunks_of::<E>(&there, &all))
 }
 
 fn kept_at(destination: &Destination) -> Option<&Keeping> {

@@ -190,6 +190,7 @@ impl Source<'_> {
             places: guard(places),
             there,
             plan,
+            undecided: 0,
             held: None,
             lacking: Vec::new(),
             looked: Requests::default(),

@@ -189,6 +189,113 @@ fn what_is_there_as_it_is_wanted_costs_two_requests_and_no_write() {
     assert_eq!(store.take_asked(), ["get head.json", "get lease.json"]);
 }
 
+/// So many plots of each of these cities, with three scenarios each.
+fn grid(cities: std::ops::Range<usize>, plots: usize) -> BTreeMap<String, ObjectEntry> {
+    let key = |city, plot: usize| format!("rw/C.{city}/{}/{plot}.json", ["a", "b", "c"][plot % 3]);
+    let keys = cities.flat_map(|city| (0..plots).map(move |plot| key(city, plot)));
+    keys.map(|key| (key.clone(), entry(&key))).collect()
+}
+
+/// How many chunks were read and written since this was asked last.
+fn chunks_moved(store: &Memory) -> (usize, usize) {
+    let asked = store.take_asked();
+    let of = |verb: &str| {
+        let begins = format!("{verb} chunks/");
+        asked.iter().filter(|asked| asked.starts_with(&begins)).collect::<BTreeSet<_>>().len()
+    };
+    (of("get"), of("put"))
+}
+
+#[test]
+fn a_city_is_one_chunk_however_many_scenarios_it_has_and_however_the_manifest_grew() {
+    let (store, mut standing) = (Memory::default(), Standing::default());
+    publish(&store, "one", &grid(0..1, 1000), &mut standing).unwrap();
+    assert_eq!(chunks_moved(&store), (0, 1));
+    publish(&store, "one", &grid(0..6, 1000), &mut standing).unwrap();
+    assert_eq!(chunks_moved(&store).1, 6, "what became too large is parted by the cities");
+    assert_eq!(published(&store).len(), 6000);
+    store.take_asked();
+    // All of one city changes.
+    let mut wanted = grid(0..6, 1000);
+    let of_city = wanted.iter_mut().filter(|(key, _)| key.starts_with("rw/C.3/"));
+    of_city.for_each(|(_, entry)| entry.content = Digest::of(b"new"));
+    let of_city = wanted.iter_mut().filter(|(key, _)| key.starts_with("rw/C.3/"));
+    of_city.for_each(|(_, entry)| entry.bytes = Digest::of(b"new"));
+    assert_eq!(publish(&store, "another", &wanted, &mut standing).unwrap(), 1000);
+    assert_eq!(chunks_moved(&store), (1, 1));
+    assert_eq!(publish(&store, "another", &wanted, &mut standing).unwrap(), 0);
+    assert_eq!(chunks_moved(&store), (0, 0));
+    assert_eq!(published(&store).values().filter(|d| **d == Digest::of(b"new")).count(), 1000);
+}
+
+#[test]
+fn a_manifest_that_was_begun_by_whole_folders_goes_on_so() {
+    let (store, mut standing) = (Memory::default(), Standing::default());
+    let all = grid(0..2, 6);
+    // As a jheem wrote it that counted no parts: a chunk for each folder, by the digest of its name.
+    let mut chunks = serde_json::Map::new();
+    for folder in all.keys().map(|key| key.rsplit_once('/').unwrap().0).collect::<BTreeSet<_>>() {
+        let of_it: BTreeMap<_, _> =
+            all.iter().filter(|(key, _)| key.rsplit_once('/').unwrap().0 == folder).collect();
+        let lines = crate::publish::manifest::encode_lines(
+            of_it.iter().map(|(key, entry)| (key.as_str(), *entry)),
+        );
+        let (digest, name) = (Digest::of(&lines), &Digest::of(folder.as_bytes()).hex()[..2]);
+        let file = format!("chunks/objects-{name}-{}.jsonl", &digest.hex()[..16]);
+        store.put(&file, lines, Expect::Nothing).unwrap();
+        let chunk =
+            serde_json::json!({ "digest": digest, "compared": digest, "entries": of_it.len() });
+        chunks.insert(name.to_owned(), chunk);
+    }
+    assert_eq!(chunks.len(), 6);
+    let head = serde_json::json!({ "format": 1, "owner": "rw", "sections": { "objects": chunks } });
+    store.put("head.json", head.to_string().into_bytes(), Expect::Nothing).unwrap();
+    for (key, entry) in &all {
+        standing.objects.insert(key.clone(), entry.bytes);
+    }
+    assert_eq!(published(&store).len(), 12);
+    let mut wanted = all.clone();
+    wanted.insert("rw/C.1/b/1.json".into(), entry("new"));
+    store.take_asked();
+    assert_eq!(publish(&store, "one", &wanted, &mut standing).unwrap(), 1);
+    assert_eq!(chunks_moved(&store).1, 1);
+    assert_eq!(published(&store)["rw/C.1/b/1.json"], Digest::of(b"new"));
+    assert_eq!(published(&store).len(), 12, "no key stands in two chunks");
+}
+
+#[test]
+fn what_is_owed_stays_until_it_is_paid_whoever_publishes() {
+    let (store, mut standing) = (Memory::default(), Standing::default());
+    let lines = |lines: &[&str]| lines.iter().map(|l| (*l).to_owned()).collect::<BTreeSet<_>>();
+    publish(&store, "one", &plots("1"), &mut standing).unwrap();
+    let owing = |holder: &str| ledger(&store, holder).owing().unwrap();
+    assert_eq!(owing("one"), lines(&[]));
+    let none: [(&str, &ObjectEntry); 0] = [];
+    {
+        let one = ledger(&store, "one");
+        one.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+        one.begin("objects", none).unwrap();
+        one.owe("E1", lines(&["/a", "/b"])).unwrap();
+        one.owe("E1", lines(&["/b"])).unwrap();
+        one.owe("E2", lines(&["/z"])).unwrap();
+        // It stops here, and lets go of the lease.
+    }
+    assert_eq!(owing("two"), lines(&["E1", "E2"]));
+    publish(&store, "two", &plots("2"), &mut standing).unwrap();
+    let two = ledger(&store, "two");
+    two.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    two.begin("objects", none).unwrap();
+    two.owe("E1", lines(&["/c"])).unwrap();
+    let owed = two.owed("E1").unwrap().unwrap();
+    assert_eq!(owed.lines, lines(&["/a", "/b", "/c"]));
+    two.paid("E1", &owed).unwrap();
+    assert!(two.owed("E1").unwrap().is_none());
+    two.end("objects").unwrap();
+    assert_eq!(owing("one"), lines(&["E2"]));
+    let left = store.names().into_iter().filter(|name| name.starts_with("owed/")).count();
+    assert_eq!(left, 1, "what is paid is not kept");
+}
+
 #[test]
 fn what_no_head_names_is_swept_and_whoever_reads_an_older_head_reads_again() {
     let store = Memory::default();
@@ -229,11 +336,11 @@ fn ten_earlier_manifests_are_kept_with_the_chunks_that_they_name() {
     let now = ledger(&store, "one");
     let history = now.history().unwrap();
     assert_eq!(history.len(), 11, "ten, and the last one");
-    let kept = store.names().into_iter().filter(|name| name.starts_with("history/"));
-    assert_eq!(kept.count(), 10);
     now.begin::<ObjectEntry>("objects", []).unwrap();
     now.sweep().unwrap();
     now.end("objects").unwrap();
+    let kept = store.names().into_iter().filter(|name| name.starts_with("history/"));
+    assert_eq!(kept.count(), 10);
     for (stamp, publish_number) in history.iter().zip(2..) {
         let past = now.past::<ObjectEntry>("objects", &stamp.id).unwrap().unwrap();
         assert_eq!(past, plots(&publish_number.to_string()));
