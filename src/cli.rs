@@ -59,11 +59,10 @@ pub enum When {
 pub enum Also {
     Doctor,
     Prune,
+    /// `verify --repair`
     Repair,
     Rollback,
     Provision,
-    /// `verify --repair`
-    Repair,
 }
 
 /// What is selected.

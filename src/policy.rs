@@ -21,7 +21,6 @@ pub enum Also {
     Repair,
     Rollback,
     Provision,
-    Repair,
 }
 
 /// Where tables are: in any account and region unless they are said.
@@ -95,9 +94,6 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         // What is put back is written on the condition that nothing stands there, or row by row.
         if table.alone || also.contains(&Also::Repair) || also.contains(&Also::Rollback) {
             need("WriteRowsAlone", &["dynamodb:PutItem"], arn.clone());
-        }
-        if also.contains(&Also::Repair) {
-            need("RepairRows", &["dynamodb:PutItem"], arn.clone());
         }
         if also.contains(&Also::Prune) {
             need("PruneRows", &["dynamodb:DeleteItem"], arn.clone());

@@ -29,7 +29,6 @@ pub fn policy(
             Also::Repair => policy::Also::Repair,
             Also::Rollback => policy::Also::Rollback,
             Also::Provision => policy::Also::Provision,
-            Also::Repair => policy::Also::Repair,
         })
         .collect();
     let needs = policy::needs(&project.graph.project, &ends, whose, &also);
