@@ -70,8 +70,6 @@ pub struct Prepared {
     pub places: Vec<Place>,
     pub there: Vec<There>,
     pub plan: PublishPlan,
-    /// Objects and rows of targets whose content is not known yet.
-    pub undecided: usize,
     /// What is held back, in words; none if nothing is.
     pub held: Option<String>,
     /// Objects and rows of selected targets that are not there to be published.
@@ -145,7 +143,7 @@ impl<'a> Source<'a> {
         let name = publish.name.clone();
         let undecided = lacking.iter().filter(|lacking| lacking.is_undecided()).count();
         let idle = plan.is_empty() && plan.refused.is_empty() && plan.rolled_back.is_empty();
-        let idle = idle && undecided == 0;
+        let idle = idle && !undecided;
         let settled = watched.filter(|_| idle).map(|watched| Settled {
             asked: self.asked(publish, reach),
             unchanged: plan.objects.len() + plan.rows.len(),
@@ -154,18 +152,7 @@ impl<'a> Source<'a> {
             seen,
         });
         let looked = self.aws.requests() - before;
-        Ok(Some(Prepared {
-            name,
-            wanted,
-            places,
-            there,
-            plan,
-            undecided,
-            held,
-            lacking,
-            looked,
-            settled,
-        }))
+        Ok(Some(Prepared { name, wanted, places, there, plan, held, lacking, looked, settled }))
     }
 
     /// Carries a prepared publish out.

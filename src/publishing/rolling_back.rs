@@ -190,7 +190,6 @@ impl Source<'_> {
             places: guard(places),
             there,
             plan,
-            undecided: 0,
             held: None,
             lacking: Vec::new(),
             looked: Requests::default(),
