@@ -141,7 +141,7 @@ impl<'a> Source<'a> {
         self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
-        let undecided = lacking.iter().filter(|lacking| lacking.is_undecided()).count();
+        let undecided = lacking.iter().any(Lacking::is_undecided);
         let idle = plan.is_empty() && plan.refused.is_empty() && plan.rolled_back.is_empty();
         let idle = idle && !undecided;
         let settled = watched.filter(|_| idle).map(|watched| Settled {

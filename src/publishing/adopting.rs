@@ -232,7 +232,6 @@ impl Source<'_> {
             places: guard(places),
             there: there.into_iter().map(|(_, there)| there).collect(),
             plan,
-            undecided: 0,
             lacking: Vec::new(),
             looked: Requests::default(),
             held: None,
