@@ -3,6 +3,7 @@
 use super::Connected;
 use super::failure::Request;
 use super::signed::{Call, Service};
+use crate::costs::Requests;
 use crate::error::Result;
 
 impl Connected {
@@ -23,6 +24,9 @@ impl Connected {
             headers: &[("content-type", "application/xml")],
             body: body.as_bytes(),
         };
-        self.signed(&Service::cloudfront(self.region()), &call, &request).map(drop)
+        self.signed(&Service::cloudfront(self.region()), &call, &request)?;
+        let invalidations = paths.len() as u64;
+        self.tally.add(Requests { invalidations, ..Requests::default() });
+        Ok(())
     }
 }
