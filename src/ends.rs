@@ -82,6 +82,7 @@ impl Ends {
 
     fn publish(&mut self, graph: &Graph, publish: &Publish) -> Result<()> {
         let keeping = keeping(publish)?;
+        self.distributions.extend(publish.invalidate.iter().map(|to| to.distribution.clone()));
         for object in &publish.objects {
             if let Destination::S3 { bucket, prefix, .. } = destination(&object.to, None)? {
                 self.objects.insert((bucket, prefix));

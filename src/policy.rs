@@ -79,8 +79,11 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         if also.contains(&Also::Prune) {
             need("PruneManifests", &["s3:DeleteObject"], all);
         }
-        let intents = object(&keeping.bucket, &format!("{own}/intents/*"));
-        need("EndIntents", &["s3:DeleteObject"], intents);
+        // What publishes intended and owed, and the oldest of what they replaced.
+        for texts in ["history", "intents", "owed"] {
+            let texts = object(&keeping.bucket, &format!("{own}/{texts}/*"));
+            need("ClearManifests", &["s3:DeleteObject"], texts);
+        }
         need("ListDestinations", &["s3:ListBucket"], bucket(&keeping.bucket));
     }
     for (name, table) in &ends.tables {

@@ -36,7 +36,7 @@ fn the_least_policy_names_each_place_and_no_more() {
         .map(|(sid, need)| format!("{sid}: {:?} on {:?}", need.actions, need.resources))
         .collect();
     insta::assert_snapshot!(lines.join("\n").replace('"', ""), @"
-    EndIntents: {s3:DeleteObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/intents/*}
+    ClearManifests: {s3:DeleteObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/history/*, arn:aws:s3:::tiny/plots/.jheem/rw/intents/*, arn:aws:s3:::tiny/plots/.jheem/rw/owed/*}
     Invalidate: {cloudfront:CreateInvalidation} on {arn:aws:cloudfront::*:distribution/E3VDQ7V9FBIIGD}
     KeepManifests: {s3:GetObject, s3:PutObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/*}
     ListDestinations: {s3:ListBucket, s3:ListBucketMultipartUploads} on {arn:aws:s3:::tiny}
@@ -49,7 +49,7 @@ fn the_least_policy_names_each_place_and_no_more() {
     WriteRowsTogether: {dynamodb:BatchWriteItem} on {arn:aws:dynamodb:*:*:table/registry}
     ");
     let text = json(&needs);
-    assert!(text.starts_with("{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"EndIntents\",\"Effect\":\"Allow\""), "{text}");
+    assert!(text.starts_with("{\"Version\":\"2012-10-17\",\"Statement\":[{\"Sid\":\"ClearManifests\",\"Effect\":\"Allow\""), "{text}");
     let more = of(&[Also::Prune, Also::Provision]);
     assert_eq!(more["PruneObjects"].actions, ["s3:DeleteObject"].into());
     assert!(!more.contains_key("WriteRowsAlone"));

@@ -95,6 +95,15 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
         if let Some(keeping) = kept_at(destination).filter(|_| !touched.is_empty()) {
             let first = leased.insert(keeping);
             requests += of_ledger(&touched, &standing, first);
+            // The head that is replaced is put aside, once for all manifests of a ledger.
+            let mut others = wanted.destinations.iter().zip(there);
+            let known = others.any(|(at, there)| kept_at(at) == Some(keeping) && !there.is_empty());
+            requests.puts += u64::from(first && known);
+            if let Some(to) = &wanted.invalidation {
+                let written = objects.iter().filter(|(_, planned)| writes(planned));
+                let paths = written.filter_map(|(o, _)| to.path(&destination.full_key(&o.key)));
+                requests += of_invalidation(&paths.collect());
+            }
         }
         let told = wanted.invalidation.as_ref().filter(|_| !destination.is_local());
         let written = objects.iter().filter(|(_, planned)| writes(planned));
@@ -114,6 +123,15 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
         all.push(outlook);
     }
     all
+}
+
+/// What telling a distribution takes: what is owed is written down, read, and taken away when it is told.
+fn of_invalidation(paths: &BTreeSet<String>) -> Requests {
+    if paths.is_empty() {
+        return Requests::default();
+    }
+    let invalidations = invalidation::merged(paths).len() as u64;
+    Requests { puts: 3, gets: 1, deletes: 1, invalidations, ..Requests::default() }
 }
 
 /// What a ledger asks for to publish a section: its intent and lease, the chunks that change, the head.

@@ -267,7 +267,9 @@ fn a_build_pulls_a_pinned_image_by_its_digest_and_shows_how_far_it_is() {
     let pulled = of("pulled");
     assert_eq!(pulled.len(), 1, "one pulls, the other waits: {built}");
     assert_eq!(pulled[0]["image"], image);
-    assert!(pulled[0]["bytes"].as_u64().unwrap() > 100_000, "{built}");
+    // Podman does not say how many bytes come.
+    let silent = daemon().unwrap().daemon().contains("Podman");
+    assert!(silent || pulled[0]["bytes"].as_u64().unwrap() > 100_000, "{built}");
     assert!(of("pulling").iter().all(|event| event["image"] == image));
     assert!(!format!("{built}").contains(PASSWORD));
     project.write("plots/A.json", "{}");
