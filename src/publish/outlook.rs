@@ -105,18 +105,6 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
                 requests += of_invalidation(&paths.collect());
             }
         }
-        let told = wanted.invalidation.as_ref().filter(|_| !destination.is_local());
-        let written = objects.iter().filter(|(_, planned)| writes(planned));
-        let paths = told.into_iter().flat_map(|to| {
-            written.clone().filter_map(|(o, _)| to.path(&destination.full_key(&o.key)))
-        });
-        let paths = invalidation::merged(&paths.collect());
-        if !paths.is_empty() {
-            // What is owed is written down, read again, and taken away.
-            let invalidations = paths.len() as u64;
-            requests +=
-                Requests { invalidations, puts: 3, gets: 1, deletes: 1, ..Requests::default() };
-        }
         if !destination.is_local() {
             outlook.requests = requests;
         }
@@ -137,8 +125,7 @@ fn of_invalidation(paths: &BTreeSet<String>) -> Requests {
 /// What a ledger asks for to publish a section: its intent and lease, the chunks that change, the head.
 fn of_ledger(touched: &BTreeSet<String>, there: &BTreeSet<String>, first: bool) -> Requests {
     Requests {
-        // The head that is replaced is put aside, once.
-        puts: 4 + touched.len() as u64 + u64::from(first && !there.is_empty()),
+        puts: 4 + touched.len() as u64,
         gets: touched.intersection(there).count() as u64 + if first { 2 } else { 0 },
         deletes: 1,
         ..Requests::default()
