@@ -424,7 +424,7 @@ fn verify_finds_what_differs_at_a_destination() {
         ("missing", "github_actions_integration/A/x.json"),
     ];
     assert_eq!(found, expected.map(|(kind, key)| (kind.to_owned(), key.to_owned())), "{ran}");
-    assert_eq!(ran.last(), json!({ "event": "verified", "differences": 5 }));
+    assert_eq!(ran.last(), json!({ "event": "verified", "differences": 5, "repaired": 0 }));
     // What is missing is put back by the next build; what was edited there is not guessed at.
     project.build("").success();
     assert_eq!(project.read(&format!("{folder}/A/x.json")), project.read("plots/A/x.json"));

@@ -118,11 +118,19 @@ fn a_table_that_was_dropped_is_missing_and_made_again() {
     };
     drop_table();
     let ran = project.jheem("verify --format json").code(1);
-    assert_eq!(ran.last(), json!({ "event": "verified", "differences": 6 }), "{ran}");
+    assert_eq!(
+        ran.last(),
+        json!({ "event": "verified", "differences": 6, "repaired": 0 }),
+        "{ran}"
+    );
     // One city's rows are put back, and the others are still known to be missing.
     counts(project.build("--where city=A").success(), 0, 3);
     let ran = project.jheem("verify --format json").code(1);
-    assert_eq!(ran.last(), json!({ "event": "verified", "differences": 3 }), "{ran}");
+    assert_eq!(
+        ran.last(),
+        json!({ "event": "verified", "differences": 3, "repaired": 0 }),
+        "{ran}"
+    );
     counts(project.build("").success().targets("fresh=6"), 0, 3);
     project.jheem("verify").success();
     // Dropped to be made with another key: nothing of the old one is left.
@@ -152,7 +160,11 @@ row.plot = { to = "sqlite:site/plots.db", hash = { city = "{city}" }, range = { 
     project.jheem("verify").success();
     project.write("site/stray.json", "{}");
     let ran = project.jheem("verify --format json").code(1);
-    assert_eq!(ran.last(), json!({ "event": "verified", "differences": 1 }), "{ran}");
+    assert_eq!(
+        ran.last(),
+        json!({ "event": "verified", "differences": 1, "repaired": 0 }),
+        "{ran}"
+    );
 }
 
 #[test]
