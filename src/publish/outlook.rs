@@ -94,6 +94,10 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
         if let Some(keeping) = kept_at(destination).filter(|_| !touched.is_empty()) {
             let first = leased.insert(keeping);
             requests += of_ledger(&touched, &standing, first);
+            // The manifest that is replaced is kept for a rollback.
+            let mut all = wanted.destinations.iter().zip(there);
+            let replaces = all.any(|(d, there)| kept_at(d) == Some(keeping) && !there.is_empty());
+            requests.puts += u64::from(first && replaces);
         }
         if !destination.is_local() {
             outlook.requests = requests;
