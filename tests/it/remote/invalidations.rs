@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Cloud, DENIED, SLOW_DOWN, cloud, publish, written};
-use crate::project::Project;
+use crate::project::{Project, Ran};
 use crate::proxy::{Fault, Proxy};
 
 /// A project whose objects stand behind a distribution, of which this is the ID.
@@ -49,9 +49,17 @@ fn a_distribution_forgets_exactly_what_changed() {
     assert_eq!(written(publish(&project, "")), (2, 2));
     let rest = paths(&["B"], &["x", "z"]);
     assert_eq!(told(&cloud, &id), [both.clone(), rest.clone(), paths(&["B"], &["y"])]);
-    // Readers are told headers too.
+    // Readers are told headers too; what it costs is known before.
     project.change("max-age=60", "max-age=61");
-    assert_eq!(written(publish(&project, "")), (6, 0));
+    let requests = |ran: &Ran, event: &str| {
+        let found = ran.events().into_iter().find(|found| found["event"] == event);
+        found.map(|found| found["requests"].clone())
+    };
+    let dry = publish(&project, "--dry-run").success();
+    let ran = publish(&project, "");
+    assert_eq!(requests(&ran, "requests"), requests(&dry, "expected"));
+    assert_eq!(requests(&ran, "requests").unwrap()["invalidations"], 6);
+    assert_eq!(written(ran), (6, 0));
     assert_eq!(told(&cloud, &id), [both.clone(), both, rest, paths(&["B"], &["y"])]);
     // Rows alone are no business of a distribution.
     project.change("outcome = \"{outcome}\",", "outcome = \"{outcome}!\",");
