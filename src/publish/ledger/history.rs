@@ -63,7 +63,7 @@ impl Ledger {
     }
 
     /// Removes the texts that nothing names any more, with the lease held: chunks of heads that are kept no longer,
-    /// and intents of publishes that ended, and what is owed no more. Tells how many.
+    /// intents of publishes that ended, and what is owed no more. Tells how many.
     ///
     /// Nothing that is later than the head or the lease goes. Whoever reads a chunk of an older head finds it
     /// missing, and reads again from the head.
