@@ -76,7 +76,12 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         let own = literal(&keeping.prefix(project));
         let all = object(&keeping.bucket, &format!("{own}/*"));
         need("KeepManifests", &["s3:GetObject", "s3:PutObject"], all.clone());
-        if also.contains(&Also::Prune) {
+        // Those that lie below the objects can go with them.
+        let below = |(name, prefix): &(String, String)| {
+            let inside = prefix.is_empty() || keeping.prefix == *prefix;
+            *name == keeping.bucket && (inside || keeping.prefix.starts_with(&format!("{prefix}/")))
+        };
+        if also.contains(&Also::Prune) && !ends.objects.iter().any(below) {
             need("PruneManifests", &["s3:DeleteObject"], all);
         }
         // What publishes intended and owed, and the oldest of what they replaced.

@@ -126,7 +126,6 @@ impl Wanted {
 }
 
 /// The lock as it is after this, and what could not be looked at.
-#[expect(clippy::too_many_arguments, reason = "the parts of a command, each of its own kind")]
 fn look_at_sources(
     project: &Project,
     wanted: &Wanted,

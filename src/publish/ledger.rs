@@ -10,6 +10,8 @@
 //!
 //! No clock is compared with another: a lease is of the dead if its version stays the same while this machine waits.
 
+mod history;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,9 +35,6 @@ const RENEWED_EVERY: Duration = Duration::from_secs(15);
 const DEAD_AFTER: Duration = Duration::from_secs(60);
 /// How often a lease that another holds is looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(3);
-
-/// So many heads that were replaced are kept, with the chunks that they name.
-const KEPT: usize = 10;
 
 const HEAD: &str = "head.json";
 const LEASE: &str = "lease.json";
@@ -174,6 +173,9 @@ struct Held {
     open: BTreeSet<String>,
     renewed: Instant,
 }
+
+/// The entries of chunks, each with its key.
+type Lines<E> = Vec<Vec<(String, E)>>;
 
 /// What one section holds.
 pub struct Section<E> {
@@ -368,7 +370,7 @@ impl Ledger {
         read: &Read,
         section: &str,
         chunks: &[(&String, &Chunk)],
-    ) -> Result<Option<Vec<Vec<(String, E)>>>> {
+    ) -> Result<Option<Lines<E>>> {
         let names: Vec<String> =
             chunks.iter().map(|(name, chunk)| chunk.file(section, name)).collect();
         let got = self.store.get(&names)?;
@@ -613,102 +615,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Puts the head that is about to be replaced aside, and names this publish in the next one.
-    ///
-    /// Several manifests of one publish are one step of the history. What is no longer part of it is swept by a prune.
-    fn keep_history(&self, read: &Read, next: &mut Head, changed: usize) -> Result<()> {
-        let before = match &read.head.stamp {
-            Some(mine) if mine.id == self.stamp.id => mine.changed,
-            Some(other) => {
-                self.put(&history_file(&other.id), &read.head, Expect::Anything)?;
-                next.history.push(other.clone());
-                let over = next.history.len().saturating_sub(KEPT);
-                next.history.drain(..over);
-                0
-            }
-            None => 0,
-        };
-        next.stamp = Some(Stamp { changed: before + changed, ..self.stamp.clone() });
-        Ok(())
-    }
-
-    /// The publishes whose heads are known, the last one among them.
-    pub fn history(&self) -> Result<Vec<Stamp>> {
-        let Head { stamp, history, .. } = self.read()?.head;
-        Ok(history.into_iter().chain(stamp).collect())
-    }
-
-    /// What a section held after this publish; none if its head is not known.
-    pub fn past<E: Entry>(&self, section: &str, id: &str) -> Result<Option<BTreeMap<String, E>>> {
-        let read = self.read()?;
-        let head = if read.head.stamp.as_ref().is_some_and(|stamp| stamp.id == id) {
-            read.head.clone()
-        } else if read.head.history.iter().any(|stamp| stamp.id == id) {
-            self.past_head(id)?
-        } else {
-            return Ok(None);
-        };
-        let none = BTreeMap::new();
-        let chunks = head.sections.get(section).unwrap_or(&none);
-        let lines = self.chunks(&read, section, &chunks.iter().collect::<Vec<_>>())?;
-        let lines = lines.ok_or_else(|| meanwhile(&self.place))?;
-        Ok(Some(lines.into_iter().flatten().collect()))
-    }
-
-    fn past_head(&self, id: &str) -> Result<Head> {
-        let name = history_file(id);
-        let got = self.store.get(std::slice::from_ref(&name))?.pop().flatten();
-        let got = got.ok_or_else(|| self.damaged(&name, "is missing, and the head names it"))?;
-        manifest::decode_versioned(&got.bytes, "a manifest's head")
-            .map_err(|what| self.damaged(&name, what))
-    }
-
-    /// Removes the texts that nothing names any more, with the lease held: chunks of heads that are kept no longer,
-    /// intents of publishes that ended, and what is owed no more. Tells how many.
-    ///
-    /// Nothing that is later than the head or the lease goes. Whoever reads a chunk of an older head finds it
-    /// missing, and reads again from the head.
-    pub fn sweep(&self) -> Result<usize> {
-        self.renew()?;
-        let read = self.read()?;
-        let mut named: BTreeSet<String> = BTreeSet::new();
-        let mut heads = vec![read.head.clone()];
-        for stamp in &read.head.history {
-            heads.push(self.past_head(&stamp.id)?);
-            named.insert(history_file(&stamp.id));
-        }
-        for (section, chunks) in heads.iter().flat_map(|head| &head.sections) {
-            named.extend(chunks.iter().map(|(name, chunk)| chunk.file(section, name)));
-        }
-        match &self.state().held {
-            Some(held) => {
-                let lease = &held.lease;
-                named.extend(lease.intents.values().chain(lease.owed.values()).cloned());
-            }
-            None => return Err(Error::bug("a manifest is swept only with its lease held")),
-        }
-        let texts = self.store.list()?;
-        let since = |name: &str| {
-            let found = texts.iter().find(|(text, _)| text == name);
-            found.map_or(i64::MIN, |(_, since)| *since)
-        };
-        let (head, lease) = (since(HEAD), since(LEASE));
-        let mut removed = 0;
-        for (name, since) in &texts {
-            let left_over = match name.split_once('/') {
-                Some(("chunks" | "history", _)) => *since <= head,
-                Some(("intents" | "owed", _)) => *since <= lease,
-                _ => false,
-            };
-            if left_over && !named.contains(name) {
-                self.store.remove(name)?;
-                removed += 1;
-                self.renew()?;
-            }
-        }
-        Ok(removed)
-    }
-
     /// A section is done; with the last one the lease is free.
     pub fn end(&self, section: &str) -> Result<()> {
         let mut state = self.state();
@@ -749,11 +655,6 @@ impl Drop for Ledger {
     fn drop(&mut self) {
         self.let_go();
     }
-}
-
-/// The name of the text that keeps the head of a publish.
-fn history_file(id: &str) -> String {
-    format!("history/{id}.json")
 }
 
 /// A name for a text that no other publish gives to another, nor to the same.

@@ -55,6 +55,9 @@ const OF_A_JHEEM: &str = "it carries the mark of a jheem, of another project or 
 /// The outputs of one target, by their indexes, and what was found amiss.
 type Outputs = BTreeMap<usize, (MadeOutput, Vec<String>)>;
 
+/// Rows by key: of which target and which row of the publish, and the key of the object that it registers.
+type RowKeys = BTreeMap<RowKey, (Target, usize, Option<String>)>;
+
 impl Source<'_> {
     /// Adopts what stands under the keys of the selected targets of a publish; nothing but manifests is written.
     pub fn adopt(
@@ -92,8 +95,7 @@ impl Source<'_> {
         // Every key, and what it is of.
         let mut objects: Vec<BTreeMap<String, (Target, usize)>> =
             vec![BTreeMap::new(); wanted.destinations.len()];
-        let mut rows: Vec<BTreeMap<RowKey, (Target, usize, Option<String>)>> =
-            vec![BTreeMap::new(); wanted.destinations.len()];
+        let mut rows: Vec<RowKeys> = vec![BTreeMap::new(); wanted.destinations.len()];
         for cell in 0..rule.space.cells() {
             let target = Target { rule: publish.of, cell };
             if !self.selection.goals[publish.of.0][cell]
