@@ -13,6 +13,7 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 MODEL = '''#!/usr/bin/env python3
 import itertools, json, os, sys
 
+SIZE = 0
 out = sys.argv[sys.argv.index("--output-dir") + 1]
 config = sys.argv[sys.argv.index("--config") + 1]
 jobs = []
@@ -35,7 +36,8 @@ for job in jobs:
         path = os.path.join(folder, f"{outcome}_{statistic}_{part}")
         name = "/".join([city, scenario, outcome, statistic, facet])
         with open(path + ".json", "w") as file:
-            json.dump({"data": [{"x": [2025], "y": [len(name)], "name": name}], "layout": {}}, file)
+            text = name.ljust(SIZE, "x")
+            json.dump({"data": [{"x": [2025], "y": [len(name)], "name": text}], "layout": {}}, file)
         with open(path + "_metadata.json", "w") as file:
             json.dump({"city": [city], "scenario": [scenario], "outcome": [outcome], "statistic_type": [statistic],
                        "facet_choice": [facet], "has_baseline": [True]}, file)
@@ -48,8 +50,11 @@ def axis(text, name):
     return re.findall(r'"([^"]+)"', block)
 
 
-def lay(folder, published=True, cities=None):
-    """Writes the Jheemfile, the program and the simulation files; with fewer cities if asked."""
+def lay(folder, published=True, cities=None, size=0):
+    """Writes the Jheemfile, the program and the simulation files; with fewer cities or larger plots if asked.
+
+    Published to folders beside it, or `"afar"`: to the bucket and the table of the example.
+    """
     text = (REPOSITORY / "examples/original/Jheemfile.toml").read_text()
     names = axis(text, "city")
     runner = '[runner.model]\nprogram = "./model.py"\npass_env = ["PATH"]\nexit = { partial = [1] }\n'
@@ -60,7 +65,7 @@ def lay(folder, published=True, cities=None):
     # The local destinations take the place of the remote ones; without them nothing is published.
     start = text.index("# --- Where they go")
     publishing, profile = text[start:].split("# --- The same on this machine")
-    if published:
+    if published is True:
         publishing = publishing.replace('"s3://jheem-test-tiny-bucket/github_actions_integration"', '"file:site"')
         publishing = publishing.replace('"dynamodb://jheem-test-tiny"', '"sqlite:site/plots.db"')
     text = text[:start] + (publishing if published else "")
@@ -73,7 +78,7 @@ def lay(folder, published=True, cities=None):
         text = re.sub(r'(?ms)^\[preset\..*?(?=^# ---)', "", text)
         names = names[:cities]
     (folder / "Jheemfile.toml").write_text(text)
-    (folder / "model.py").write_text(MODEL)
+    (folder / "model.py").write_text(MODEL.replace("SIZE = 0", f"SIZE = {size}"))
     (folder / "model.py").chmod(0o755)
     simulations = folder / "simulations/ryan-white"
     for city in names:

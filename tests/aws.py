@@ -34,11 +34,11 @@ def keys(bucket):
     return [found["Key"] for page in pages for found in page.get("Contents", [])]
 
 
-def objects(bucket):
-    """Every object that is not jheem's own, as a reader gets it."""
+def objects(bucket, under=""):
+    """Every object below a prefix that is not jheem's own, as a reader gets it."""
     found = {}
     for key in keys(bucket):
-        if "/.jheem/" in f"/{key}":
+        if "/.jheem/" in f"/{key}" or not key.startswith(under):
             continue
         got = s3.get_object(Bucket=bucket, Key=key)
         found[key] = {
@@ -99,6 +99,11 @@ def partition(table, name, value):
 
 def put(bucket, key, body, times=1):
     s3.put_object(Bucket=bucket, Key=key, Body=body.encode() * times)
+
+
+def put_file(bucket, key, path):
+    """With its SHA-256, which the bucket then tells without a download."""
+    s3.upload_file(path, bucket, key, ExtraArgs={"ChecksumAlgorithm": "SHA256"})
 
 
 def put_in_parts(bucket, key, body):

@@ -2,6 +2,7 @@
 //!
 //! Without a daemon each test says that it is skipped; with JHEEM_TEST_DOCKER=1 it fails instead.
 
+mod afar;
 mod crashes;
 mod updates;
 

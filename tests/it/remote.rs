@@ -26,7 +26,7 @@ pub(super) struct Cloud {
     pub(super) endpoint: String,
     python: String,
     pub(super) bucket: String,
-    table: String,
+    pub(super) table: String,
 }
 
 /// The servers that `scripts/test` started; none where there are none.
@@ -70,7 +70,7 @@ impl Cloud {
     }
 
     /// Rows by both parts of their keys.
-    fn rows(&self) -> Value {
+    pub(super) fn rows(&self) -> Value {
         let rows = self.ask("rows", json!({ "table": self.table }));
         let rows = rows.as_array().unwrap().iter().map(|row| {
             let part = |name: &str| row[name]["S"].as_str().unwrap().to_owned();
