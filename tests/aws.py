@@ -97,6 +97,39 @@ def partition(table, name, value):
     return [item for page in pages for item in page["Items"]]
 
 
+def portal_cities(table, page):
+    """The cities that there are, with their scenarios: a scan of the keys, page by page."""
+    pages = dynamodb.get_paginator("scan").paginate(
+        TableName=table, ProjectionExpression="city_scenario", PaginationConfig={"PageSize": page}
+    )
+    cities = {}
+    for found in pages:
+        for item in found["Items"]:
+            city, scenario = item["city_scenario"]["S"].split("#")
+            cities.setdefault(city, set()).add(scenario)
+    return {city: sorted(scenarios) for city, scenarios in cities.items()}
+
+
+def portal_search(table, page, city, scenario, outcomes):
+    """The plots of a city and a scenario, page by page, of some outcomes if asked."""
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="city_scenario = :key",
+        ExpressionAttributeValues={":key": {"S": f"{city}#{scenario}"}},
+        PaginationConfig={"PageSize": page},
+    )
+    return [
+        {"outcome": item["outcome"]["S"], "s3_key": item["s3_key"]["S"], "file_size": int(item["file_size"]["N"])}
+        for found in pages
+        for item in found["Items"]
+        if outcomes is None or item["outcome"]["S"] in outcomes
+    ]
+
+
+def body(bucket, key):
+    return s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode()
+
+
 def put(bucket, key, body, times=1):
     s3.put_object(Bucket=bucket, Key=key, Body=body.encode() * times)
 

@@ -4,7 +4,9 @@
 
 mod adopting;
 mod invalidations;
+mod kills;
 mod mending;
+mod portal;
 mod pruning;
 mod rolling_back;
 mod writes;
@@ -244,53 +246,6 @@ fn verify_compares_the_bucket_and_the_table_with_the_manifest() {
         ],
         "{ran}"
     );
-}
-
-#[test]
-fn a_publish_that_is_killed_is_brought_to_its_end_by_the_next() {
-    let Some(cloud) = cloud() else { return };
-    let project = cloud.project();
-    project.build("").success();
-    let moments = [
-        "intended:1",
-        "published:1",
-        "published:4",
-        "intended:2",
-        "rows:1",
-        "chunk:1",
-        "head:1",
-        "committed:1",
-        "chunk:2",
-        "head:2",
-    ];
-    for (round, moment) in moments.iter().enumerate() {
-        for city in ["A", "B"] {
-            project.write(&format!("data/{city}.txt"), (100 + round).to_string());
-        }
-        project.build("").success();
-        let killed =
-            project.command("publish --format json").env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
-        cloud.no_row_without_its_object(moment);
-        let done = publish(&project, "").success();
-        assert_eq!(written(publish(&project, "")), (0, 0), "after {moment}: {done}");
-        let (objects, rows) = (cloud.objects(), cloud.rows());
-        for city in ["A", "B"] {
-            for outcome in ["x", "y", "z"] {
-                let plot = project.read(&format!("plots/{city}/{outcome}.json"));
-                let object =
-                    &objects[format!("github_actions_integration/{city}/50% a+b/{outcome}.json")];
-                assert_eq!(object["body"], plot, "after {moment}");
-                let row = &rows[format!("{city}#cessation {outcome}#mean.and.interval#none")];
-                assert_eq!(
-                    row["file_size"],
-                    json!({ "N": plot.len().to_string() }),
-                    "after {moment}"
-                );
-            }
-        }
-        project.jheem("verify").success();
-    }
 }
 
 #[test]
