@@ -63,23 +63,26 @@ pub fn fetch(
 ) -> Result<Arrived> {
     let about = format!("`{}`", wanted.location);
     let mut growing = Growing::open(&objects.arriving(&name(wanted)))?;
-    // What came may be of another file, unless its end or its keeper tells.
-    if wanted.size().is_some_and(|size| growing.size > size)
-        || wanted.expect.is_none() && wanted.strong_etag().is_none()
-    {
+    if !wanted.may_go_on(growing.size) {
         growing.begin_anew()?;
     }
-    let mut attempt = 0;
+    let mut resumed = growing.size > 0;
+    let (mut attempt, mut furthest) = (0, growing.size);
     loop {
-        let before = growing.size;
         let ended = transfer(sources, wanted, &mut growing, asker);
-        let whole = match wanted.size() {
-            Some(size) => growing.size >= size,
-            None => ended.is_ok(),
+        let why = match ended {
+            Ok(()) => match growing.check(&about, wanted.expect) {
+                Ok(()) => return growing.keep(objects),
+                // What came first may have been of something else, such as a page to log in.
+                Err(_) if resumed => None,
+                Err(error) => {
+                    growing.remove()?;
+                    return Err(error);
+                }
+            },
+            Err(Broken::ForGood(error)) => return Err(error),
+            Err(Broken::CutOff(why)) => Some(why),
         };
-        if whole {
-            break;
-        }
         let stopped = || {
             Error::environment(format!("{about} was not fetched to its end"))
                 .because("somebody asked to stop")
@@ -88,31 +91,37 @@ pub fn fetch(
         if !(asker.go_on)() {
             return Err(stopped());
         }
-        attempt = if growing.size > before { 0 } else { attempt + 1 };
-        match ended {
-            Err(Broken::ForGood(error)) => return Err(error),
-            Err(Broken::CutOff(why)) if attempt >= ATTEMPTS => {
+        match why {
+            None => {
+                growing.begin_anew()?;
+                (resumed, furthest) = (false, 0);
+                continue;
+            }
+            Some(why) if attempt >= ATTEMPTS => {
                 return Err(cut_off(&about, wanted, growing.size).because(why));
             }
-            Ok(()) if attempt >= ATTEMPTS => return Err(cut_off(&about, wanted, growing.size)),
-            Ok(()) | Err(Broken::CutOff(_)) => {
-                if !pause(Duration::from_millis(200) * 2u32.pow(attempt), asker.go_on) {
-                    return Err(stopped());
-                }
-                // It may be read anew only if it is still what it was.
-                if wanted.expect.is_none() && wanted.strong_etag().is_none() {
-                    growing.begin_anew()?;
-                }
-            }
+            Some(_) => {}
+        }
+        attempt = if growing.size > furthest { 0 } else { attempt + 1 };
+        furthest = furthest.max(growing.size);
+        if !pause(Duration::from_millis(200) * 2u32.pow(attempt.min(ATTEMPTS)), asker.go_on) {
+            return Err(stopped());
+        }
+        if wanted.may_go_on(growing.size) {
+            resumed = growing.size > 0;
+        } else {
+            growing.begin_anew()?;
         }
     }
-    growing.keep(objects, &about, wanted.expect)
 }
 
 impl Wanted<'_> {
-    /// How many bytes must come, where that is known.
-    fn size(&self) -> Option<u64> {
-        self.expect.map(|(_, size)| size).or_else(|| self.seen.and_then(|seen| seen.size))
+    /// Whether a part of so many bytes may be gone on with: a digest or its keeper must tell that it is of the same file.
+    fn may_go_on(&self, part: u64) -> bool {
+        match self.expect {
+            Some((_, size)) => part <= size,
+            None => self.strong_etag().is_some(),
+        }
     }
 
     /// What tells for sure whether it is still the same, if its keeper says that.
@@ -127,18 +136,28 @@ enum Broken {
     ForGood(Error),
 }
 
-/// Reads on from where the file ends until the other side has no more.
+/// Reads on from where the file ends until the other side has no more, and all of it came.
 fn transfer(
     sources: &Sources,
     wanted: &Wanted<'_>,
     growing: &mut Growing,
     asker: &Asker<'_>,
 ) -> Result<(), Broken> {
-    if wanted.size() == Some(growing.size) {
+    let whole = match wanted.expect {
+        Some((_, size)) => Some(size),
+        None => wanted.seen.and_then(|seen| seen.size).filter(|size| *size > 0),
+    };
+    if growing.size > 0 && whole == Some(growing.size) {
         return Ok(());
     }
     let opened = sources.open(wanted.location, growing.size, wanted.seen, asker.go_on);
     let mut opened = opened.map_err(Broken::ForGood)?;
+    if let (Some((digest, size)), Some(total)) = (wanted.expect, opened.total)
+        && size != total
+    {
+        let came = format!("the lock says {digest} of {size} bytes, and {total} are there");
+        return Err(Broken::ForGood(replaced(&format!("`{}`", wanted.location), came)));
+    }
     if opened.from < growing.size {
         growing.begin_anew().map_err(Broken::ForGood)?;
     }
@@ -148,24 +167,38 @@ fn transfer(
             return Err(Broken::CutOff("somebody asked to stop".into()));
         }
         match opened.reader.read(&mut piece) {
-            Ok(0) => return Ok(()),
+            Ok(0) => {
+                let total = opened.total.or(wanted.expect.map(|(_, size)| size));
+                return match total {
+                    Some(total) if growing.size < total => {
+                        Err(Broken::CutOff(format!("{} of {total} bytes came", growing.size)))
+                    }
+                    _ => Ok(()),
+                };
+            }
             Ok(read) => {
                 growing.take(&piece[..read]).map_err(Broken::ForGood)?;
                 (asker.came)(read as u64);
-                if wanted.size().is_some_and(|size| growing.size > size) {
+                if wanted.expect.is_some_and(|(_, size)| growing.size > size) {
                     return Ok(());
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(Broken::CutOff(error.to_string())),
         }
     }
 }
 
 fn cut_off(about: &str, wanted: &Wanted<'_>, came: u64) -> Error {
-    let of = wanted.size().map_or(String::new(), |size| format!(" of {size}"));
+    let of = wanted.expect.map_or(String::new(), |(_, size)| format!(" of {size}"));
     Error::environment(format!("{about} was cut off after {came}{of} bytes, again and again"))
         .hint("run it again: it goes on where it stopped")
+}
+
+fn replaced(about: &str, because: String) -> Error {
+    Error::environment(format!("{about} is not what the lock says: it was replaced"))
+        .because(because)
+        .hint("run `jheem update` to take what is there now, or put back what was")
 }
 
 /// What is not whole yet is found again by what it should become, or by where it comes from.
@@ -232,28 +265,32 @@ impl Growing {
         Ok(())
     }
 
-    /// Makes an object of what came, if it is what was expected.
-    fn keep(
-        self,
-        objects: &Objects,
-        about: &str,
-        expect: Option<(Digest, u64)>,
-    ) -> Result<Arrived> {
-        let sha256 = Digest { algorithm: Algorithm::Sha256, bytes: self.sha256.finalize().into() };
-        if let Some((expected, size)) = expect
-            && (expected, size) != (sha256, self.size)
-        {
-            fs::remove_file(&self.path).map_err(|e| Error::io("remove", &self.path, &e))?;
-            let got = match self.size > size {
-                true => format!("more than {}", figures::bytes(size)),
-                false => sha256.to_string(),
-            };
-            return Err(Error::environment(format!(
-                "{about} is not what the lock says: it was replaced"
-            ))
-            .because(format!("the lock says {expected}, and {got} came"))
-            .hint("run `jheem update` to take what is there now, or put back what was"));
+    fn digest(&self) -> Digest {
+        let bytes = self.sha256.clone().finalize().into();
+        Digest { algorithm: Algorithm::Sha256, bytes }
+    }
+
+    /// Compares what came with what was expected.
+    fn check(&self, about: &str, expect: Option<(Digest, u64)>) -> Result<()> {
+        let Some((expected, size)) = expect else { return Ok(()) };
+        let sha256 = self.digest();
+        if (expected, size) == (sha256, self.size) {
+            return Ok(());
         }
+        let got = match self.size > size {
+            true => format!("more than {}", figures::bytes(size)),
+            false => sha256.to_string(),
+        };
+        Err(replaced(about, format!("the lock says {expected}, and {got} came")))
+    }
+
+    fn remove(&self) -> Result<()> {
+        fs::remove_file(&self.path).map_err(|e| Error::io("remove", &self.path, &e))
+    }
+
+    /// Makes an object of what came.
+    fn keep(self, objects: &Objects) -> Result<Arrived> {
+        let sha256 = self.digest();
         let blake3 = Digest::blake3(self.blake3.finalize());
         let stored = objects.take(&self.path, blake3, self.size)?;
         Ok(Arrived { sha256, stored })

@@ -151,6 +151,12 @@ impl Answer {
         self.header("content-length").and_then(|length| length.parse().ok())
     }
 
+    /// The first byte of a part that was asked for.
+    pub fn begins_at(&self) -> Option<u64> {
+        let range = self.header("content-range")?.strip_prefix("bytes ")?;
+        range.split('-').next()?.trim().parse().ok()
+    }
+
     /// The whole of a small body.
     pub fn bytes(self) -> Result<Vec<u8>> {
         let Answer { body, about, .. } = self;

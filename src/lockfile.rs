@@ -98,7 +98,10 @@ impl Lockfile {
     /// Reads the text. The error is a sentence that says where it is wrong.
     pub fn parse(text: &str) -> Result<Lockfile, String> {
         for (at, line) in text.lines().enumerate() {
-            if ["<<<<<<< ", "=======", ">>>>>>> "].iter().any(|mark| line.starts_with(mark)) {
+            if ["<<<<<<< ", "||||||| ", "=======", ">>>>>>> "]
+                .iter()
+                .any(|mark| line.starts_with(mark))
+            {
                 return Err(format!("line {}: a merge left both sides in it", at + 1));
             }
         }
@@ -123,7 +126,8 @@ impl Lockfile {
             "# What remote inputs and images are. Written by `jheem update`; keep it in version control.\nversion = {VERSION}\n"
         );
         // Strings of JSON are strings of TOML.
-        let quoted = |value: &str| serde_json::Value::from(value).to_string();
+        let quoted =
+            |value: &str| serde_json::Value::from(value).to_string().replace('\u{7f}', "\\u007f");
         let mut table = |name: &str, lines: Vec<(String, String)>| {
             if !lines.is_empty() {
                 write!(text, "\n[{name}]\n").expect("strings take all");
@@ -156,6 +160,10 @@ impl Lockfile {
 
     /// Writes the file, whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
+        // What nobody could read back would lose every pin.
+        if let Err(why) = Lockfile::parse(&self.text()) {
+            return Err(Error::bug(format!("the lock would not be readable: {why}")));
+        }
         let beside = path.with_extension(format!("lock.{}", std::process::id()));
         let written = std::fs::File::create(&beside)
             .and_then(|mut file| {

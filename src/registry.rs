@@ -330,7 +330,11 @@ impl Registries {
             }
         };
         if !answer.is_success() {
-            return Err(self.refused(at, answer));
+            // Which tags there are is asked with a token, so not because there is none.
+            return Err(match answer.status {
+                404 | 410 => answer.refused(),
+                _ => self.refused(at, answer),
+            });
         }
         let told: Option<Told> = serde_json::from_slice(&answer.bytes()?).ok();
         match told.and_then(|told| told.token) {

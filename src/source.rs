@@ -69,8 +69,10 @@ pub struct Sources {
 /// The bytes of a source, from some byte on.
 pub struct Opened {
     pub reader: Box<dyn Read + Send>,
-    /// How many bytes of those asked for are left out in front: the whole was sent instead.
+    /// The byte that it begins with; 0 where the whole was sent instead.
     pub from: u64,
+    /// The size of the whole, where its keeper says it.
+    pub total: Option<u64>,
 }
 
 impl Location {
@@ -200,7 +202,8 @@ impl Sources {
                 let same = (from > 0).then(|| pinned.and_then(|pinned| pinned.etag.as_deref()));
                 let same = same.flatten().filter(|_| version.is_none());
                 let reader = bucket.read_from(key, from, version, same)?;
-                Ok(Opened { reader: Box::new(reader), from })
+                let total = reader.length.map(|length| from + length);
+                Ok(Opened { reader: Box::new(reader), from, total })
             }
             Location::Web(url) => {
                 let etag = pinned.and_then(|pinned| pinned.etag.clone());
@@ -224,7 +227,8 @@ impl Sources {
                 let failed = |e: &std::io::Error| Error::io("read", &path, e);
                 let mut file = File::open(&path).map_err(|e| failed(&e))?;
                 file.seek(SeekFrom::Start(from)).map_err(|e| failed(&e))?;
-                Ok(Opened { reader: Box::new(file), from })
+                let total = Some(file.metadata().map_err(|e| failed(&e))?.len());
+                Ok(Opened { reader: Box::new(file), from, total })
             }
         }
     }
@@ -236,13 +240,19 @@ impl Sources {
         }
         let answer = self.http.ask(&ask, go_on)?;
         match answer.status {
-            206 => Ok(Opened { reader: Box::new(answer.reader()), from }),
-            // Past its end, or of another file: it is read from its beginning.
-            416 if from > 0 => {
+            206 if answer.begins_at() == Some(from) => {
+                let total = answer.length().map(|length| from + length);
+                Ok(Opened { reader: Box::new(answer.reader()), from, total })
+            }
+            // Past its end, of another file, or another part than was asked for: it is read from its beginning.
+            206 | 416 if from > 0 => {
                 let ask = Ask { headers: ask.headers[..ask.headers.len() - 1].to_vec(), ..ask };
                 self.open_web(&ask, 0, go_on)
             }
-            _ if answer.is_success() => Ok(Opened { reader: Box::new(answer.reader()), from: 0 }),
+            _ if answer.is_success() => {
+                let total = answer.length();
+                Ok(Opened { reader: Box::new(answer.reader()), from: 0, total })
+            }
             _ => Err(answer.refused()),
         }
     }

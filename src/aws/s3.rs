@@ -216,8 +216,9 @@ impl Bucket {
         let range = (from > 0).then(|| format!("bytes={from}-"));
         let sent = self.aws.runtime.block_on(get.set_range(range).send());
         let got = sent.map_err(|error| request.failed(&error))?;
+        let length = got.content_length().and_then(|length| u64::try_from(length).ok());
         let (aws, body) = (Arc::clone(&self.aws), got.body);
-        Ok(Reading { aws, body, piece: Bytes::new() })
+        Ok(Reading { aws, body, piece: Bytes::new(), length })
     }
 
     /// Makes one request for each key, many at once; the answers come in the order of the keys.
@@ -364,6 +365,8 @@ pub struct Reading {
     aws: Arc<Connected>,
     body: ByteStream,
     piece: Bytes,
+    /// How many bytes it is, where the service says it.
+    pub length: Option<u64>,
 }
 
 impl Read for Reading {

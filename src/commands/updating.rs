@@ -26,6 +26,8 @@ pub fn update(global: &Global, args: &UpdateArgs, report: &mut Report) -> Outcom
     let wanted = Wanted::of(&project.graph, args)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
+    // Another update may have written it while this one waited.
+    project.lock = Lockfile::read(&project.lock_file).map_err(one)?;
     let stop = stop_on_signals().map_err(one)?;
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;

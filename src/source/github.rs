@@ -10,11 +10,13 @@ use globset::GlobBuilder;
 use serde::Deserialize;
 
 use super::{Location, Seen};
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, Result, nearest};
 use crate::http::{Ask, Http};
 
 const PER_PAGE: usize = 100;
+/// A release has at most a thousand assets.
+const MOST_PAGES: usize = 20;
 /// How many candidates an error lists.
 const LISTED: usize = 12;
 
@@ -47,6 +49,7 @@ pub struct Found {
 impl Found {
     pub fn seen(&self) -> Seen {
         let digest = self.asset.digest.as_ref().and_then(|digest| digest.parse::<Digest>().ok());
+        let digest = digest.filter(|digest| digest.algorithm == Algorithm::Sha256);
         Seen {
             digest,
             size: Some(self.asset.size),
@@ -102,8 +105,7 @@ fn ask_for(
     struct Release {
         id: u64,
     }
-    let api = env::var("GITHUB_API_URL").unwrap_or_else(|_| "https://api.github.com".into());
-    let api = format!("{}/repos/{owner}/{repository}/releases", api.trim_end_matches('/'));
+    let api = format!("{}/repos/{owner}/{repository}/releases", api());
     let about = format!("the release `{tag}` of `{owner}/{repository}`");
     let ask = |url: &str| -> Result<Vec<u8>> {
         let ask = with_token(Ask::get(url)).header("accept", "application/vnd.github+json");
@@ -116,16 +118,23 @@ fn ask_for(
     let release: Release =
         serde_json::from_slice(&ask(&format!("{api}/tags/{tag}"))?).map_err(spoiled)?;
     let mut assets: Vec<Asset> = Vec::new();
-    for page in 1.. {
+    for page in 1..=MOST_PAGES {
         let url = format!("{api}/{}/assets?per_page={PER_PAGE}&page={page}", release.id);
         let more: Vec<Asset> = serde_json::from_slice(&ask(&url)?).map_err(spoiled)?;
-        let last = more.len() < PER_PAGE;
+        let last = more.len() < PER_PAGE || !go_on();
         assets.extend(more);
         if last {
             break;
         }
     }
     Ok(assets)
+}
+
+/// Where the API answers, without a slash at its end.
+fn api() -> String {
+    let api = env::var("GITHUB_API_URL").ok().filter(|api| !api.is_empty());
+    let api = api.unwrap_or_else(|| "https://api.github.com".into());
+    api.trim_end_matches('/').to_owned()
 }
 
 fn token() -> Option<String> {
@@ -144,7 +153,8 @@ fn with_token(ask: Ask<'_>) -> Ask<'_> {
 
 /// The request for an asset's bytes.
 pub fn download(url: &str) -> Ask<'_> {
-    with_token(Ask::get(url)).header("accept", "application/octet-stream")
+    let ask = Ask::get(url).header("accept", "application/octet-stream");
+    if url.starts_with(&format!("{}/", api())) { with_token(ask) } else { ask }
 }
 
 /// The one asset that a name or a pattern stands for.
@@ -157,9 +167,10 @@ pub fn find(
 ) -> Result<Found> {
     let found = |asset: &Asset| {
         // Without a token the other one is no request to the API, of which few are allowed.
+        // And a token goes to the API's own host only.
         let url = match token() {
-            Some(_) => &asset.url,
-            None => &asset.browser_download_url,
+            Some(_) if asset.url.starts_with(&format!("{}/", api())) => &asset.url,
+            _ => &asset.browser_download_url,
         };
         Found { asset: asset.clone(), url: url.clone() }
     };
