@@ -280,3 +280,26 @@ fn without_a_daemon_that_answers_the_plan_says_what_to_do() {
         );
     }
 }
+
+#[test]
+fn the_value_of_a_variable_that_is_handed_through_is_written_and_shown_nowhere() {
+    const SECRET: &str = "hush-7f3a91";
+    let project = cities().env("TOKEN", SECRET);
+    project.change("pass_env = [", "env = { PLAIN = \"declared\" }\npass_env = [\"TOKEN\", ");
+    let mut shown = vec![project.build("").success()];
+    for command in ["log", "log last", "--format json log last", "why", "plan"] {
+        shown.push(project.jheem(command).success());
+    }
+    project.write("data/A.txt", "3\n");
+    shown.push(project.jheem("plan --write-batches by-hand").success());
+    for ran in &shown {
+        assert!(!ran.to_string().contains(SECRET), "{ran}");
+    }
+    for path in project.files("") {
+        let bytes = std::fs::read(project.path(&path)).unwrap();
+        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        assert!(!found, "{path}");
+    }
+    let line = project.read("by-hand/run-1.sh");
+    assert!(line.contains("TOKEN=\"$TOKEN\"") && line.contains("PLAIN=declared"), "{line}");
+}
