@@ -303,3 +303,15 @@ fn the_value_of_a_variable_that_is_handed_through_is_written_and_shown_nowhere()
     let line = project.read("by-hand/run-1.sh");
     assert!(line.contains("TOKEN=\"$TOKEN\"") && line.contains("PLAIN=declared"), "{line}");
 }
+
+#[test]
+fn a_source_with_a_login_is_refused_and_the_password_is_not_said_again() {
+    let project = cities();
+    project.change(
+        "path = \"data/{city}.txt\"",
+        "path = \"data/{city}.txt\"\nsource = \"https://me:s3cret@example.org/{city}.txt\"",
+    );
+    let ran = project.jheem("plan").code(2).says("credentials come from the environment");
+    let ran = ran.says("`https://…@example.org/{city}.txt` holds a login");
+    println!("{ran}");
+}
