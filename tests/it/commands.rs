@@ -305,6 +305,25 @@ fn the_value_of_a_variable_that_is_handed_through_is_written_and_shown_nowhere()
 }
 
 #[test]
+fn an_option_of_another_command_is_unexpected_and_the_command_is_no_goal() {
+    let project = cities();
+    for (arguments, option) in [
+        ("rollback 7 --dry-run", "--dry-run"),
+        ("verify --dry-run", "--dry-run"),
+        ("--format json doctor -n", "-n"),
+        ("cache stat --jobs 2", "--jobs"),
+        ("log last more", "more"),
+    ] {
+        let ran = project.jheem(arguments).code(2);
+        let said = ran.says(&format!("unexpected argument '{option}'")).to_string();
+        assert!(!said.contains("is no rule"), "{said}");
+    }
+    // Options of `build` may stand alone, also beside goals.
+    project.jheem("-n").success().says("nothing was run");
+    project.jheem("plot.p --dry-run").success().says("nothing was run");
+}
+
+#[test]
 fn a_source_with_a_login_is_refused_and_the_password_is_not_said_again() {
     let project = cities();
     project.change(
