@@ -58,6 +58,8 @@ pub struct Source<'a> {
     aws: &'a Aws,
     /// What `{now}` stands for.
     now: String,
+    /// Whether a build comes first, which may make what is stale.
+    before_a_build: bool,
     /// Worked out when first needed: both go over every cell of every publish.
     declared: OnceCell<DeclaredKeys>,
     states: OnceCell<Vec<Digest>>,
@@ -101,7 +103,25 @@ impl<'a> Source<'a> {
     ) -> Source<'a> {
         let (declared, states) = (OnceCell::new(), OnceCell::new());
         let (graph, places) = (&project.graph, &project.places);
-        Source { graph, selection, board, last, objects, places, aws, now, declared, states }
+        let before_a_build = false;
+        Source {
+            graph,
+            selection,
+            board,
+            last,
+            objects,
+            places,
+            aws,
+            now,
+            before_a_build,
+            declared,
+            states,
+        }
+    }
+
+    /// For plans: what is only to be built yet is expected to be, and so holds nothing back.
+    pub fn before_a_build(self) -> Source<'a> {
+        Source { before_a_build: true, ..self }
     }
 
     /// What it takes to open a destination.
