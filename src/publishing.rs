@@ -20,8 +20,8 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Headers, Invalidation, Keeping, Outlook, Place, PublishPlan, There, Wanted,
-    WantedObject, WantedRow,
+    self, Destination, Headers, Invalidation, Keeping, Outlook, Place, PublishPlan, Step, There,
+    Wanted, WantedObject, WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
@@ -60,6 +60,8 @@ pub struct Source<'a> {
     now: String,
     /// Whether a build comes first, which may make what is stale.
     before_a_build: bool,
+    /// What all publishes of this are one step of.
+    step: Step,
     /// Worked out when first needed: both go over every cell of every publish.
     declared: OnceCell<DeclaredKeys>,
     states: OnceCell<Vec<Digest>>,
@@ -114,6 +116,7 @@ impl<'a> Source<'a> {
             aws,
             now,
             before_a_build,
+            step: Step::begin(),
             declared,
             states,
         }
@@ -126,7 +129,8 @@ impl<'a> Source<'a> {
 
     /// What it takes to open a destination.
     fn world(&self) -> publish::World<'_> {
-        publish::World { places: self.places, aws: self.aws, owner: &self.graph.project }
+        let (owner, step) = (&self.graph.project, &self.step);
+        publish::World { places: self.places, aws: self.aws, owner, step }
     }
 
     /// The publishes that were asked for.
