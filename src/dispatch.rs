@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory as _, Parser as _};
 
 use crate::cli::{BuildArgs, Cli, Command, Select};
 use crate::commands::{asking, building, doctor, housekeeping, mending, remote, trace, updating};
@@ -45,7 +45,10 @@ fn parse(arguments: Vec<OsString>) -> Cli {
     };
     // What looks like a command with a slip is better told so.
     let slip = error.get(ContextKind::SuggestedSubcommand).is_some();
-    if !slip && matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) {
+    if !slip
+        && !is_of_a_command(&error)
+        && matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand)
+    {
         let mut whole = arguments;
         whole.insert(1, "build".into());
         match Cli::try_parse_from(whole) {
@@ -56,6 +59,15 @@ fn parse(arguments: Vec<OsString>) -> Cli {
         }
     }
     error.exit()
+}
+
+/// Whether a command was understood and only what comes after it was not: its usage is then that of the command.
+fn is_of_a_command(error: &clap::Error) -> bool {
+    let Some(usage) = error.get(ContextKind::Usage) else { return false };
+    let usage = usage.to_string();
+    // `Usage: jheem COMMAND …`
+    let word = usage.split_whitespace().nth(2);
+    word.is_some_and(|word| Cli::command().find_subcommand(word).is_some())
 }
 
 fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
-use crate::graph::{self, Attribute, Graph, Publish, Slot, Start};
+use crate::graph::{self, Attribute, Graph, Publish, Slot};
 use crate::publish::{self, Destination, Keeping};
 
 /// All remote ends of a project, each once and in order.
@@ -20,7 +20,7 @@ pub struct Ends {
     pub manifests: BTreeSet<Keeping>,
     /// Content networks that are told what changed.
     pub distributions: BTreeSet<String>,
-    /// Images, and the platforms that they must be for.
+    /// Images and their mirrors, and the platforms that they must be for.
     pub images: BTreeSet<(String, Option<String>)>,
 }
 
@@ -73,9 +73,8 @@ impl Ends {
             ends.publish(graph, publish)?;
         }
         for runner in &graph.runners {
-            if let Start::Image(name) = &runner.start {
-                ends.images.insert((name.clone(), runner.platform.clone()));
-            }
+            let images = runner.image_names().into_iter();
+            ends.images.extend(images.map(|name| (name.to_owned(), runner.platform.clone())));
         }
         Ok(ends)
     }

@@ -1,7 +1,7 @@
 //! Plain HTTP to servers that are not Amazon's: releases of data, registries, any web server.
 //!
 //! Blocks. Tries again what may help, as often and as slowly as the server asks for.
-//! Knows nothing of what is fetched, and never says a header aloud, for a secret may be in it.
+//! Knows nothing of what is fetched, and never says a header or a query aloud, for a secret may be in it.
 
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
@@ -53,7 +53,11 @@ pub struct Answer {
 impl<'a> Ask<'a> {
     pub fn get(url: &'a str) -> Ask<'a> {
         let (headers, body) = (Vec::new(), Vec::new());
-        Ask { method: Method::GET, url, headers, body, about: format!("`{url}`") }
+        let about = match url.split_once('?') {
+            Some((before, _)) => format!("`{before}?…`"),
+            None => format!("`{url}`"),
+        };
+        Ask { method: Method::GET, url, headers, body, about }
     }
 
     /// The request must bear being made twice.
@@ -113,10 +117,10 @@ impl Http {
                     asked_to_wait(&answer.headers).unwrap_or_else(|| backoff(attempt))
                 }
                 Err(failed) if attempt < ATTEMPTS && worth_another_try(failed) => backoff(attempt),
-                Ok(_) | Err(_) => return answer.map_err(|failed| unreachable(&ask.about, &failed)),
+                Ok(_) | Err(_) => return answer.map_err(|failed| unreachable(ask, &failed)),
             };
             if !pause(wait.min(LONGEST_WAIT), go_on) {
-                return answer.map_err(|failed| unreachable(&ask.about, &failed));
+                return answer.map_err(|failed| unreachable(ask, &failed));
             }
             attempt += 1;
         }
@@ -257,8 +261,14 @@ fn asked_to_wait(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// A request that no server answered.
-fn unreachable(about: &str, failed: &ureq::Error) -> Error {
-    let error = |message: String| Error::environment(message).because(failed);
+fn unreachable(ask: &Ask<'_>, failed: &ureq::Error) -> Error {
+    let about = &ask.about;
+    let query = ask.url.split_once('?').map(|(_, query)| query).filter(|query| !query.is_empty());
+    let said = match query {
+        Some(query) => failed.to_string().replace(query, "…"),
+        None => failed.to_string(),
+    };
+    let error = |message: String| Error::environment(message).because(&said);
     match failed {
         failed if is_no_host(failed) => error(format!("the host for {about} is not found"))
             .hint("see whether the network is there, and whether the name is right"),
@@ -281,4 +291,21 @@ fn cut_off(about: &str, failed: &dyn std::fmt::Display) -> Error {
     Error::environment(format!("{about} was cut off while it was read"))
         .because(failed)
         .hint("run it again: it goes on where it stopped")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_of_a_url_is_in_no_error() {
+        let url = "http://127.0.0.1:1/a.Rdata?signature=s3cret";
+        for url in [url, "http://[bad/a.Rdata?signature=s3cret"] {
+            let Err(error) = Http::new().ask(&Ask::get(url), &|| false) else {
+                panic!("{url} answers");
+            };
+            let said = format!("{} {:?}", error.message, error.details());
+            assert!(said.contains("a.Rdata?…") && !said.contains("s3cret"), "{said}");
+        }
+    }
 }

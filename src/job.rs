@@ -94,6 +94,8 @@ pub struct RunSpec {
     pub arguments: Vec<String>,
     /// All of the environment for a program, beside the mark `JHEEM_RUN`; what is added to the image's own for a container.
     pub environment: Vec<(String, String)>,
+    /// Names of the environment whose values are this machine's own and may be secrets: they are never written down or shown.
+    pub handed_through: Vec<String>,
     /// The working folder: inside the container; for a program on this machine, under `scratch` if it is relative.
     pub workdir: Option<String>,
     /// The run's own folder on this machine, which exists; a program starts here unless `workdir` says otherwise.

@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::ends::Ends;
 use crate::error::{Error, Result};
+use crate::registry::ecr;
+use crate::registry::reference::Reference;
 
 mod read;
 
@@ -84,8 +86,8 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         if also.contains(&Also::Prune) && !ends.objects.iter().any(below) {
             need("PruneManifests", &["s3:DeleteObject"], all);
         }
-        // What publishes intended and owed, and the oldest of what they replaced.
-        for texts in ["history", "intents", "owed"] {
+        // What publishes intended and owed, once it is done.
+        for texts in ["intents", "owed"] {
             let texts = object(&keeping.bucket, &format!("{own}/{texts}/*"));
             need("ClearManifests", &["s3:DeleteObject"], texts);
         }
@@ -114,17 +116,22 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         }
     }
     if also.contains(&Also::Provision) {
-        for name in ends.buckets().into_keys() {
+        // Those that inputs alone come from are somebody else's.
+        for (name, _) in ends.buckets().into_iter().filter(|(_, uses)| *uses != ["inputs"].into()) {
             need("MakeBuckets", &["s3:CreateBucket", "s3:ListBucket"], bucket(name));
         }
     }
     for distribution in &ends.distributions {
         let account = whose.account.as_deref().unwrap_or("*");
         let arn = format!("arn:aws:cloudfront::{account}:distribution/{distribution}");
+        if also.contains(&Also::Doctor) {
+            need("LookAtDistributions", &["cloudfront:GetDistribution"], arn.clone());
+        }
         need("Invalidate", &["cloudfront:CreateInvalidation"], arn);
     }
     for (image, _) in &ends.images {
-        let Some((account, region, repository)) = repository(image) else { continue };
+        let Ok(Reference { registry, repository, .. }) = Reference::parse(image) else { continue };
+        let Some(ecr::Place { account, region }) = ecr::place(&registry) else { continue };
         let arn = format!("arn:aws:ecr:{region}:{account}:repository/{repository}");
         let pull =
             ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"];
@@ -179,19 +186,6 @@ fn literal(text: &str) -> String {
         }
     }
     literal
-}
-
-/// Account, region and repository of an image of ECR, whatever its tag or digest.
-fn repository(image: &str) -> Option<(&str, &str, &str)> {
-    let (host, rest) = image.split_once('/')?;
-    let host = host.strip_suffix(".amazonaws.com")?;
-    let (account, region) = host.split_once(".dkr.ecr.")?;
-    let rest = rest.split_once('@').map_or(rest, |(name, _)| name);
-    let name = match rest.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => name,
-        _ => rest,
-    };
-    Some((account, region, name))
 }
 
 /// Reads a policy document and says what of the needs it does not allow.

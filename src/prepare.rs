@@ -325,6 +325,8 @@ fn spec(
         environment.retain(|(known, _)| known != name);
         environment.push((name.clone(), value.clone()));
     }
+    let declared = |name: &String| runner.env.iter().any(|(known, _)| known == name);
+    let handed_through = runner.pass_env.iter().filter(|name| !declared(name)).cloned().collect();
     let image = runner.is_image();
     let root = absolute(&stage.root)?;
     let workdir = match (&runner.workdir, image) {
@@ -348,6 +350,7 @@ fn spec(
         entrypoint: runner.entrypoint.clone(),
         arguments,
         environment,
+        handed_through,
         workdir,
         scratch: absolute(&stage.scratch)?,
         mounts,

@@ -20,8 +20,8 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Headers, Invalidation, Keeping, Outlook, Place, PublishPlan, There, Wanted,
-    WantedObject, WantedRow,
+    self, Destination, Headers, Invalidation, Keeping, Outlook, Place, PublishPlan, Step, There,
+    Wanted, WantedObject, WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
@@ -58,6 +58,10 @@ pub struct Source<'a> {
     aws: &'a Aws,
     /// What `{now}` stands for.
     now: String,
+    /// Whether a build comes first, which may make what is stale.
+    before_a_build: bool,
+    /// What all publishes of this are one step of.
+    step: Step,
     /// Worked out when first needed: both go over every cell of every publish.
     declared: OnceCell<DeclaredKeys>,
     states: OnceCell<Vec<Digest>>,
@@ -101,12 +105,32 @@ impl<'a> Source<'a> {
     ) -> Source<'a> {
         let (declared, states) = (OnceCell::new(), OnceCell::new());
         let (graph, places) = (&project.graph, &project.places);
-        Source { graph, selection, board, last, objects, places, aws, now, declared, states }
+        let before_a_build = false;
+        Source {
+            graph,
+            selection,
+            board,
+            last,
+            objects,
+            places,
+            aws,
+            now,
+            before_a_build,
+            step: Step::begin(),
+            declared,
+            states,
+        }
+    }
+
+    /// For plans: what is only to be built yet is expected to be, and so holds nothing back.
+    pub fn before_a_build(self) -> Source<'a> {
+        Source { before_a_build: true, ..self }
     }
 
     /// What it takes to open a destination.
     fn world(&self) -> publish::World<'_> {
-        publish::World { places: self.places, aws: self.aws, owner: &self.graph.project }
+        let (owner, step) = (&self.graph.project, &self.step);
+        publish::World { places: self.places, aws: self.aws, owner, step }
     }
 
     /// The publishes that were asked for.

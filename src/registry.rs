@@ -25,7 +25,7 @@ use platform::Platform;
 use reference::{At, DOCKER_HUB, Reference};
 
 pub mod challenge;
-mod ecr;
+pub mod ecr;
 pub mod logins;
 pub mod manifests;
 pub mod platform;

@@ -81,6 +81,9 @@ impl Location {
         if let Some(path) = url.strip_prefix("file:") {
             return Ok(Location::File(PathBuf::from(path)));
         }
+        if has_a_login(url) {
+            return Err("holds a login, which would be kept and shown: write it without what stands before the `@`; credentials come from the environment".into());
+        }
         if let Some(rest) = url.strip_prefix("s3://") {
             return match rest.split_once('/') {
                 Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => {
@@ -111,6 +114,15 @@ impl Location {
     pub fn is_remote(&self) -> bool {
         !matches!(self, Location::File(_))
     }
+}
+
+/// Whether a name or a password stands before the host of a URL, or before the bucket.
+fn has_a_login(url: &str) -> bool {
+    let is = |scheme: &&str| matches!(*scheme, "s3" | "http" | "https");
+    let parts = url.split_once("://").filter(|(scheme, _)| is(scheme));
+    parts.is_some_and(|(_, rest)| {
+        rest.split(['/', '?', '#']).next().is_some_and(|host| host.contains('@'))
+    })
 }
 
 impl fmt::Display for Location {
@@ -293,6 +305,7 @@ mod tests {
         for url in [
             "s3://bucket/base/C.12580_base.Rdata",
             "https://example.org/a.Rdata?x=1",
+            "https://example.org/me@home/a.Rdata?to=me@home",
             "github://CIPHER-Epi/jheem-simulations@ryan-white-msa-v1.0.0/C.12580_base.Rdata",
             "file:mirror/a.Rdata",
             "http://127.0.0.1:8000/a",
@@ -308,6 +321,10 @@ mod tests {
             ("github://owner/repository/asset", "@TAG/"),
             ("http://example.org/a", "https://"),
             ("ftp://example.org/a", "s3://"),
+            ("https://me:s3cret@example.org/a", "from the environment"),
+            ("https://token@example.org?a", "from the environment"),
+            ("http://me:s3cret@localhost/a", "from the environment"),
+            ("s3://me:s3cret@bucket/a", "from the environment"),
         ] {
             assert!(Location::parse(url).unwrap_err().contains(hint), "{url}");
         }

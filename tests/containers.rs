@@ -92,6 +92,7 @@ impl Project {
             entrypoint: None,
             arguments: vec!["sh".to_owned(), "-c".to_owned(), text.to_owned()],
             environment: vec![("PATH".to_owned(), "/bin".to_owned())],
+            handed_through: vec![],
             workdir: None,
             scratch,
             mounts: vec![Mount { host: out, inside: "/out".to_owned(), write: true }],

@@ -19,6 +19,7 @@ fn script(owner: &str, scratch: &Path, text: &str) -> RunSpec {
         entrypoint: None,
         arguments: vec!["-c".to_owned(), text.to_owned()],
         environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
+        handed_through: vec![],
         workdir: None,
         scratch: scratch.to_owned(),
         mounts: Vec::new(),

@@ -7,6 +7,21 @@ use crate::costs::Requests;
 use crate::error::Result;
 
 impl Connected {
+    /// Whether there is such a distribution in this account.
+    pub fn knows_distribution(&self, distribution: &str) -> Result<bool> {
+        let about = format!("the distribution `{distribution}`");
+        let request = Request::new("cloudfront:GetDistribution", about);
+        let path = format!("/2020-05-31/distribution/{distribution}");
+        let call = Call { method: "GET", path: &path, headers: &[], body: &[] };
+        match self.signed(&Service::cloudfront(self.region()), &call, &request) {
+            Ok(_) => Ok(true),
+            Err(error) if error.causes.iter().any(|said| said.contains("NoSuchDistribution")) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Tells a distribution to forget these paths, which are percent-encoded and may end with `*`.
     ///
     /// Told again under the same reference, it does nothing.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::building::{notes, options, remotes};
+use super::building::{not_locked, notes, options, remotes};
 use super::{FAILED, Outcomes, Reading, WELL, images, one, open};
 use crate::aws::Aws;
 use crate::build;
@@ -28,7 +28,7 @@ use crate::session::{Session, World};
 use crate::setup::{Build, Executors};
 use crate::shelf::Stored;
 use crate::source::Sources;
-use crate::{clock, why};
+use crate::{clock, unlocked, why};
 
 /// How a plan is told.
 pub struct PlanAs<'a> {
@@ -41,11 +41,20 @@ pub struct PlanAs<'a> {
     pub remote: bool,
     /// Other images for runners, as typed.
     pub images: &'a [String],
+    /// Whether this stands for a build or a publish, so that what these would refuse is a failure.
+    pub dry_run: bool,
 }
 
 impl Default for PlanAs<'_> {
     fn default() -> Self {
-        PlanAs { reach: Reach::Local, write_batches: None, each: false, remote: false, images: &[] }
+        PlanAs {
+            reach: Reach::Local,
+            write_batches: None,
+            each: false,
+            remote: false,
+            images: &[],
+            dry_run: false,
+        }
     }
 }
 
@@ -82,14 +91,41 @@ pub fn plan(global: &Global, select: &Select, asked: &PlanAs<'_>, report: &mut R
         write_all_batches(&reading, &session, &judge, &batches, folder, report).map_err(one)?;
     }
     let reach = if asked.remote { Reach::All } else { asked.reach };
+    let refused = report_unlocked(&session, reach, asked.images, report);
     let publish = planned_publish(&reading, &session, reach, &world.aws, report).map_err(one)?;
+    let refused = refused || publish.refused > 0;
     let mut moved = false;
     if asked.remote {
         moved = report_moved(&reading, &session, &world, report);
         moved |= images::report_moved(&session, &world, report);
     }
     report.event(&Event::Planned { targets, publish, runs: batches.len() });
-    Ok(if moved { FAILED } else { WELL })
+    Ok(if moved || (asked.dry_run && refused) { FAILED } else { WELL })
+}
+
+/// Says which publishes would be refused because of what their plots are made of; whether any would.
+fn report_unlocked(
+    session: &Session<'_>,
+    reach: Reach,
+    replaced: &[String],
+    report: &mut Report,
+) -> bool {
+    if reach == Reach::Local {
+        return false;
+    }
+    let (graph, lock, facts) = (&session.project.graph, &session.project.lock, &session.facts);
+    let others = images::not_the_locks(graph, lock, &facts.runners);
+    let unlocked = unlocked::unlocked(graph, facts, &others, &session.selection);
+    let asked = graph.publishes.iter().zip(&session.selection.publishes);
+    let mut refused = false;
+    for (publish, _) in asked.filter(|(_, asked)| **asked) {
+        if let Some((why, hint)) = not_locked(publish, &unlocked, replaced) {
+            refused = true;
+            let message = format!("`publish.{}` would be refused: {why}", publish.name);
+            report.event(&Event::Problem { message, lines: vec![hint] });
+        }
+    }
+    refused
 }
 
 /// Asks the sources of what is selected whether they are still what the lock says; whether any is not.
@@ -163,7 +199,7 @@ fn planned_publish(
     let mut sum = PlannedPublish::default();
     let mut requests = Requests::default();
     let nothing = Objects::read_only(&reading.project.places.cache);
-    let source = publish_source(reading, session, &nothing, aws);
+    let source = publish_source(reading, session, &nothing, aws).before_a_build();
     for publish in source.publishes() {
         if reach == Reach::Local
             && let Some(url) = remotes(publish).next()

@@ -50,7 +50,7 @@ fn run(
     report: &mut Report,
 ) -> Outcomes {
     if args.dry_run {
-        let asked = PlanAs { reach, images: &args.images, ..PlanAs::default() };
+        let asked = PlanAs { reach, images: &args.images, dry_run: true, ..PlanAs::default() };
         let code = plan(global, &args.select, &asked, report)?;
         report.say("nothing was run or written: this is only what would be done");
         return Ok(code);
@@ -278,20 +278,11 @@ impl Whole<'_> {
             if self.stop.is_raised() {
                 return Ok(None);
             }
-            let of_this = unlocked.iter().filter(|(target, _)| target.rule == publish.of);
-            let mut inputs: Vec<String> = of_this.map(|(_, what)| what.clone()).collect();
-            if !inputs.is_empty() && remotes(publish).next().is_some() {
-                inputs.sort();
-                inputs.dedup();
+            if let Some((why, hint)) = not_locked(publish, unlocked, &self.args.images) {
                 failed += 1;
                 incomplete.insert(&publish.name);
-                let message = format!(
-                    "publish `{}` is refused: {} not what the lock says, and plots are made of it",
-                    publish.name,
-                    some(&inputs)
-                );
-                let hint = "hint: `jheem update` pins what the source or the tag has; or remove the file, so that it is fetched, or leave `--image` out";
-                report.event(&Event::Problem { message, lines: vec![hint.to_owned()] });
+                let message = format!("publish `{}` is refused: {why}", publish.name);
+                report.event(&Event::Problem { message, lines: vec![hint] });
                 continue;
             }
             let earlier = publish.after.iter().map(|earlier| all[*earlier].name.as_str());
@@ -342,6 +333,29 @@ impl Whole<'_> {
         }
         Ok(Some(failed))
     }
+}
+
+/// Why what a publish would bring to a remote destination is refused for what it is made of, and what to do; none if it is not.
+///
+/// `replaced` are the images of this run that are not the Jheemfile's.
+pub(super) fn not_locked(
+    publish: &Publish,
+    unlocked: &HashMap<Target, String>,
+    replaced: &[String],
+) -> Option<(String, String)> {
+    let of_this = unlocked.iter().filter(|(target, _)| target.rule == publish.of);
+    let what: BTreeSet<&String> = of_this.map(|(_, what)| what).collect();
+    let what: Vec<String> = what.into_iter().cloned().collect();
+    if what.is_empty() || remotes(publish).next().is_none() {
+        return None;
+    }
+    let (are, them) = if what.len() == 1 { ("is", "it") } else { ("are", "them") };
+    let why = format!("{} {are} not what the lock says, and plots are made of {them}", some(&what));
+    let leave = if replaced.is_empty() { "" } else { ", or leave `--image` out" };
+    let hint = format!(
+        "hint: `jheem update` pins what the source or the tag has; or remove the file, so that it is fetched{leave}"
+    );
+    Some((why, hint))
 }
 
 /// Says that something is published that nothing publishes now.

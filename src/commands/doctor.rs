@@ -4,12 +4,13 @@
 
 use std::path::Path;
 
-use super::{FAILED, Outcomes, WELL, one, open};
+use super::{FAILED, Outcomes, WELL, images, one, open};
 use crate::cli::Global;
 use crate::ends::Ends;
 use crate::error::Error;
+use crate::facts;
 use crate::figures::bytes;
-use crate::graph::Start;
+use crate::graph::{Runner, Start};
 use crate::machine;
 use crate::objects::Objects;
 use crate::project::Project;
@@ -66,20 +67,7 @@ fn runners(project: &Project, world: &World, all: &mut Vec<Condition>) {
     for runner in &graph.runners {
         match &runner.start {
             Start::Image(name) => {
-                let Ok(containers) = world.containers() else {
-                    all.push(untried("image", name, "no daemon answers"));
-                    continue;
-                };
-                all.push(match containers.image_id(name, runner.platform.as_deref()) {
-                    Ok(Some(id)) => holds("image", name, id),
-                    Ok(None) => fails(
-                        "image",
-                        name,
-                        &Error::environment("the daemon does not have it")
-                            .hint(format!("run `docker pull {name}`, or build it")),
-                    ),
-                    Err(error) => fails("image", name, &error),
-                });
+                all.push(image(project, runner, name, world));
             }
             Start::Program(program) => all.push(match found(&project.places.root, program) {
                 true => holds("program", program, "is there"),
@@ -93,6 +81,28 @@ fn runners(project: &Project, world: &World, all: &mut Vec<Condition>) {
             // A step of the project makes it.
             Start::Built { .. } => {}
         }
+    }
+}
+
+/// Whether the daemon has the image that a build would run, or else a registry, from which a build pulls it.
+fn image(project: &Project, runner: &Runner, name: &str, world: &World) -> Condition {
+    let Ok(containers) = world.containers() else {
+        return untried("image", name, "no daemon answers");
+    };
+    let pin = project.lock.images.get(&facts::lock_key(runner, name));
+    let pinned = pin.map(|pin| pin.config.to_string());
+    match containers.image_id(pinned.as_deref().unwrap_or(name), runner.platform.as_deref()) {
+        Ok(Some(id)) => holds("image", name, id),
+        Ok(None) => match images::pulled_from(project, runner, world) {
+            Ok(from) => holds("image", name, format!("will be pulled from `{from}`")),
+            Err(error) => {
+                let message = "the daemon does not have it, and it cannot be pulled".to_owned();
+                let causes = vec![error.message.clone()];
+                let error = Error { message, causes, ..error };
+                fails("image", name, &error.hint("or build it on this machine"))
+            }
+        },
+        Err(error) => fails("image", name, &error),
     }
 }
 

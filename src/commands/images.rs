@@ -9,6 +9,7 @@ use crate::lockfile::{Lockfile, PinnedImage, image_key};
 use crate::plan::{RunnerFact, Verdict};
 use crate::project::Project;
 use crate::records::Records;
+use crate::registry::platform::Platform;
 use crate::registry::reference::Reference;
 use crate::registry::{Config, Resolved};
 use crate::report::Report;
@@ -224,29 +225,24 @@ pub fn report_moved(session: &Session<'_>, world: &World, report: &mut Report) -
     gone
 }
 
+/// What a build would pull the image of a runner from, which this machine does not have: its own name, or a mirror's.
+///
+/// # Errors
+/// It is at none of them.
+pub fn pulled_from(project: &Project, runner: &Runner, world: &World) -> Result<String> {
+    let names = runner.image_names();
+    let name = names.first().copied().unwrap_or_default();
+    if let Some(pin) = project.lock.images.get(&facts::lock_key(runner, name)) {
+        return Ok(still_at(&names, pin, world)?.to_owned());
+    }
+    let here = Platform::here().to_string();
+    let platform = runner.platform.as_deref().unwrap_or(&here);
+    Ok(world.registries.resolve(&names, Some(platform))?.name)
+}
+
 fn moved(names: &[&str], pin: &PinnedImage, world: &World) -> Result<Option<String>> {
     let name = names.first().copied().unwrap_or_default();
-    let mut lost = Vec::new();
-    let mut there = false;
-    for &one in names {
-        match world.registries.has(one, pin.manifest) {
-            Ok(true) => {
-                there = true;
-                break;
-            }
-            Ok(false) => lost.push(Error::environment(format!("`{one}`: it has it no more"))),
-            Err(error) => lost.push(error),
-        }
-    }
-    if !there {
-        let error = Error::environment(format!(
-            "the image that the lock pins for `{name}` is gone: {}",
-            pin.manifest
-        ));
-        let error = lost.iter().fold(error, Error::because);
-        return Err(error
-            .hint("run `jheem update` to pin what the tag names now, or push that image again"));
-    }
+    still_at(names, pin, world)?;
     let Ok(now) = world.registries.tag(name) else { return Ok(None) };
     let pinned = pin.tag.unwrap_or(pin.manifest);
     Ok((now != pinned).then(|| {
@@ -256,6 +252,25 @@ fn moved(names: &[&str], pin: &PinnedImage, world: &World) -> Result<Option<Stri
             pinned.short()
         )
     }))
+}
+
+/// The first of an image's names whose registry still has what is pinned.
+fn still_at<'a>(names: &[&'a str], pin: &PinnedImage, world: &World) -> Result<&'a str> {
+    let name = names.first().copied().unwrap_or_default();
+    let mut lost = Vec::new();
+    for &one in names {
+        match world.registries.has(one, pin.manifest) {
+            Ok(true) => return Ok(one),
+            Ok(false) => lost.push(Error::environment(format!("`{one}`: it has it no more"))),
+            Err(error) => lost.push(error),
+        }
+    }
+    let error = Error::environment(format!(
+        "the image that the lock pins for `{name}` is gone: {}",
+        pin.manifest
+    ));
+    let error = lost.iter().fold(error, Error::because);
+    Err(error.hint("run `jheem update` to pin what the tag names now, or push that image again"))
 }
 
 /// Compares what must be baked into images with what is, for every runner that will be started.

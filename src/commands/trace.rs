@@ -15,7 +15,7 @@ use crate::records::{Outcome, Record, Records, Run};
 use crate::report::Report;
 use crate::report::answer::{Origin, OriginRead, State, Trace};
 use crate::session::World;
-use crate::{clock, why};
+use crate::{clock, request, why};
 
 /// So many targets are followed back from one plot.
 const MOST: usize = 200;
@@ -137,6 +137,24 @@ fn origins(
     Ok(origins)
 }
 
+/// What stands behind the paths that a target reads: of an input that was fetched, its source.
+fn names(reading: &Reading, target: Target) -> HashMap<String, String> {
+    let graph = &reading.project.graph;
+    let rule = graph.rule(target.rule);
+    let mut names = why::reads(graph, target);
+    for read in &rule.reads {
+        let From::Input(input) = read.from else { continue };
+        for cell in read.cells(&rule.space, target.cell) {
+            let file = reading.project.places.root.join(graph.input_path(input, cell));
+            if let Some(source) = graph.input_source(input, cell).filter(|_| !file.exists()) {
+                let inside = request::read_inside(graph, target, read, cell);
+                names.insert(inside, format!("{} ({source})", read.name));
+            }
+        }
+    }
+    names
+}
+
 fn origin(
     reading: &Reading,
     records: &Records,
@@ -145,7 +163,7 @@ fn origin(
     record: &Record,
 ) -> Result<Origin> {
     let graph = &reading.project.graph;
-    let names = why::reads(graph, target);
+    let names = names(reading, target);
     let mut runner = None;
     let mut reads = Vec::new();
     for line in records.lines(record)? {

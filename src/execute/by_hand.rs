@@ -1,6 +1,7 @@
 //! The same run as a line for a shell, for people who want to do it by hand.
 //!
 //! What a container is given stands here once, for `docker run` and for the daemon's API alike.
+//! The line is recorded and shown, so variables that are handed through stand in it by their names.
 
 use std::path::Path;
 
@@ -24,15 +25,33 @@ fn program_line(spec: &RunSpec, executable: &Path) -> String {
         None => spec.scratch.clone(),
     };
     let mut words = vec!["env".to_owned(), "-i".to_owned()];
-    words.extend(spec.environment.iter().map(|(name, value)| format!("{name}={value}")));
-    words.push(executable.display().to_string());
-    words.extend(spec.arguments.iter().cloned());
-    format!("cd {} && {}", quote(&folder.display().to_string()), shell(&words))
+    words.extend(variables(spec));
+    words.push(quote(&executable.display().to_string()));
+    words.extend(spec.arguments.iter().map(|argument| quote(argument)));
+    format!("cd {} && {}", quote(&folder.display().to_string()), words.join(" "))
+}
+
+/// What the environment is set to, each quoted for a shell; what is handed through, the shell fills in.
+fn variables(spec: &RunSpec) -> impl Iterator<Item = String> {
+    spec.environment.iter().map(|(name, value)| {
+        match spec.handed_through.contains(name) {
+            false => quote(&format!("{name}={value}")),
+            true if is_a_shells(name) => format!("{name}=\"${name}\""),
+            // A shell has no variable of such a name.
+            true => format!("{}\"$(printenv {})\"", quote(&format!("{name}=")), quote(name)),
+        }
+    })
+}
+
+/// Whether a shell can have a variable of this name.
+fn is_a_shells(name: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    name.chars().all(word) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn docker_run_line(spec: &RunSpec, image: &str, platform: Option<&str>) -> String {
     let mut words: Vec<String> = ["docker", "run", "--rm"].map(str::to_owned).into();
-    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), quote(value)]);
     if let Some(platform) = platform {
         option("--platform", platform);
     }
@@ -59,9 +78,10 @@ fn docker_run_line(spec: &RunSpec, image: &str, platform: Option<&str>) -> Strin
     if let Some(workdir) = &spec.workdir {
         option("--workdir", workdir);
     }
-    for (name, value) in &spec.environment {
-        option("--env", &format!("{name}={value}"));
+    for variable in variables(spec) {
+        words.extend(["--env".to_owned(), variable]);
     }
+    let mut option = |name: &str, value: &str| words.extend([name.to_owned(), quote(value)]);
     for mount in &spec.mounts {
         option("--mount", &mount_option(mount));
     }
@@ -72,15 +92,15 @@ fn docker_run_line(spec: &RunSpec, image: &str, platform: Option<&str>) -> Strin
     if let Some(entrypoint) = &spec.entrypoint {
         // `--entrypoint` takes one word; the others come before the arguments.
         option("--entrypoint", entrypoint.first().map_or("", String::as_str));
-        before.extend(entrypoint.iter().skip(1).cloned());
+        before.extend(entrypoint.iter().skip(1).map(|word| quote(word)));
     }
     if spec.isolation.read_only_root {
         words.push("--read-only".to_owned());
     }
-    words.push(image.to_owned());
+    words.push(quote(image));
     words.extend(before);
-    words.extend(spec.arguments.iter().cloned());
-    shell(&words)
+    words.extend(spec.arguments.iter().map(|argument| quote(argument)));
+    words.join(" ")
 }
 
 /// Options of the tmpfs on /tmp; R compiles and loads code there, so it is executable.
@@ -126,10 +146,6 @@ fn mount_option(mount: &Mount) -> String {
     quoted.collect::<Vec<_>>().join(",")
 }
 
-fn shell(words: &[String]) -> String {
-    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
-}
-
 /// One word for a POSIX shell.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%".contains(c);
@@ -154,6 +170,7 @@ mod tests {
             entrypoint: None,
             arguments: vec!["batch".to_owned(), "it's $HOME".to_owned()],
             environment: vec![("MODEL".to_owned(), "ryan white".to_owned())],
+            handed_through: vec![],
             workdir: None,
             scratch: PathBuf::from("/scratch/7"),
             mounts: vec![],
@@ -185,5 +202,18 @@ mod tests {
         let mut spec = spec(Engine::Program { executable: "/bin/model".into() });
         spec.workdir = Some("plots".to_owned());
         insta::assert_snapshot!(line(&spec), @r"cd /scratch/7/plots && env -i 'MODEL=ryan white' /bin/model batch 'it'\''s $HOME'");
+    }
+
+    #[test]
+    fn what_is_handed_through_is_named_and_its_value_is_not_written() {
+        let mut spec = spec(Engine::Program { executable: "/bin/model".into() });
+        for name in ["TOKEN", "MY.TOKEN"] {
+            spec.environment.push((name.to_owned(), "s3cret".to_owned()));
+            spec.handed_through.push(name.to_owned());
+        }
+        insta::assert_snapshot!(line(&spec), @r#"cd /scratch/7 && env -i 'MODEL=ryan white' TOKEN="$TOKEN" MY.TOKEN="$(printenv MY.TOKEN)" /bin/model batch 'it'\''s $HOME'"#);
+        spec.engine =
+            Engine::Image { id: "sha256:abc".to_owned(), platform: None, pulls: Vec::new() };
+        insta::assert_snapshot!(line(&spec), @r#"docker run --rm --network none --security-opt no-new-privileges --env 'MODEL=ryan white' --env TOKEN="$TOKEN" --env MY.TOKEN="$(printenv MY.TOKEN)" sha256:abc batch 'it'\''s $HOME'"#);
     }
 }

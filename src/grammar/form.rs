@@ -488,7 +488,14 @@ fn source(text: &str) -> Result<(), Fault> {
     }
     Location::parse(&filled).map(drop).map_err(|why| {
         let (why, hint) = why.split_once(": ").unwrap_or((&why, "write `s3://BUCKET/KEY`"));
-        Fault::new(format!("`{}` {why}", short(text)), hint)
+        // A password before the host is not said once more.
+        let said = match text.split_once("://").zip(text.rsplit_once('@')) {
+            Some(((scheme, _), (_, rest))) if why.starts_with("holds a login") => {
+                format!("{scheme}://…@{rest}")
+            }
+            _ => text.to_owned(),
+        };
+        Fault::new(format!("`{}` {why}", short(&said)), hint)
     })
 }
 

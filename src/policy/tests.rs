@@ -9,6 +9,7 @@ fn ends() -> Ends {
     let source = SourceEnd { bucket: "data".into(), key, first: "base/C_base.Rdata".into() };
     let keyed = vec![("city".to_owned(), 'S')];
     let table = Table { key: keyed, together: true, alone: false };
+    let mirror = "849611540600.dkr.ecr-fips.us-gov-west-1.amazonaws.com/mirror/model@sha256:0d17b565c37bcbd895e9d92315a05c1c3c9a29f762b011a10c54a66cd53c9b31";
     let image = "849611540600.dkr.ecr.us-east-1.amazonaws.com/jheem/model:latest";
     Ends {
         sources: [source].into(),
@@ -16,7 +17,7 @@ fn ends() -> Ends {
         tables: BTreeMap::from([("registry".to_owned(), table)]),
         manifests: [Keeping { bucket: "tiny".into(), prefix: "plots".into() }].into(),
         distributions: ["E3VDQ7V9FBIIGD".to_owned()].into(),
-        images: [(image.to_owned(), None)].into(),
+        images: [(image.to_owned(), None), (mirror.to_owned(), None)].into(),
     }
 }
 
@@ -36,14 +37,14 @@ fn the_least_policy_names_each_place_and_no_more() {
         .map(|(sid, need)| format!("{sid}: {:?} on {:?}", need.actions, need.resources))
         .collect();
     insta::assert_snapshot!(lines.join("\n").replace('"', ""), @"
-    ClearManifests: {s3:DeleteObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/history/*, arn:aws:s3:::tiny/plots/.jheem/rw/intents/*, arn:aws:s3:::tiny/plots/.jheem/rw/owed/*}
+    ClearManifests: {s3:DeleteObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/intents/*, arn:aws:s3:::tiny/plots/.jheem/rw/owed/*}
     Invalidate: {cloudfront:CreateInvalidation} on {arn:aws:cloudfront::*:distribution/E3VDQ7V9FBIIGD}
     KeepManifests: {s3:GetObject, s3:PutObject} on {arn:aws:s3:::tiny/plots/.jheem/rw/*}
     ListDestinations: {s3:ListBucket, s3:ListBucketMultipartUploads} on {arn:aws:s3:::tiny}
     ListInputs: {s3:ListBucket} on {arn:aws:s3:::data}
     LogInToPull: {ecr:GetAuthorizationToken} on {*}
     PublishObjects: {s3:AbortMultipartUpload, s3:GetObject, s3:PutObject} on {arn:aws:s3:::tiny/plots/*}
-    PullImages: {ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer} on {arn:aws:ecr:us-east-1:849611540600:repository/jheem/model}
+    PullImages: {ecr:BatchCheckLayerAvailability, ecr:BatchGetImage, ecr:GetDownloadUrlForLayer} on {arn:aws:ecr:us-east-1:849611540600:repository/jheem/model, arn:aws:ecr:us-gov-west-1:849611540600:repository/mirror/model}
     QueryRows: {dynamodb:Query} on {arn:aws:dynamodb:*:*:table/registry}
     ReadInputs: {s3:GetObject, s3:GetObjectVersion} on {arn:aws:s3:::data/base/*_base.Rdata}
     WriteRowsTogether: {dynamodb:BatchWriteItem} on {arn:aws:dynamodb:*:*:table/registry}
@@ -59,6 +60,11 @@ fn the_least_policy_names_each_place_and_no_more() {
     assert_eq!(
         more["MakeTables"].resources,
         ["arn:aws:dynamodb:*:*:table/registry".to_owned()].into()
+    );
+    assert_eq!(
+        more["MakeBuckets"].resources,
+        ["arn:aws:s3:::tiny".to_owned()].into(),
+        "an input's bucket is somebody else's"
     );
 }
 

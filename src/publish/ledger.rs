@@ -22,9 +22,8 @@ use serde::{Deserialize, Serialize};
 
 use super::grouping;
 use super::manifest::{self, FORMAT, ObjectEntry, RowEntry};
-use super::place::{Stamp, meanwhile};
+use super::place::{Stamp, Step, meanwhile};
 use crate::aws::s3::{Expect, Got, Put};
-use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
@@ -146,7 +145,7 @@ pub struct Ledger {
     /// Who this is: the same for every jheem of this project on this machine, of which one can publish at a time.
     holder: String,
     dead_after: Duration,
-    /// What this publish is called, if it changes anything.
+    /// What the step is called that this is part of, if it changes anything.
     stamp: Stamp,
     state: Mutex<State>,
 }
@@ -189,10 +188,14 @@ pub struct Section<E> {
 }
 
 impl Ledger {
-    pub fn new(store: Box<dyn Store>, place: String, owner: &str, holder: &str) -> Ledger {
-        let now = clock::now();
-        let id = format!("{}-{}", clock::stamp(now), &name_of(holder.as_bytes())[..4]);
-        let (at, by) = (clock::rfc3339(now), holder.to_owned());
+    pub fn new(
+        store: Box<dyn Store>,
+        place: String,
+        owner: &str,
+        holder: &str,
+        step: &Step,
+    ) -> Ledger {
+        let (id, at, by) = (step.id.clone(), step.at.clone(), holder.to_owned());
         Ledger {
             store,
             place,
@@ -658,7 +661,7 @@ impl Drop for Ledger {
 }
 
 /// A name for a text that no other publish gives to another, nor to the same.
-fn name_of(lines: &[u8]) -> String {
+pub(super) fn name_of(lines: &[u8]) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut hasher = blake3::Hasher::new();
     hasher.update(lines);

@@ -33,7 +33,7 @@ pub use attribute::{Attribute, Item};
 pub use destination::{Destination, Keeping, parse_destination, parse_place};
 pub use invalidation::Invalidation;
 pub use outlook::{Outlook, outlook};
-pub use place::{Depth, DriftKind, Place, World, open, wait};
+pub use place::{Depth, DriftKind, Place, Step, World, open, wait};
 pub use plan::{Action, PublishPlan, There, Why, plan, to_pack};
 pub use prune::{Doomed, Pruned, doomed, prune};
 pub use repair::{Repair, repair};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::aws::{Aws, dynamodb};
+use crate::clock;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::machine;
@@ -21,7 +22,7 @@ use super::database::Database;
 use super::destination::{Destination, Keeping, inside};
 use super::folder::Folder;
 use super::invalidation::Invalidation;
-use super::ledger::Ledger;
+use super::ledger::{self, Ledger};
 use super::manifest::{Head, ObjectEntry, RowEntry};
 use super::table::TablePlace;
 use super::wanted::{Headers, RowKey};
@@ -149,11 +150,11 @@ pub enum DriftKind {
     Unpublished,
 }
 
-/// Which publish left a manifest as it is.
+/// Which step left a manifest as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stamp {
-    /// A name that no other publish has.
+    /// A name that no other step has.
     pub id: String,
     /// When it began, by the clock of the machine that published; for people.
     pub at: String,
@@ -350,6 +351,27 @@ pub struct World<'a> {
     pub aws: &'a Aws,
     /// Whose manifest is read.
     pub owner: &'a str,
+    pub step: &'a Step,
+}
+
+/// A step of the history: all that one run of jheem publishes, so that it is put back together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// A name that no other step has.
+    pub id: String,
+    /// When it began.
+    pub at: String,
+}
+
+impl Step {
+    /// A new one, which begins now.
+    pub fn begin() -> Step {
+        let now = clock::now();
+        Step {
+            id: format!("{}-{}", clock::stamp(now), &ledger::name_of(&[])[..4]),
+            at: clock::rfc3339(now),
+        }
+    }
 }
 
 /// Opens destinations. Nothing is read or written yet.
@@ -426,7 +448,8 @@ fn ledger(
     let prefix = keeping.prefix(world.owner);
     let store = BucketStore::new(world.aws.connect()?, &keeping.bucket, prefix);
     let holder = machine::publisher(&world.places.owner, &world.places.cache);
-    let ledger = Ledger::new(Box::new(store), keeping.to_string(), world.owner, &holder);
+    let ledger =
+        Ledger::new(Box::new(store), keeping.to_string(), world.owner, &holder, world.step);
     let ledger = Arc::new(ledger);
     ledgers.insert(keeping.clone(), Arc::clone(&ledger));
     Ok(ledger)

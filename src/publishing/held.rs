@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::fewer::{Lacking, LackingWhat, Why};
 use super::{Known, Source};
 use crate::graph::{Graph, Publish, Space, Target};
+use crate::plan::Verdict;
 
 /// How many values are named before the rest is counted.
 const NAMED: usize = 5;
@@ -103,11 +104,21 @@ impl Source<'_> {
         for (output, _) in outputs.filter(|(_, place)| place.is_some()) {
             match self.made(target, output) {
                 Known::Made(_) => parts.0 += 1,
+                Known::Undecided if self.before_a_build && self.is_to_be_built(target, output) => {
+                    parts.0 += 1;
+                }
                 Known::Undecided => parts = (parts.0 + 1, parts.1 + 1),
                 Known::Nothing | Known::Unasked => {}
             }
         }
         parts
+    }
+
+    /// Whether a build would make it, unless something fails.
+    fn is_to_be_built(&self, target: Target, output: usize) -> bool {
+        let group = self.graph.rule(target.rule).outputs[output].group;
+        let judgement = self.board.get(self.graph, target, group);
+        judgement.is_some_and(|j| matches!(j.verdict, Verdict::Stale(_) | Verdict::Pending(_)))
     }
 }
 

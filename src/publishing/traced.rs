@@ -166,9 +166,10 @@ impl Called {
             _ => "",
         });
         let values: Vec<&str> = values.collect();
-        if self.text == key.to_string()
-            || [", ", ",", " "].iter().any(|by| values.join(by) == self.text)
-        {
+        let named = key.0.iter().zip(&values).map(|((name, _), value)| format!("{name}={value}"));
+        let named: Vec<String> = named.collect();
+        let separators = [", ", ",", " "];
+        if separators.iter().any(|by| values.join(by) == self.text || named.join(by) == self.text) {
             return true;
         }
         let given: Option<BTreeMap<String, Attribute>> = serde_json::from_str(&self.text).ok();
@@ -257,6 +258,8 @@ mod tests {
         let key = RowKey(vec![part("city", "A#c"), part("outcome", "x")]);
         for text in [
             "city=A#c, outcome=x",
+            "city=A#c,outcome=x",
+            "city=A#c outcome=x",
             "A#c, x",
             "A#c x",
             r##"{"outcome": {"S": "x"}, "city": {"S": "A#c"}}"##,

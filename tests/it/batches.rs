@@ -814,7 +814,11 @@ fn the_lines_of_a_plan_work_when_they_are_run_by_hand() {
     let script = folder.join("run-1.sh");
     assert!(ran.stdout.contains(script.to_str().unwrap()), "{ran}");
     assert!(!project.exists("plots/C.12580/cessation/testing_mean.and.interval_unfaceted.json"));
-    let by_hand = Command::new("sh").arg(&script).current_dir("/").output().unwrap();
+    // What is handed through is that of the shell.
+    let given = project.command("");
+    let given = given.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let mut by_hand = Command::new("sh");
+    let by_hand = by_hand.arg(&script).current_dir("/").envs(given).output().unwrap();
     let told = String::from_utf8_lossy(&by_hand.stdout);
     assert!(by_hand.status.success(), "{told}");
     assert!(told.contains("Total plots to generate: 5"), "{told}");

@@ -280,3 +280,57 @@ fn without_a_daemon_that_answers_the_plan_says_what_to_do() {
         );
     }
 }
+
+#[test]
+fn the_value_of_a_variable_that_is_handed_through_is_written_and_shown_nowhere() {
+    const SECRET: &str = "hush-7f3a91";
+    let project = cities().env("TOKEN", SECRET);
+    project.change("pass_env = [", "env = { PLAIN = \"declared\" }\npass_env = [\"TOKEN\", ");
+    let mut shown = vec![project.build("").success()];
+    for command in ["log", "log last", "--format json log last", "why", "plan"] {
+        shown.push(project.jheem(command).success());
+    }
+    project.write("data/A.txt", "3\n");
+    shown.push(project.jheem("plan --write-batches by-hand").success());
+    for ran in &shown {
+        assert!(!ran.to_string().contains(SECRET), "{ran}");
+    }
+    for path in project.files("") {
+        let bytes = std::fs::read(project.path(&path)).unwrap();
+        let found = bytes.windows(SECRET.len()).any(|window| window == SECRET.as_bytes());
+        assert!(!found, "{path}");
+    }
+    let line = project.read("by-hand/run-1.sh");
+    assert!(line.contains("TOKEN=\"$TOKEN\"") && line.contains("PLAIN=declared"), "{line}");
+}
+
+#[test]
+fn an_option_of_another_command_is_unexpected_and_the_command_is_no_goal() {
+    let project = cities();
+    for (arguments, option) in [
+        ("rollback 7 --dry-run", "--dry-run"),
+        ("verify --dry-run", "--dry-run"),
+        ("--format json doctor -n", "-n"),
+        ("cache stat --jobs 2", "--jobs"),
+        ("log last more", "more"),
+    ] {
+        let ran = project.jheem(arguments).code(2);
+        let said = ran.says(&format!("unexpected argument '{option}'")).to_string();
+        assert!(!said.contains("is no rule"), "{said}");
+    }
+    // Options of `build` may stand alone, also beside goals.
+    project.jheem("-n").success().says("nothing was run");
+    project.jheem("plot.p --dry-run").success().says("nothing was run");
+}
+
+#[test]
+fn a_source_with_a_login_is_refused_and_the_password_is_not_said_again() {
+    let project = cities();
+    project.change(
+        "path = \"data/{city}.txt\"",
+        "path = \"data/{city}.txt\"\nsource = \"https://me:s3cret@example.org/{city}.txt\"",
+    );
+    let ran = project.jheem("plan").code(2).says("credentials come from the environment");
+    let ran = ran.says("`https://…@example.org/{city}.txt` holds a login");
+    println!("{ran}");
+}

@@ -235,9 +235,19 @@ fn a_file_of_ones_own_is_used_and_nothing_made_of_it_is_published_afar() {
     project.write("data/A.txt", "mine\n");
     project.build("").success().says("not what the lock says").targets("built=6");
     assert!(project.read("plots/A/x.json").contains("\"value\": \"mine\""));
-    project.jheem("publish").code(1).says("publish `site` is refused").says("data/A.txt");
+    let why = "`data/A.txt` is not what the lock says, and plots are made of it";
+    let ran = project.jheem("publish").code(1).says(&format!("publish `site` is refused: {why}"));
+    assert!(!ran.to_string().contains("--image"), "{ran}");
+    let would = format!("`publish.site` would be refused: {why}");
+    drop(project.jheem("publish --dry-run").code(1).says(&would));
+    drop(project.jheem("plan --remote").says(&would));
     std::fs::remove_file(project.path("data/A.txt")).unwrap();
     project.jheem("publish --format json").success().targets("built=3 fresh=3");
+    // What was fetched is traced to where it came from, and what lies here to its path.
+    let mut command = project.command("trace");
+    let ran = Ran::new("trace", command.arg("A/x.json").output().unwrap()).success();
+    let source = format!("s3://{}/{}", afar.cloud.bucket, Afar::key("A"));
+    drop(ran.says(&format!("data ({source})")));
     // Those that are what the lock says are as good as fetched.
     project.write("data/A.txt", "1\n");
     project.jheem("publish --format json").success().targets("fresh=6");

@@ -56,6 +56,18 @@ pub fn conditions(project: &str, ends: &Ends, aws: &Aws, all: &mut Vec<Condition
     for (name, table) in &ends.tables {
         doctor.table(name, table, all);
     }
+    for distribution in &ends.distributions {
+        let about = format!("cloudfront://{distribution}");
+        all.push(match doctor.aws.knows_distribution(distribution) {
+            Ok(true) => holds("invalidate", about, "is there; whether it may be told is untried"),
+            Ok(false) => {
+                let error = Error::environment("it does not exist in this account");
+                fails("invalidate", about, &error.hint("mend `distribution` of `invalidate`"))
+            }
+            // Publishing does not need to look at it.
+            Err(error) => untried("invalidate", about, error.message),
+        });
+    }
 }
 
 struct Doctor<'a> {
@@ -83,8 +95,12 @@ impl Doctor<'_> {
                         continue;
                     }
                     gone.push(name.to_owned());
-                    let error = Error::environment("it does not exist")
-                        .hint("mend its name, or run `jheem provision`");
+                    let error = Error::environment("it does not exist");
+                    let error = error.hint(match uses.as_slice() {
+                        // An empty bucket would help nobody.
+                        ["inputs"] => "mend `source` of the input, or ask whoever keeps the data",
+                        _ => "mend its name, or run `jheem provision`",
+                    });
                     all.push(fails("bucket", about, &error));
                 }
                 Err(error) => all.push(fails("bucket", about, &error)),

@@ -14,12 +14,14 @@ const KEPT: usize = 10;
 impl Ledger {
     /// Puts the head that is about to be replaced aside, and names this publish in the next one.
     ///
-    /// Several manifests of one publish are one step of the history. What is no longer part of it is swept by a prune.
+    /// All that one run of jheem publishes is one step of the history. What is no longer part of it is swept by a prune.
     pub(super) fn keep_history(&self, read: &Read, next: &mut Head, changed: usize) -> Result<()> {
         let before = match &read.head.stamp {
             Some(mine) if mine.id == self.stamp.id => mine.changed,
             Some(other) => {
                 self.put(&history_file(&other.id), &read.head, Expect::Anything)?;
+                // Somebody else published in between: a step stands where it ended.
+                next.history.retain(|known| known.id != other.id && known.id != self.stamp.id);
                 next.history.push(other.clone());
                 let over = next.history.len().saturating_sub(KEPT);
                 next.history.drain(..over);

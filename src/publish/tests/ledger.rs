@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::aws::s3::{Expect, Got, Put};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
+use crate::publish::Step;
 use crate::publish::ledger::{Ledger, Store};
 use crate::publish::manifest::ObjectEntry;
 
@@ -99,7 +100,8 @@ impl Store for Memory {
 }
 
 fn ledger(store: &Memory, holder: &str) -> Ledger {
-    let ledger = Ledger::new(Box::new(store.clone()), "s3://bucket".into(), "rw", holder);
+    let ledger =
+        Ledger::new(Box::new(store.clone()), "s3://bucket".into(), "rw", holder, &Step::begin());
     ledger.dead_after(Duration::from_millis(30))
 }
 

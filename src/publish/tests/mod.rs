@@ -118,7 +118,10 @@ impl Project {
     pub fn open(&self, destinations: &[Destination]) -> Result<Vec<Place>> {
         let (root, cache) = (self.root.clone(), self.path("cache"));
         let places = &Places { root, cache, owner: "test".into() };
-        open(&World { places, aws: &Aws::new(), owner: &self.owner }, destinations)
+        open(
+            &World { places, aws: &Aws::new(), owner: &self.owner, step: &Step::begin() },
+            destinations,
+        )
     }
 
     pub fn path(&self, path: &str) -> PathBuf {

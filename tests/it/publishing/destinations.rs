@@ -186,6 +186,8 @@ fn a_plan_says_what_would_be_refused_and_counts_it() {
         .says("`publish.site` would be refused")
         .says("new/A/y.json")
         .says("1 refused");
+    // A dry run ends as the build would.
+    project.jheem("build --dry-run").code(1).says("`publish.site` would be refused");
     project.build("").code(1);
     assert_eq!(project.read("site/new/A/y.json"), "somebody else's");
 }

@@ -145,7 +145,9 @@ fn a_city_of_which_something_fails_can_be_held_back_whole() {
     counts(ran, 3, 3 + 5);
     assert!(!project.exists("site/github_actions_integration/A"));
     assert!(project.exists("site/github_actions_integration/B/x.json"));
-    project.plan("").says("`publish.site` holds back city=A").says("\"undecided\":8");
+    // A plan goes by the build that comes first, which tries again.
+    let ran = project.plan("").success();
+    assert!(!ran.to_string().contains("holds back"), "{ran}");
     counts(project.build("").success(), 3 + 1, 3 + 1);
     assert!(index_is_true(&project, "mended"));
     // What stands stays as it is while a change of its city is not whole.

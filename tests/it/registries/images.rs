@@ -280,6 +280,24 @@ fn a_build_pulls_a_pinned_image_by_its_digest_and_shows_how_far_it_is() {
 }
 
 #[test]
+fn a_doctor_asks_the_registry_for_what_a_build_would_pull() {
+    let Some(both) = Both::start() else { return };
+    both.push("1", "doctor");
+    let name = format!("{}/me/model:1", both.server.host);
+    let project = project(&both.server, &name);
+    let pulled = format!("will be pulled from `{name}`");
+    project.jheem("doctor").success().says(&pulled);
+    project.jheem("update").success();
+    project.jheem("doctor").success().says(&pulled);
+    project.change(&name, &format!("{}/me/model:2", both.server.host));
+    let ran = project
+        .jheem("doctor")
+        .code(1)
+        .says("the daemon does not have it, and it cannot be pulled");
+    drop(ran.says("did you mean `1`?"));
+}
+
+#[test]
 fn an_image_that_is_not_pinned_is_pulled_too_and_known_from_then_on() {
     let Some(both) = Both::start() else { return };
     both.push("1", "only");

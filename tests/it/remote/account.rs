@@ -115,6 +115,10 @@ fn an_input_that_is_to_be_fetched_is_looked_for_where_it_comes_from() {
     let failing = conditions(&ran).remove("no").unwrap();
     assert!(failing[0].starts_with(lock), "{ran}");
     assert_eq!(failing[1..], ["read: nothing is there"], "{ran}");
+    project.change(&format!("s3://{}/in/", cloud.bucket), "s3://no-such-bucket-of-data/in/");
+    let ran = project.jheem("doctor").code(1).says("ask whoever keeps the data");
+    assert!(!ran.to_string().contains("jheem provision"), "{ran}");
+    project.change("s3://no-such-bucket-of-data/in/", &format!("s3://{}/in/", cloud.bucket));
     for city in ["A", "B"] {
         let key = format!("in/{city}.txt");
         cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key, "body": "1\n" }));
@@ -163,7 +167,7 @@ fn the_policy_is_the_least_and_another_is_compared_with_it() {
     let bucket = format!("arn:aws:s3:::{}", cloud.bucket);
     assert_eq!(of("PublishObjects"), json!([format!("{bucket}/github_actions_integration/*")]));
     let own = format!("{bucket}/github_actions_integration/.jheem/cities");
-    let cleared = ["history", "intents", "owed"].map(|texts| format!("{own}/{texts}/*"));
+    let cleared = ["intents", "owed"].map(|texts| format!("{own}/{texts}/*"));
     assert_eq!(of("ClearManifests"), json!(cleared));
     let table = format!("arn:aws:dynamodb:us-east-1:123456789012:table/{}", cloud.table);
     assert_eq!(of("WriteRowsTogether"), json!([table]));

@@ -68,6 +68,18 @@ fn a_distribution_forgets_exactly_what_changed() {
 }
 
 #[test]
+fn a_doctor_looks_for_the_distribution() {
+    let Some(cloud) = cloud() else { return };
+    let (project, id) = behind_distribution(&cloud);
+    project.jheem("doctor").success().says("is there; whether it may be told is untried");
+    project.change(&id, "ENOSUCHDIST");
+    let ran = project.jheem("doctor").code(1).says("it does not exist in this account");
+    drop(ran.says("mend `distribution` of `invalidate`"));
+    let ran = project.jheem("policy --also doctor").success();
+    assert!(ran.stdout.contains("cloudfront:GetDistribution"), "{ran}");
+}
+
+#[test]
 fn what_a_killed_publish_owed_is_told_by_the_next() {
     let Some(cloud) = cloud() else { return };
     let (project, id) = behind_distribution(&cloud);

@@ -48,6 +48,32 @@ fn an_earlier_publish_is_put_back_and_held_until_it_is_released() {
 }
 
 #[test]
+fn all_that_one_run_publishes_is_one_step_and_is_put_back_together() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    let text = project.read("Jheemfile.toml");
+    let to = |name: &str, more: &str| {
+        format!(
+            "\n[publish.{name}]\nof = \"plot.p\"\n{more}[publish.{name}.object.plot]\nto = \"s3://{}/{name}\"\nkey = \"{{city}}/{{file}}\"\n",
+            cloud.bucket
+        )
+    };
+    // One keeps its manifest with that of the first publish, the other for itself.
+    let beside = format!("manifest = \"s3://{}/github_actions_integration\"\n", cloud.bucket);
+    project.write("Jheemfile.toml", format!("{text}{}{}", to("beside", &beside), to("apart", "")));
+    assert_eq!(written(publish(&project, "")), (18, 6));
+    let before = (cloud.readable(), cloud.rows());
+    assert_eq!(history(&project).len(), 1);
+    project.write("data/A.txt", "1001");
+    assert_eq!(written(publish(&project, "")), (9, 3));
+    let ids = history(&project);
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    project.jheem(&format!("rollback {}", ids[1])).success();
+    assert_eq!((cloud.readable(), cloud.rows()), before);
+    assert_eq!(history(&project).len(), 3);
+}
+
+#[test]
 fn one_city_alone_can_be_rolled_back() {
     let Some(cloud) = cloud() else { return };
     let (project, objects, _) = twice(&cloud);
