@@ -26,7 +26,7 @@ type Act<'a> = dyn FnMut(&Source<'_>, &Arc<Stop>, &mut Records, &mut Report) -> 
 /// Holds the project, says who writes where, looks at everything, and lets a command act; nothing is built.
 fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<'_>) -> Outcomes {
     let project = open(global)?;
-    let selection = super::select(&project, select)?.publishing(&project.graph).map_err(one)?;
+    let selection = super::select_to_mend(&project, select)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
     let stop = stop_on_signals().map_err(one)?;
@@ -107,7 +107,7 @@ pub fn prune(
 fn would_prune(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let selection = reading.select(select)?.publishing(&reading.project.graph).map_err(one)?;
+    let selection = super::select_to_mend(&reading.project, select)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(&reading, &session, &nothing, &world.aws);
@@ -177,7 +177,7 @@ pub fn adopt(
 pub fn history(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let selection = reading.select(select)?.publishing(&reading.project.graph).map_err(one)?;
+    let selection = super::select_to_mend(&reading.project, select)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(&reading, &session, &nothing, &world.aws);
