@@ -58,6 +58,21 @@ fn request(project: &Project, select: &Select) -> Request {
     request
 }
 
+/// Refuses what narrows to values, where whole destinations are meant: passed over, it would mean more than was asked for.
+fn refuse_narrowed(select: &Select, command: &str) -> Result<(), Vec<Error>> {
+    let narrowing = match (select.filters.is_empty(), select.presets.is_empty()) {
+        (false, _) => "--where",
+        (true, false) => "--preset",
+        (true, true) => return Ok(()),
+    };
+    let what = format!(
+        "`jheem {command}` is about whole destinations, and `{narrowing}` cannot narrow it"
+    );
+    Err(one(Error::user(what)
+        .because("nothing was done")
+        .hint(format!("leave it out, or name a publish: `jheem {command} publish.NAME`"))))
+}
+
 /// A project looked at for reading, beside a build or without one.
 struct Reading {
     project: Project,

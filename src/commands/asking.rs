@@ -441,6 +441,7 @@ pub fn graph(global: &Global, report: &mut Report) -> Outcomes {
 pub fn verify(global: &Global, select: &Select, depth: Depth, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
+    super::refuse_narrowed(select, "verify")?;
     let selection = super::select_to_mend(&reading.project, select)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
@@ -450,7 +451,7 @@ pub fn verify(global: &Global, select: &Select, depth: Depth, report: &mut Repor
     for drift in &found {
         report.drift(drift);
     }
-    report.verified(&found, 0);
+    report.verified(&found, None);
     Ok(if found.is_empty() { WELL } else { FAILED })
 }
 
