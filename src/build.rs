@@ -410,11 +410,10 @@ impl<'a> Loop<'a, '_> {
                     && let Some(at) = self.next_that_fits()
                 {
                     let queued = self.queue.remove(at).expect("the index was just found");
-                    if let Some(error) = self.not_provided(&queued) {
-                        self.could_not_start(&queued.batch, &error)?;
+                    let Some(queued) = self.less_what_lacks(queued)? else {
                         moved = true;
                         continue;
-                    }
+                    };
                     let running = self.running.len();
                     if let Some(queued) = self.less_what_was_learned(queued)? {
                         self.launch(scope, sender, queued)?;

@@ -27,10 +27,10 @@ use crate::registry::platform::Platform;
 use crate::selection::Selection;
 use crate::source;
 
-/// What was seen of files, to be remembered and to be compared with later.
 /// What was hashed once more after the first look, by path.
 type Again = Mutex<HashMap<PathBuf, Entry>>;
 
+/// What was seen of files, to be remembered and to be compared with later.
 #[derive(Debug, Default)]
 pub struct Snapshot {
     again: Again,
@@ -49,8 +49,6 @@ pub struct Snapshot {
     pub fresh: Vec<(String, Entry)>,
     /// Pairs of digests of the same bytes that are new: a SHA-256, and jheem's own.
     pub twins: Vec<(Digest, Digest)>,
-    /// All such pairs that are known, by the SHA-256.
-    pub known_twins: HashMap<Digest, Digest>,
 }
 
 impl Snapshot {
@@ -208,7 +206,7 @@ pub fn observe(observe: &Observe<'_>) -> Result<Observed> {
     if let Some(records) = observe.records
         && !observe.lock.inputs.is_empty()
     {
-        snapshot.known_twins = records.twins()?;
+        facts.twins = records.twins()?.into_iter().collect();
     }
     let disk = Stoppable { stop: observe.stop };
     let looking = Looking { disk: &disk, remembered: &remembered, hashed: Mutex::default() };
@@ -249,8 +247,7 @@ fn inputs(
     }
     let wanted: Vec<(usize, usize)> = wanted.into_iter().collect();
     let pin = |input, cell| observe.lock.inputs.get(&graph.input_source(input, cell)?);
-    let twins: HashMap<Digest, Digest> =
-        snapshot.known_twins.iter().map(|(sha256, blake3)| (*blake3, *sha256)).collect();
+    let twins = facts.twins.reversed();
     let looked: Vec<Result<(SeenInput, Option<Digest>)>> = wanted
         .par_iter()
         .map(|&(input, cell)| {
@@ -274,9 +271,8 @@ fn inputs(
         let fact = match seen {
             SeenInput::File(Looked::Missing) => match pin(input, cell) {
                 Some(&PinnedInput { digest, size, .. }) => {
-                    let bytes = snapshot.known_twins.get(&digest).copied();
                     snapshot.afar.insert((input, cell));
-                    InputFact::Pinned { digest, bytes, size, present: false }
+                    InputFact::Pinned { digest, size, present: false }
                 }
                 None => InputFact::Missing,
             },
@@ -284,7 +280,7 @@ fn inputs(
             SeenInput::File(Looked::File { entry, .. }) => {
                 let (digest, size) = (entry.digest, entry.stat.size);
                 if let Some(sha256) = sha256
-                    && snapshot.known_twins.insert(sha256, digest).is_none()
+                    && facts.twins.insert(sha256, digest)
                 {
                     snapshot.twins.push((sha256, digest));
                 }
@@ -292,8 +288,7 @@ fn inputs(
                 match pin(input, cell) {
                     None => InputFact::There { digest, size },
                     Some(pin) if sha256 == Some(pin.digest) => {
-                        let bytes = Some(digest);
-                        InputFact::Pinned { digest: pin.digest, bytes, size, present: true }
+                        InputFact::Pinned { digest: pin.digest, size, present: true }
                     }
                     Some(pin) => InputFact::Differs { digest, size, pinned: pin.digest },
                 }
@@ -322,8 +317,19 @@ fn sha256(
     }
     match twins.get(&entry.digest) {
         Some(known) => Ok(Some(*known)),
-        // Whether it stayed what it was meanwhile is asked again before anything is recorded.
-        None => source::sha256_of(host, &|| !stop.is_raised()),
+        None => {
+            let sha256 = source::sha256_of(host, &|| !stop.is_raised())?;
+            // Two digests of two contents would be believed for ever.
+            let now = RealDisk.stat(host).map_err(|e| Error::io("look at", host, &e))?;
+            if now.as_ref() != Some(&entry.stat) {
+                return Err(Error::environment(format!(
+                    "`{}` changed while it was read",
+                    host.display()
+                ))
+                .hint("wait until whatever writes it is done"));
+            }
+            Ok(sha256)
+        }
     }
 }
 

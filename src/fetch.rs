@@ -4,7 +4,7 @@
 //! an object like any other, known by jheem's own digest. Knows nothing of who reads it.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, Result};
 use crate::figures;
+use crate::http::pause;
 use crate::objects::{Objects, Stored};
 use crate::source::{Location, Seen, Sources};
 
@@ -62,24 +63,30 @@ pub fn fetch(
 ) -> Result<Arrived> {
     let about = format!("`{}`", wanted.location);
     let mut growing = Growing::open(&objects.arriving(&name(wanted)))?;
-    if wanted.expect.is_some_and(|(_, size)| growing.size > size) {
+    // What came may be of another file, unless its end or its keeper tells.
+    if wanted.size().is_some_and(|size| growing.size > size)
+        || wanted.expect.is_none() && wanted.strong_etag().is_none()
+    {
         growing.begin_anew()?;
     }
     let mut attempt = 0;
     loop {
         let before = growing.size;
         let ended = transfer(sources, wanted, &mut growing, asker);
-        let whole = match wanted.expect {
-            Some((_, size)) => growing.size >= size,
+        let whole = match wanted.size() {
+            Some(size) => growing.size >= size,
             None => ended.is_ok(),
         };
         if whole {
             break;
         }
-        if !(asker.go_on)() {
-            return Err(Error::environment(format!("{about} was not fetched to its end"))
+        let stopped = || {
+            Error::environment(format!("{about} was not fetched to its end"))
                 .because("somebody asked to stop")
-                .hint("run it again: it goes on where it stopped"));
+                .hint("run it again: it goes on where it stopped")
+        };
+        if !(asker.go_on)() {
+            return Err(stopped());
         }
         attempt = if growing.size > before { 0 } else { attempt + 1 };
         match ended {
@@ -89,11 +96,29 @@ pub fn fetch(
             }
             Ok(()) if attempt >= ATTEMPTS => return Err(cut_off(&about, wanted, growing.size)),
             Ok(()) | Err(Broken::CutOff(_)) => {
-                std::thread::sleep(Duration::from_millis(200) * 2u32.pow(attempt));
+                if !pause(Duration::from_millis(200) * 2u32.pow(attempt), asker.go_on) {
+                    return Err(stopped());
+                }
+                // It may be read anew only if it is still what it was.
+                if wanted.expect.is_none() && wanted.strong_etag().is_none() {
+                    growing.begin_anew()?;
+                }
             }
         }
     }
     growing.keep(objects, &about, wanted.expect)
+}
+
+impl Wanted<'_> {
+    /// How many bytes must come, where that is known.
+    fn size(&self) -> Option<u64> {
+        self.expect.map(|(_, size)| size).or_else(|| self.seen.and_then(|seen| seen.size))
+    }
+
+    /// What tells for sure whether it is still the same, if its keeper says that.
+    fn strong_etag(&self) -> Option<&str> {
+        self.seen?.etag.as_deref().filter(|etag| etag.starts_with('"'))
+    }
 }
 
 /// Something in the middle of a transfer.
@@ -109,7 +134,7 @@ fn transfer(
     growing: &mut Growing,
     asker: &Asker<'_>,
 ) -> Result<(), Broken> {
-    if wanted.expect.is_some_and(|(_, size)| growing.size == size) {
+    if wanted.size() == Some(growing.size) {
         return Ok(());
     }
     let opened = sources.open(wanted.location, growing.size, wanted.seen, asker.go_on);
@@ -127,7 +152,7 @@ fn transfer(
             Ok(read) => {
                 growing.take(&piece[..read]).map_err(Broken::ForGood)?;
                 (asker.came)(read as u64);
-                if wanted.expect.is_some_and(|(_, size)| growing.size > size) {
+                if wanted.size().is_some_and(|size| growing.size > size) {
                     return Ok(());
                 }
             }
@@ -138,7 +163,7 @@ fn transfer(
 }
 
 fn cut_off(about: &str, wanted: &Wanted<'_>, came: u64) -> Error {
-    let of = wanted.expect.map_or(String::new(), |(_, size)| format!(" of {size}"));
+    let of = wanted.size().map_or(String::new(), |size| format!(" of {size}"));
     Error::environment(format!("{about} was cut off after {came}{of} bytes, again and again"))
         .hint("run it again: it goes on where it stopped")
 }
@@ -160,7 +185,15 @@ impl Growing {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|e| Error::io("make the folder", folder, &e))?;
         }
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+        let open = || OpenOptions::new().read(true).append(true).create(true).open(path);
+        let file = open().or_else(|error| {
+            // One that was about to be taken when jheem was killed can be written no more.
+            if error.kind() != ErrorKind::PermissionDenied {
+                return Err(error);
+            }
+            fs::remove_file(path)?;
+            open()
+        });
         let file = file.map_err(|e| Error::io("write", path, &e))?;
         let mut growing = Growing {
             file,

@@ -115,10 +115,9 @@ impl Http {
                 Err(failed) if attempt < ATTEMPTS && worth_another_try(failed) => backoff(attempt),
                 Ok(_) | Err(_) => return answer.map_err(|failed| unreachable(&ask.about, &failed)),
             };
-            if !go_on() {
+            if !pause(wait.min(LONGEST_WAIT), go_on) {
                 return answer.map_err(|failed| unreachable(&ask.about, &failed));
             }
-            std::thread::sleep(wait.min(LONGEST_WAIT));
             attempt += 1;
         }
     }
@@ -204,6 +203,21 @@ fn said(body: &[u8]) -> String {
     if line.starts_with('<') { String::new() } else { line.chars().take(200).collect() }
 }
 
+/// Waits for as long as is asked for and somebody wishes to go on; whether to go on.
+pub fn pause(wait: Duration, go_on: &dyn Fn() -> bool) -> bool {
+    const STEP: Duration = Duration::from_millis(100);
+    let mut left = wait;
+    while go_on() {
+        let step = left.min(STEP);
+        if step.is_zero() {
+            return true;
+        }
+        std::thread::sleep(step);
+        left -= step;
+    }
+    false
+}
+
 fn may_change(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500 | 502 | 503 | 504)
 }
@@ -257,7 +271,7 @@ fn unreachable(about: &str, failed: &ureq::Error) -> Error {
 }
 
 /// A body that ended too early.
-pub fn cut_off(about: &str, failed: &dyn std::fmt::Display) -> Error {
+fn cut_off(about: &str, failed: &dyn std::fmt::Display) -> Error {
     Error::environment(format!("{about} was cut off while it was read"))
         .because(failed)
         .hint("run it again: it goes on where it stopped")

@@ -11,6 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -100,6 +101,9 @@ enum Moving {
     OtherFileSystem,
     Failed(Error),
 }
+
+/// How long what arrives from afar may lie there without growing.
+const ARRIVING: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The objects of one cache folder.
 pub struct Objects {
@@ -455,6 +459,14 @@ impl Objects {
             fs::read_dir(&self.temporary).map_err(|e| Error::io("list", &self.temporary, &e))?;
         for entry in entries.flatten() {
             if fs::remove_file(entry.path()).is_ok() {
+                removed += 1;
+            }
+        }
+        // What was cut off may go on in the next days; later nobody waits for it.
+        for entry in fs::read_dir(self.objects.join("arriving")).into_iter().flatten().flatten() {
+            let old = entry.metadata().and_then(|found| found.modified());
+            let old = old.is_ok_and(|at| at.elapsed().is_ok_and(|ago| ago > ARRIVING));
+            if old && fs::remove_file(entry.path()).is_ok() {
                 removed += 1;
             }
         }

@@ -122,8 +122,14 @@ pub fn compare(
 ) -> Result<Option<String>> {
     let location = parse(source)?;
     let Some(now) = sources.look(&location, asker.go_on)? else {
-        return Err(remote_inputs::gone(source));
+        return match pin.version {
+            Some(_) => Ok(Some(format!("`{source}` is gone; the version that is pinned is kept"))),
+            None => Err(remote_inputs::gone(source)),
+        };
     };
+    if pin.version.is_some() && now.version != pin.version {
+        return Ok(Some(format!("`{source}` was replaced; the version that is pinned is kept")));
+    }
     if let Some(replaced) = remote_inputs::replaced(source, pin, &now) {
         return Err(replaced);
     }

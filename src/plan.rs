@@ -3,8 +3,9 @@
 //! Pure: the graph, the facts and the records are given, and what an object holds is asked of a
 //! `Shelf`. The plan, `why` and the build judge with the same function, so they cannot differ.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
+use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
@@ -27,6 +28,36 @@ pub struct Facts {
     pub files: Vec<Vec<FileFact>>,
     /// By runner.
     pub runners: Vec<RunnerFact>,
+    /// What is known of inputs by two digests.
+    pub twins: Twins,
+}
+
+/// Two digests of the same bytes: jheem's own, by the SHA-256. They come to be known while a build goes on.
+#[derive(Debug, Default)]
+pub struct Twins(RwLock<HashMap<Digest, Digest>>);
+
+impl Twins {
+    pub fn get(&self, sha256: &Digest) -> Option<Digest> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(sha256).copied()
+    }
+
+    /// Whether it was not known before.
+    pub fn insert(&self, sha256: Digest, blake3: Digest) -> bool {
+        let mut twins = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        twins.insert(sha256, blake3).is_none()
+    }
+
+    /// The SHA-256 by jheem's own digest.
+    pub fn reversed(&self) -> HashMap<Digest, Digest> {
+        let twins = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        twins.iter().map(|(sha256, blake3)| (*blake3, *sha256)).collect()
+    }
+}
+
+impl FromIterator<(Digest, Digest)> for Twins {
+    fn from_iter<I: IntoIterator<Item = (Digest, Digest)>>(pairs: I) -> Twins {
+        Twins(RwLock::new(pairs.into_iter().collect()))
+    }
 }
 
 /// An input as it is now.
@@ -42,8 +73,6 @@ pub enum InputFact {
     /// What the lock says of its source; by the digest there, so that all machines agree.
     Pinned {
         digest: Digest,
-        /// The digest of jheem's own, where it is known.
-        bytes: Option<Digest>,
         size: u64,
         /// Whether the file stands in the project.
         present: bool,
@@ -56,15 +85,42 @@ pub enum InputFact {
     },
 }
 
+impl Facts {
+    /// The remote inputs that a target reads and that are not in the project, by the SHA-256.
+    pub fn afar(&self, graph: &Graph, target: Target) -> BTreeSet<Digest> {
+        let rule = graph.rule(target.rule);
+        let mut afar = BTreeSet::new();
+        let mut add = |input: usize, cell: usize| {
+            let fact = self.inputs.get(&(input, cell));
+            if let Some(InputFact::Pinned { digest, present: false, .. }) = fact {
+                afar.insert(*digest);
+            }
+        };
+        for read in &rule.reads {
+            if let From::Input(input) = read.from {
+                for cell in read.cells(&rule.space, target.cell) {
+                    add(input, cell);
+                }
+            }
+        }
+        for (_, input) in &graph.runners[rule.runner].overlays {
+            add(*input, 0);
+        }
+        afar
+    }
+}
+
 impl InputFact {
     /// The digest by which it enters fingerprints, and that of its bytes; none if it cannot be read.
-    pub fn digests(&self) -> Option<(Digest, Digest)> {
+    pub fn digests(&self, twins: &Twins) -> Option<(Digest, Digest)> {
         match self {
             InputFact::Missing | InputFact::Wrong(_) => None,
             InputFact::There { digest, .. } | InputFact::Differs { digest, .. } => {
                 Some((*digest, *digest))
             }
-            InputFact::Pinned { digest, bytes, .. } => Some((*digest, bytes.unwrap_or(*digest))),
+            InputFact::Pinned { digest, .. } => {
+                Some((*digest, twins.get(digest).unwrap_or(*digest)))
+            }
         }
     }
 }
@@ -370,7 +426,8 @@ impl Judge<'_> {
                 match read.from {
                     From::Input(input) => {
                         let fact = self.facts.inputs.get(&(input, cell));
-                        if let Some((content, bytes)) = fact.and_then(InputFact::digests) {
+                        let digests = fact.and_then(|fact| fact.digests(&self.facts.twins));
+                        if let Some((content, bytes)) = digests {
                             let inside = request::read_inside(graph, target, read, cell);
                             readings.push(Reading { inside, content, bytes, read: index, cell });
                         } else if let Some(InputFact::Wrong(kind)) = fact {
@@ -469,7 +526,8 @@ impl Judge<'_> {
         };
         let mut overlays = Vec::new();
         for (_, input) in &runner.overlays {
-            match self.facts.inputs.get(&(*input, 0)).and_then(InputFact::digests) {
+            let fact = self.facts.inputs.get(&(*input, 0));
+            match fact.and_then(|fact| fact.digests(&self.facts.twins)) {
                 Some((digest, _)) => overlays.push(digest),
                 None => return Resolved::Not(Verdict::Blocked(missing(graph, *input, 0))),
             }

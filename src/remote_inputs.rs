@@ -3,15 +3,15 @@
 //! Shared by all who prepare or await runs. Knows nothing of rules: an input is known by the
 //! SHA-256 that the lock gives it, and one that several read is fetched once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fetch::{self, Arrived, Asker, Wanted};
 use crate::lockfile::{Lockfile, PinnedInput};
 use crate::objects::Objects;
+use crate::plan::Twins;
 use crate::source::{Location, Seen, Sources};
 
 /// The remote inputs of a project.
@@ -20,7 +20,7 @@ pub struct RemoteInputs<'a> {
     /// A source of each, by the SHA-256.
     pinned: BTreeMap<Digest, (&'a str, &'a PinnedInput)>,
     /// jheem's own digests, by the SHA-256.
-    twins: Mutex<HashMap<Digest, Digest>>,
+    twins: &'a Twins,
 }
 
 impl PinnedInput {
@@ -37,13 +37,9 @@ impl PinnedInput {
 }
 
 impl<'a> RemoteInputs<'a> {
-    pub fn new(
-        sources: &'a Sources,
-        lock: &'a Lockfile,
-        twins: HashMap<Digest, Digest>,
-    ) -> RemoteInputs<'a> {
+    pub fn new(sources: &'a Sources, lock: &'a Lockfile, twins: &'a Twins) -> RemoteInputs<'a> {
         let pinned = lock.inputs.iter().map(|(source, pin)| (pin.digest, (source.as_str(), pin)));
-        RemoteInputs { sources, pinned: pinned.collect(), twins: Mutex::new(twins) }
+        RemoteInputs { sources, pinned: pinned.collect(), twins }
     }
 
     /// Where it comes from.
@@ -56,21 +52,17 @@ impl<'a> RemoteInputs<'a> {
         self.pinned.get(sha256).map_or(0, |(_, pin)| pin.size)
     }
 
-    fn twin(&self, sha256: &Digest) -> Option<Digest> {
-        self.twins.lock().unwrap_or_else(PoisonError::into_inner).get(sha256).copied()
-    }
-
     /// Its file in the cache, if it is there and good.
     pub fn path(&self, objects: &Objects, sha256: &Digest) -> Result<Option<PathBuf>> {
-        match self.twin(sha256) {
+        match self.twins.get(sha256) {
             Some(digest) => objects.verified_path(&digest),
             None => Ok(None),
         }
     }
 
-    /// Whether it seems to be in the cache; it may still turn out bad when it is read.
+    /// Whether it is in the cache, and good; one that is not is as good as none.
     pub fn is_here(&self, objects: &Objects, sha256: &Digest) -> bool {
-        self.twin(sha256).is_some_and(|digest| objects.has(&digest))
+        matches!(self.path(objects, sha256), Ok(Some(_)))
     }
 
     /// Brings it into the cache.
@@ -80,30 +72,35 @@ impl<'a> RemoteInputs<'a> {
         };
         let location = Location::parse(source)
             .map_err(|why| Error::user(format!("the source `{source}` {why}")))?;
-        // What its keeper says now is asked first: it may be gone, or another.
-        let now = self.sources.look(&location, asker.go_on)?;
-        let Some(now) = now else {
-            return Err(gone(source));
-        };
-        if let Some(error) = replaced(source, pin, &now)
-            && pin.version.is_none()
-        {
-            return Err(error);
+        // What its keeper says now is asked first: it may be gone, or another. An old version that is kept is neither.
+        if pin.version.is_none() {
+            let Some(now) = self.sources.look(&location, asker.go_on)? else {
+                return Err(gone(source));
+            };
+            if let Some(error) = replaced(source, pin, &now) {
+                return Err(error);
+            }
         }
         let seen = pin.seen();
         let expect = Some((pin.digest, pin.size));
         let wanted = Wanted { location: &location, seen: Some(&seen), expect };
         let arrived = fetch::fetch(self.sources, &wanted, objects, asker)?;
-        let mut twins = self.twins.lock().unwrap_or_else(PoisonError::into_inner);
-        twins.insert(arrived.sha256, arrived.stored.digest);
+        self.twins.insert(arrived.sha256, arrived.stored.digest);
         Ok(arrived)
     }
 
     /// Drops it from the cache; it can be fetched again. Returns its bytes.
-    pub fn evict(&self, objects: &Objects, sha256: &Digest) -> Result<u64> {
-        match self.twin(sha256) {
-            Some(digest) => objects.evict(&digest),
-            None => Ok(0),
+    ///
+    /// `needed` says which objects are something else as well.
+    pub fn evict(
+        &self,
+        objects: &Objects,
+        sha256: &Digest,
+        needed: &dyn Fn(&Digest) -> bool,
+    ) -> Result<u64> {
+        match self.twins.get(sha256) {
+            Some(digest) if !needed(&digest) => objects.evict(&digest),
+            _ => Ok(0),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::graph::{From, Graph, Target};
+use crate::graph::{From, Graph, Start, Target};
 use crate::plan::{Facts, InputFact};
 use crate::selection::Selection;
 
@@ -32,6 +32,10 @@ pub fn unlocked(
         let overlaid = graph.runners[rule.runner].overlays.iter();
         let mut found = replaced.get(&rule.runner).cloned();
         found = found.or_else(|| overlaid.filter_map(|(_, input)| path(*input, 0)).next());
+        if let Start::Built { rule, .. } = &graph.runners[rule.runner].start {
+            let tool = Target { rule: *rule, cell: 0 };
+            found = found.or_else(|| unlocked.get(&tool).cloned());
+        }
         for read in &rule.reads {
             for cell in read.cells(&rule.space, target.cell) {
                 found = found.or_else(|| match read.from {

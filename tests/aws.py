@@ -166,6 +166,10 @@ def forget(bucket, marks):
                           CacheControl=got["CacheControl"], Metadata=metadata)
 
 
+def keep_versions(bucket):
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+
+
 def remove(bucket, key):
     s3.delete_object(Bucket=bucket, Key=key)
 

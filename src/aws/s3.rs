@@ -200,10 +200,19 @@ impl Bucket {
     }
 
     /// Reads an object from a byte on, as it comes; an old version by its name.
-    pub fn read_from(&self, key: &str, from: u64, version: Option<&str>) -> Result<Reading> {
+    ///
+    /// With an ETag it is refused if another object stands there by now.
+    pub fn read_from(
+        &self,
+        key: &str,
+        from: u64,
+        version: Option<&str>,
+        same: Option<&str>,
+    ) -> Result<Reading> {
         let request = Request::new("s3:GetObject", self.about(key));
         let get = self.client.get_object().bucket(&self.name).key(key);
         let get = get.set_version_id(version.map(str::to_owned));
+        let get = get.set_if_match(same.map(str::to_owned));
         let range = (from > 0).then(|| format!("bytes={from}-"));
         let sent = self.aws.runtime.block_on(get.set_range(range).send());
         let got = sent.map_err(|error| request.failed(&error))?;

@@ -2,7 +2,7 @@
 //!
 //! Only what is about to run is fetched. What nothing needs any more can be dropped again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,8 +15,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::fetch::{Arrived, Asker};
-use crate::graph::{From, Graph, Target};
-use crate::plan::{Facts, InputFact};
+use crate::graph::Target;
 use crate::work::Report;
 
 /// How many inputs are fetched at once: they are large, and a few fill the line.
@@ -47,29 +46,6 @@ impl Arrivals {
     }
 }
 
-/// The remote inputs that a target reads and that are not in the project.
-pub(super) fn needs(graph: &Graph, facts: &Facts, target: Target) -> BTreeSet<Digest> {
-    let rule = graph.rule(target.rule);
-    let mut needs = BTreeSet::new();
-    let mut add = |input: usize, cell: usize| {
-        let fact = facts.inputs.get(&(input, cell));
-        if let Some(InputFact::Pinned { digest, present: false, .. }) = fact {
-            needs.insert(*digest);
-        }
-    };
-    for read in &rule.reads {
-        if let From::Input(input) = read.from {
-            for cell in read.cells(&rule.space, target.cell) {
-                add(input, cell);
-            }
-        }
-    }
-    for (_, input) in &graph.runners[rule.runner].overlays {
-        add(*input, 0);
-    }
-    needs
-}
-
 impl<'a> Loop<'a, '_> {
     /// Counts who reads what, so that it is known when nobody does any more.
     pub(super) fn count_readers(&mut self, waiting: &[Target]) {
@@ -77,7 +53,7 @@ impl<'a> Loop<'a, '_> {
             return;
         }
         for &target in waiting {
-            for digest in needs(self.build.graph, self.build.facts, target) {
+            for digest in self.build.facts.afar(self.build.graph, target) {
                 *self.arrivals.readers.entry(digest).or_default() += 1;
             }
         }
@@ -88,22 +64,32 @@ impl<'a> Loop<'a, '_> {
         if !self.build.options.evict_inputs {
             return;
         }
-        for digest in needs(self.build.graph, self.build.facts, target) {
+        for digest in self.build.facts.afar(self.build.graph, target) {
             let Some(readers) = self.arrivals.readers.get_mut(&digest) else { continue };
             *readers = readers.saturating_sub(1);
             if *readers == 0 {
                 self.arrivals.readers.remove(&digest);
                 // One that cannot be removed now is collected some day.
-                let _left = self.build.inputs.evict(self.build.objects, &digest);
+                let needed = |object: &Digest| self.is_an_output(object);
+                let _left = self.build.inputs.evict(self.build.objects, &digest, &needed);
             }
         }
+    }
+
+    /// Whether an object is an output as well: an input may be copied, or come from a publish of one's own.
+    fn is_an_output(&self, object: &Digest) -> bool {
+        let made = self.board.rules.iter().flatten().flatten().filter_map(|j| j.made.as_ref());
+        let mut outputs = made.flat_map(|made| made.outputs.iter().flatten());
+        // What cannot be told is kept.
+        outputs.any(|output| output.bytes == *object)
+            || self.records.objects(&|_| true).map_or(true, |held| held.contains_key(object))
     }
 
     /// A batch that waits for a slot, and for what it reads from afar.
     pub(super) fn queued(&self, batch: Batch, attempt: u32) -> Queued {
         let (graph, facts) = (self.build.graph, self.build.facts);
         let targets = batch.cells.iter().map(|&cell| Target { rule: batch.rule, cell });
-        let needs = targets.flat_map(|target| needs(graph, facts, target)).collect();
+        let needs = targets.flat_map(|target| facts.afar(graph, target)).collect();
         Queued { batch, attempt, needs }
     }
 
@@ -118,12 +104,40 @@ impl<'a> Loop<'a, '_> {
     /// Whether a batch has all its inputs here, or will never have them.
     pub(super) fn is_provided(&self, queued: &Queued) -> bool {
         let lacks = self.lacks(queued);
-        lacks.iter().all(|digest| self.arrivals.failed.contains_key(digest))
+        lacks.is_empty() || lacks.iter().any(|digest| self.arrivals.failed.contains_key(digest))
     }
 
-    /// Why an input of a batch could not be had.
-    pub(super) fn not_provided(&self, queued: &Queued) -> Option<Error> {
-        self.lacks(queued).iter().find_map(|digest| self.arrivals.failed.get(digest).cloned())
+    /// What is left of a batch without the targets whose inputs could not be had, which fail with the reason.
+    pub(super) fn less_what_lacks(&mut self, queued: Queued) -> Result<Option<Queued>> {
+        let failed = |digest: &Digest| self.arrivals.failed.get(digest);
+        let lacks = self.lacks(&queued);
+        if !lacks.iter().any(|digest| failed(digest).is_some()) {
+            return Ok(Some(queued));
+        }
+        let Queued { batch, attempt, .. } = queued;
+        let (graph, facts) = (self.build.graph, self.build.facts);
+        let mut without: BTreeMap<Digest, Vec<usize>> = BTreeMap::new();
+        let mut rest = Vec::new();
+        for &cell in &batch.cells {
+            let needs = facts.afar(graph, Target { rule: batch.rule, cell });
+            match needs.into_iter().find(|need| lacks.contains(need) && failed(need).is_some()) {
+                Some(digest) => without.entry(digest).or_default().push(cell),
+                None => rest.push((cell, batch.groups)),
+            }
+        }
+        let first = rest.first().map(|&(cell, _)| Target { rule: batch.rule, cell });
+        let identity = first.and_then(|target| self.judge().ready(&self.board, target));
+        if let Some((_, identity)) = identity {
+            for batch in self.cut_cells(batch.rule, &rest, &identity, rest.len())? {
+                let queued = self.queued(batch, attempt);
+                self.queue.push_front(queued);
+            }
+        }
+        for (digest, cells) in without {
+            let Some(error) = self.arrivals.failed.get(&digest).cloned() else { continue };
+            self.could_not_start(&Batch { cells, ..batch.clone() }, &error)?;
+        }
+        Ok(None)
     }
 
     /// Sends for what the next batches need.
@@ -138,8 +152,9 @@ impl<'a> Loop<'a, '_> {
             return;
         }
         let ahead = (self.build.options.jobs + AHEAD).saturating_sub(self.running.len());
-        let next: Vec<Digest> =
-            self.queue.iter().take(ahead).flat_map(|queued| self.lacks(queued)).collect();
+        // What lacks something that will not come is no reason to fetch the rest of it.
+        let waiting = self.queue.iter().take(ahead).filter(|queued| !self.is_provided(queued));
+        let next: Vec<Digest> = waiting.flat_map(|queued| self.lacks(queued)).collect();
         for digest in next {
             let known = self.arrivals.failed.contains_key(&digest);
             if known || self.arrivals.coming.contains(&digest) {

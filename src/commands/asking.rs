@@ -114,10 +114,10 @@ fn report_moved(
         }
         None => Ok(None),
     });
-    let mut moved = false;
+    let (mut moved, mut as_pinned) = (false, 0);
     for looked in looked {
         match looked {
-            Ok(None) => {}
+            Ok(None) => as_pinned += 1,
             Ok(Some(message)) => report.event(&Event::Note { message }),
             Err(error) => {
                 moved = true;
@@ -126,8 +126,8 @@ fn report_moved(
             }
         }
     }
-    if !moved && !all.is_empty() {
-        report.say(&format!("{} asked: as the lock says", numbered(all.len(), "source")));
+    if as_pinned > 0 {
+        report.say(&format!("{} asked: as the lock says", numbered(as_pinned, "source")));
     }
     moved
 }
@@ -303,8 +303,7 @@ fn write_batches_with(
     let options = options(&BuildArgs::default());
     let shelf = Stored { objects: Some(objects) };
     let sources = Sources::new(&reading.project.places.root, world.aws.clone());
-    let twins = session.snapshot.known_twins.clone();
-    let inputs = RemoteInputs::new(&sources, &reading.project.lock, twins);
+    let inputs = RemoteInputs::new(&sources, &reading.project.lock, &session.facts.twins);
     // Scratch goes below the folder asked for, so that the lines work as they stand.
     let places = Places { cache: folder.to_owned(), ..reading.project.places.clone() };
     let build = Build {

@@ -241,8 +241,7 @@ impl Whole<'_> {
         };
         let containers = self.world.executor(graph);
         let sources = Sources::new(&self.project.places.root, self.world.aws.clone());
-        let twins = snapshot.known_twins.clone();
-        let inputs = RemoteInputs::new(&sources, &self.project.lock, twins);
+        let inputs = RemoteInputs::new(&sources, &self.project.lock, &facts.twins);
         let build = Build {
             graph,
             places: &self.project.places,

@@ -12,6 +12,7 @@ use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::build;
 use crate::cli::{BuildArgs, CacheCommand, Cli, Global, Select};
 use crate::error::Error;
+use crate::fetch::Asker;
 use crate::objects::{Freed, Objects, Usage};
 use crate::plan::{self};
 use crate::project::{self, Patience};
@@ -134,8 +135,7 @@ pub fn check(
     let shelf = Stored { objects: Some(&objects) };
     let judge = session.judge(&shelf);
     let sources = Sources::new(&project.places.root, world.aws.clone());
-    let twins = session.snapshot.known_twins.clone();
-    let inputs = RemoteInputs::new(&sources, &project.lock, twins);
+    let inputs = RemoteInputs::new(&sources, &project.lock, &session.facts.twins);
     let options = options(&BuildArgs::default());
     let build = Build {
         graph,
@@ -155,7 +155,13 @@ pub fn check(
     };
     let stamp = build::free_stamp(&project.places, clock::now());
     let mut differing = 0;
+    let asker = Asker { go_on: &|| !stop.is_raised(), came: &|_| {} };
     for (index, &target) in targets.iter().enumerate() {
+        for digest in session.facts.afar(graph, target) {
+            if !inputs.is_here(&objects, &digest) {
+                inputs.fetch(&objects, &digest, &asker).map_err(one)?;
+            }
+        }
         let run = format!("{stamp}-{}", index + 1);
         let differences =
             check::compare(&build, &judge, &session.board, target, &run).map_err(one)?;

@@ -78,6 +78,19 @@ fn fetched(proxy: &Proxy) -> Vec<String> {
     read.iter().map(city).collect()
 }
 
+/// The model for several cities at once.
+const SEVERAL: &str = r#"#!/bin/sh
+set -e
+for city in $(echo "$3" | tr , ' '); do
+    mkdir -p "$2/$city"
+    for outcome in $(echo "$4" | tr , ' '); do
+        echo "GENERATING: $city/$outcome"
+        printf '{"city": "%s", "outcome": "%s", "value": "%s"}' "$city" "$outcome" "$(cat data/$city.txt)" > "$2/$city/$outcome.json"
+        echo "SUCCESS: $outcome.json"
+    done
+done
+"#;
+
 fn copy(from: &Path, to: &Path) {
     std::fs::copy(from, to).unwrap();
 }
@@ -304,6 +317,84 @@ fn inputs_that_nothing_needs_any_more_are_dropped_if_asked_for() {
     project.change("{list:outcome}\"", "{list:outcome}\", \"!\"");
     project.build("--where city=A").success().targets("built=3");
     assert_eq!(afar.fetched(), ["A"], "it was dropped, and is fetched again when it is needed");
+}
+
+#[test]
+fn one_input_that_cannot_be_had_fails_what_reads_it_and_nothing_beside_it() {
+    let Some(afar) = afar() else { return };
+    let project = &afar.project;
+    project.change("batch = { by = [\"city\"] }", "batch = {}");
+    project.change("\"{city}\", \"{list:outcome}\"", "\"{list:city}\", \"{list:outcome}\"");
+    project.write("model.sh", SEVERAL);
+    update(project, "").success();
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    let gone = json!({ "bucket": afar.cloud.bucket, "key": Afar::key("B") });
+    afar.cloud.ask("remove", gone);
+    let ran = project.build("--keep-going --jobs 1").code(1).says("nothing stands at `s3://");
+    drop(ran.targets("built=3 failed=3"));
+}
+
+#[test]
+fn a_fetched_input_that_was_damaged_is_fetched_again() {
+    let Some(afar) = afar() else { return };
+    let project = &afar.project;
+    update(project, "").success();
+    project.build("--where city=A").success().targets("built=3");
+    let text = "1\n";
+    let object = blake3::hash(text.as_bytes()).to_hex().to_string();
+    let object = project.path(&format!("cache/objects/{}/{}", &object[..2], &object[2..]));
+    std::fs::remove_file(&object).unwrap();
+    std::fs::write(&object, "bad").unwrap();
+    afar.fetched();
+    project.change("{list:outcome}\"", "{list:outcome}\", \"!\"");
+    project.build("--where city=A").success().targets("built=3");
+    assert_eq!(afar.fetched(), ["A"]);
+}
+
+#[test]
+fn a_check_fetches_what_it_needs() {
+    let Some(afar) = afar() else { return };
+    let project = &afar.project;
+    update(project, "").success();
+    project.build("--evict-inputs").success().targets("built=6");
+    project.jheem("check --sample 1").success();
+}
+
+#[test]
+fn a_source_that_goes_after_it_was_fetched_makes_nothing_stale() {
+    let Some(afar) = afar() else { return };
+    let project = &afar.project;
+    update(project, "").success();
+    project.build("").success().targets("built=6");
+    for (city, text) in [("A", "1\n"), ("B", "2\n")] {
+        project.write(&format!("data/{city}.txt"), text);
+    }
+    std::fs::remove_file(project.path("Jheem.lock")).unwrap();
+    let text = project.read("Jheemfile.toml");
+    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("source = ")).collect();
+    project.write("Jheemfile.toml", without.join("\n"));
+    project.build("").success().targets("fresh=6");
+}
+
+#[test]
+fn an_old_version_that_the_bucket_keeps_is_what_is_fetched() {
+    let Some(afar) = afar() else { return };
+    let project = &afar.project;
+    afar.cloud.ask("keep_versions", json!({ "bucket": afar.cloud.bucket }));
+    afar.put("A", "1\n");
+    afar.put("B", "2\n");
+    update(project, "").success();
+    assert!(project.read("Jheem.lock").contains("version = \""), "{}", project.read("Jheem.lock"));
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    afar.put("A", "9\n");
+    let gone = json!({ "bucket": afar.cloud.bucket, "key": Afar::key("B") });
+    afar.cloud.ask("remove", gone);
+    let told = project.jheem("plan --remote").success();
+    drop(
+        told.says("was replaced; the version that is pinned is kept").says("is gone; the version"),
+    );
+    project.build("").success().targets("built=6");
+    assert!(project.read("plots/A/x.json").contains("\"value\": \"1\""));
 }
 
 #[test]
