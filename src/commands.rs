@@ -6,7 +6,7 @@ use crate::job::Stop;
 use crate::objects::Objects;
 use crate::project::{self, Project};
 use crate::records::Records;
-use crate::selection::{self, Selection};
+use crate::selection::{self, Request, Selection};
 use crate::session::{self, Look, Session, World};
 
 pub mod asking;
@@ -33,8 +33,18 @@ fn open(global: &Global) -> Result<Project, Vec<Error>> {
     project::open(global.file.as_deref(), global.profile.as_deref())
 }
 
-/// What is asked for, by goals as they are typed in the folder that jheem was started in.
+/// What is asked for, and what is published before it.
 fn select(project: &Project, select: &Select) -> Result<Selection, Vec<Error>> {
+    selection::select(&project.graph, &request(project, select))
+}
+
+/// The same for what mends: of publishes just those that are named.
+fn select_to_mend(project: &Project, select: &Select) -> Result<Selection, Vec<Error>> {
+    selection::mending(&project.graph, &request(project, select))
+}
+
+/// What is asked for, by goals as they are typed in the folder that jheem was started in.
+fn request(project: &Project, select: &Select) -> Request {
     let mut request = select.request(&project.here);
     let root = project.places.root.canonicalize().unwrap_or_default();
     for goal in &mut request.goals {
@@ -45,7 +55,22 @@ fn select(project: &Project, select: &Select) -> Result<Selection, Vec<Error>> {
             *goal = format!("/{rest}");
         }
     }
-    selection::select(&project.graph, &request)
+    request
+}
+
+/// Refuses what narrows to values, where whole destinations are meant: passed over, it would mean more than was asked for.
+fn refuse_narrowed(select: &Select, command: &str) -> Result<(), Vec<Error>> {
+    let narrowing = match (select.filters.is_empty(), select.presets.is_empty()) {
+        (false, _) => "--where",
+        (true, false) => "--preset",
+        (true, true) => return Ok(()),
+    };
+    let what = format!(
+        "`jheem {command}` is about whole destinations, and `{narrowing}` cannot narrow it"
+    );
+    Err(one(Error::user(what)
+        .because("nothing was done")
+        .hint(format!("leave it out, or name a publish: `jheem {command} publish.NAME`"))))
 }
 
 /// A project looked at for reading, beside a build or without one.

@@ -64,12 +64,20 @@ pub enum Outcome {
     /// The container said that it cannot exist.
     Absent {
         line: String,
+        /// Empty once somebody accepted it.
         pattern: String,
     },
     Failed {
         message: String,
         lines: Vec<String>,
     },
+}
+
+impl Outcome {
+    /// Whether it is an absence that somebody accepted.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Outcome::Absent { pattern, .. } if pattern.is_empty())
+    }
 }
 
 /// What the last attempt at a target left.

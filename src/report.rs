@@ -599,7 +599,7 @@ impl Report {
 
     /// The end of `prune`.
     pub fn pruned(&mut self, pruned: &Pruned) {
-        let Pruned { objects, rows, texts, kept } = pruned;
+        let Pruned { objects, rows, texts, kept, .. } = pruned;
         for (destination, key, why) in kept {
             let destination = destination.to_string();
             if self.is_json() {
@@ -622,8 +622,10 @@ impl Report {
         self.say(&told);
     }
 
-    /// The end of `verify`.
-    pub fn verified(&mut self, found: &[Drift], repaired: usize) {
+    /// The end of `verify`; with `--repair`, so many were put back.
+    pub fn verified(&mut self, found: &[Drift], repaired: Option<usize>) {
+        let mended = repaired.is_some();
+        let repaired = repaired.unwrap_or(0);
         if self.is_json() {
             self.object(&Answer::Verified { differences: found.len(), repaired });
         } else if found.is_empty() {
@@ -634,8 +636,8 @@ impl Report {
                 told = format!("{told}, {} put back", thousands(repaired as u64));
             }
             self.say(&told);
-            if found.iter().any(|d| matches!(d.kind, crate::publish::DriftKind::Changed { .. })) {
-                self.say(answer::CHANGED_HINT);
+            for hint in answer::drift_hints(found, mended) {
+                self.say(hint);
             }
         }
     }

@@ -42,15 +42,20 @@ impl Selection {
         self.wanted[target.rule.0][target.cell]
     }
 
-    /// The same for a command that is about publishing: if no goal is a publish, rules and paths mean what publishes them.
-    pub fn publishing(mut self, graph: &Graph) -> Result<Selection, Error> {
+    /// The same for a command that publishes: if no goal is a publish, rules and paths mean what publishes them.
+    pub fn publishing(self, graph: &Graph) -> Result<Selection, Error> {
+        let mut asked = self.asked(graph)?;
+        asked.earlier(graph);
+        Ok(asked)
+    }
+
+    fn asked(mut self, graph: &Graph) -> Result<Selection, Error> {
         if !self.publishes.contains(&true) {
             for (publish, asked) in graph.publishes.iter().zip(&mut self.publishes) {
                 *asked = self.goals[publish.of.0].contains(&true);
             }
         }
         if self.publishes.contains(&true) {
-            self.earlier(graph);
             return Ok(self);
         }
         let names: Vec<String> =
@@ -90,8 +95,19 @@ impl Selection {
     }
 }
 
-/// Marks what a request asks for and everything that it needs.
+/// Marks what a request asks for and everything that it needs, and what is published before it.
 pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>> {
+    let mut selection = named(graph, request)?;
+    selection.earlier(graph);
+    Ok(selection)
+}
+
+/// The same for a command that mends what is published: of publishes just those that are named, not what they come after.
+pub fn mending(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>> {
+    named(graph, request)?.asked(graph).map_err(|error| vec![error])
+}
+
+fn named(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>> {
     let mut errors = Vec::new();
     let filters = filters(graph, request, &mut errors);
     let options = options(graph, request, &mut errors);
@@ -145,9 +161,7 @@ pub fn select(graph: &Graph, request: &Request) -> Result<Selection, Vec<Error>>
     asked.retain(|(target, _)| cells[target.rule.0][target.cell]);
     let wanted = needed(graph, &cells, &publishes, &options, &asked);
     let presets = request.presets.clone();
-    let mut selection = Selection { wanted, goals: cells, publishes, presets };
-    selection.earlier(graph);
-    Ok(selection)
+    Ok(Selection { wanted, goals: cells, publishes, presets })
 }
 
 /// Takes away what filters exclude; returns a rule that joins over what they narrow, if one was left out for that.

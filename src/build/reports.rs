@@ -300,10 +300,14 @@ impl<'a> Loop<'a, '_> {
             {
                 learned.push(key);
             }
+            let key = plan::record_key(graph, target, group);
+            // What somebody accepted stays accepted when it is said again.
+            let accepted = self.build.last.get(&key).is_some_and(|last| last.outcome.is_accepted());
+            let pattern = if accepted { String::new() } else { pattern.clone() };
             writes.push(Write {
-                key: plan::record_key(graph, target, group),
+                key,
                 fingerprint,
-                outcome: Outcome::Absent { line: line.clone(), pattern: pattern.clone() },
+                outcome: Outcome::Absent { line: line.clone(), pattern },
                 lines: self.judge().lines(&self.board, target, group).unwrap_or_default(),
                 memo: Vec::new(),
                 ever_made: false,

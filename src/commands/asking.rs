@@ -476,8 +476,8 @@ pub fn graph(global: &Global, report: &mut Report) -> Outcomes {
 pub fn verify(global: &Global, select: &Select, depth: Depth, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let graph = &reading.project.graph;
-    let selection = reading.select(select)?.publishing(graph).map_err(one)?;
+    super::refuse_narrowed(select, "verify")?;
+    let selection = super::select_to_mend(&reading.project, select)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(&reading, &session, &nothing, &world.aws);
@@ -486,7 +486,7 @@ pub fn verify(global: &Global, select: &Select, depth: Depth, report: &mut Repor
     for drift in &found {
         report.drift(drift);
     }
-    report.verified(&found, 0);
+    report.verified(&found, None);
     Ok(if found.is_empty() { WELL } else { FAILED })
 }
 

@@ -378,8 +378,12 @@ fn rolled_back(publish: &Publish, keys: &[String]) -> String {
         count if count > MOST => format!(" and {} more", count - MOST),
         _ => String::new(),
     };
+    let (are, them) = match keys.len() {
+        1 => ("is held as it was", "it"),
+        _ => ("are held as they were", "them"),
+    };
     format!(
-        "`publish.{}`: {}{more} stay as they were rolled back to; `jheem rollback --release` lets go of them",
+        "`publish.{}`: {}{more} {are} rolled back to; `jheem rollback --release` lets go of {them}",
         publish.name,
         named.join(", ")
     )

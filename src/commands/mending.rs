@@ -26,7 +26,7 @@ type Act<'a> = dyn FnMut(&Source<'_>, &Arc<Stop>, &mut Records, &mut Report) -> 
 /// Holds the project, says who writes where, looks at everything, and lets a command act; nothing is built.
 fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<'_>) -> Outcomes {
     let project = open(global)?;
-    let selection = super::select(&project, select)?.publishing(&project.graph).map_err(one)?;
+    let selection = super::select_to_mend(&project, select)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
     let stop = stop_on_signals().map_err(one)?;
@@ -57,6 +57,7 @@ fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<
 }
 
 pub fn repair(global: &Global, select: &Select, depth: Depth, report: &mut Report) -> Outcomes {
+    super::refuse_narrowed(select, "verify --repair")?;
     holding(global, select, report, &mut |source, stop, _, report| {
         let say = &mut |message| report.event(&Event::Note { message });
         let inspection = source.inspect(depth, Some(say))?;
@@ -72,7 +73,7 @@ pub fn repair(global: &Global, select: &Select, depth: Depth, report: &mut Repor
         for lost in &repaired.lost {
             report.lost(lost);
         }
-        report.verified(&found, repaired.keys.len());
+        report.verified(&found, Some(repaired.keys.len()));
         Ok(if repaired.keys.len() == found.len() { WELL } else { FAILED })
     })
 }
@@ -84,8 +85,9 @@ pub fn prune(
     at_most: AtMost,
     report: &mut Report,
 ) -> Outcomes {
+    super::refuse_narrowed(select, "prune")?;
     if dry_run {
-        return would_prune(global, select, report);
+        return would_prune(global, select, at_most, report);
     }
     holding(global, select, report, &mut |source, stop, _, report| {
         let say = &mut |message| report.event(&Event::Note { message });
@@ -97,22 +99,38 @@ pub fn prune(
             }
         }
         let guard = |places: Vec<Place>| stoppable(places, stop);
+        let to = pruning.invalidation.as_ref().map(|to| to.distribution.clone());
         let pruned = source.prune(pruning, &guard)?;
+        if let Some(to) = to.filter(|_| pruned.paths > 0) {
+            let message = format!("distribution `{to}` forgets {}", numbered(pruned.paths, "path"));
+            report.event(&Event::Note { message });
+        }
         report.pruned(&pruned);
         Ok(if pruned.kept.is_empty() { WELL } else { FAILED })
     })
 }
 
 /// Names what would be removed; nothing is written, and no lease taken.
-fn would_prune(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
+fn would_prune(global: &Global, select: &Select, at_most: AtMost, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let selection = reading.select(select)?.publishing(&reading.project.graph).map_err(one)?;
+    let selection = super::select_to_mend(&reading.project, select)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(&reading, &session, &nothing, &world.aws);
     let pruning = source.doomed(None).map_err(one)?;
     show(&pruning, report);
+    for (destination, doomed) in pruning.destinations.iter().zip(&pruning.doomed) {
+        if !at_most.allows(doomed.len(), doomed.holds) {
+            let all = numbered(doomed.holds, "key");
+            let message = format!(
+                "`jheem prune` would refuse: {} of the {all} of `{destination}` are more than {at_most}; `--at-most {}%` allows it",
+                doomed.len(),
+                share(doomed)
+            );
+            report.event(&Event::Note { message });
+        }
+    }
     let would = pruning.doomed.iter().map(Doomed::len).sum();
     report.would_prune(would);
     Ok(WELL)
@@ -126,6 +144,16 @@ fn show(pruning: &Pruning, report: &mut Report) {
         for (key, entry) in &doomed.rows {
             report.orphan(destination, "row", &key.to_string(), &entry.publish);
         }
+        if doomed.held() > 0 {
+            let message = format!(
+                "`{destination}`: of these, {} held as a rollback put them back",
+                match doomed.held() {
+                    1 => "1 key is".to_owned(),
+                    held => format!("{} are", numbered(held, "key")),
+                }
+            );
+            report.event(&Event::Note { message });
+        }
         if !doomed.spoken_of.is_empty() {
             let message = format!(
                 "`{destination}`: {} that nothing publishes any more stay, for rows still speak of them: `jheem publish` first",
@@ -136,9 +164,14 @@ fn show(pruning: &Pruning, report: &mut Report) {
     }
 }
 
+/// The share of a destination that would be removed, in whole percents.
+fn share(doomed: &Doomed) -> usize {
+    (doomed.len() * 100).div_ceil(doomed.holds.max(1))
+}
+
 fn too_much(destination: &Destination, doomed: &Doomed, at_most: AtMost) -> Error {
     let (going, holds) = (doomed.len(), doomed.holds);
-    let share = (going * 100).div_ceil(holds.max(1));
+    let share = share(doomed);
     let all = numbered(holds, "key");
     Error::user(format!(
         "{going} of the {all} of `{destination}` would be removed, which is more than {at_most}; nothing was"
@@ -177,12 +210,17 @@ pub fn adopt(
 pub fn history(global: &Global, select: &Select, report: &mut Report) -> Outcomes {
     let reading = Reading::open(global)?;
     let world = World::new();
-    let selection = reading.select(select)?.publishing(&reading.project.graph).map_err(one)?;
+    let selection = super::select_to_mend(&reading.project, select)?;
     let session = reading.look(selection, &world)?;
     let nothing = Objects::read_only(&reading.project.places.cache);
     let source = publish_source(&reading, &session, &nothing, &world.aws);
-    for (index, stamp) in source.history().map_err(one)?.iter().enumerate() {
+    let known = source.history().map_err(one)?;
+    for (index, stamp) in known.iter().enumerate() {
         report.past(stamp, index == 0);
+    }
+    if known.is_empty() {
+        let message = "no publish is known that could be put back: only remote destinations keep them, and only those of this project".to_owned();
+        report.event(&Event::Note { message });
     }
     Ok(WELL)
 }
@@ -197,10 +235,14 @@ pub fn roll_back(global: &Global, select: &Select, id: &str, report: &mut Report
             report.rolled_back(destination, key, "held");
         }
         if back.newer > 0 {
-            let message = format!(
-                "{} came since and stay as they are",
-                numbered(back.newer, "object or row")
-            );
+            let message = match back.newer {
+                1 => "1 key came since and stays as it is".to_owned(),
+                newer => format!("{} came since and stay as they are", numbered(newer, "key")),
+            };
+            report.event(&Event::Note { message });
+        }
+        if back.keys.is_empty() {
+            let message = format!("what `{id}` left stands already; there is nothing to put back");
             report.event(&Event::Note { message });
         }
         report.rollback_ended(back.keys.len(), "put back and held");

@@ -173,7 +173,10 @@ pub fn apply(
         let (Place::Objects(place), There::Objects(there)) = (place, there) else { continue };
         let destination = &wanted.destinations[index];
         let mine = objects_of(wanted, plan, &sources, index);
-        if mine.is_empty() && there.intent.is_none() && !plan::owes(wanted, there) {
+        if mine.is_empty()
+            && there.intent.is_none()
+            && !plan::owes(wanted.invalidation.as_ref(), there)
+        {
             continue;
         }
         let changed = changed_entries(there, &mine);

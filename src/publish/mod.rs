@@ -35,7 +35,7 @@ pub use invalidation::Invalidation;
 pub use outlook::{Outlook, outlook};
 pub use place::{Depth, DriftKind, Place, Step, World, open, wait};
 pub use plan::{Action, PublishPlan, There, Why, plan, to_pack};
-pub use prune::{Doomed, Pruned, doomed, prune};
+pub use prune::{Doomed, Pruned, doomed, names, prune};
 pub use repair::{Repair, repair};
 pub use verify::{Drift, Examined, examine, there};
 pub use wanted::{Declared, Headers, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};

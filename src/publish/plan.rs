@@ -10,6 +10,7 @@ use crate::error::Error;
 
 use super::attribute::{Attribute, Item, render_item};
 use super::destination::Destination;
+use super::invalidation::Invalidation;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::{Claim, ObjectsThere, RowsThere, key_part};
 use super::wanted::{Declared, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
@@ -206,7 +207,9 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
     for (destination, there) in wanted.destinations.iter().zip(there) {
         plan.orphans.extend(orphans(destination, there, declared));
         plan.unfinished |= match there {
-            There::Objects(there) => there.intent.is_some() || owes(wanted, there),
+            There::Objects(there) => {
+                there.intent.is_some() || owes(wanted.invalidation.as_ref(), there)
+            }
             There::Rows(there) => there.unfinished,
         };
     }
@@ -214,8 +217,8 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
 }
 
 /// Whether the distribution of this publish was not told yet of something written before.
-pub(super) fn owes(wanted: &Wanted, there: &ObjectsThere) -> bool {
-    wanted.invalidation.as_ref().is_some_and(|to| there.owed.contains(&to.distribution))
+pub(super) fn owes(to: Option<&Invalidation>, there: &ObjectsThere) -> bool {
+    to.is_some_and(|to| there.owed.contains(&to.distribution))
 }
 
 /// The keys of held objects and rows of which something else was built than what is held.
@@ -617,6 +620,6 @@ fn claimed(destination: &Destination, key: &str, target: &str, claim: &Claim) ->
         Claim::Foreign => Error::user(format!(
             "`{target}` cannot be published as `{key}` to `{destination}`: something that jheem did not publish stands there"
         ))
-        .hint("move it away if it may go, or give another key"),
+        .hint("move it away if it may go, give another key, or take it for published with `jheem adopt`"),
     }
 }

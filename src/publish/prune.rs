@@ -2,7 +2,8 @@
 //!
 //! 1. The intent is written: what is about to be removed. A publish that finds it looks whether that still stands.
 //! 2. Rows, and then their lines of the manifest.
-//! 3. Objects, and then their lines of the manifest; last what the manifest itself has left over.
+//! 3. Objects, and then their lines of the manifest.
+//! 4. The distribution before a bucket is told what went; last goes what the manifest itself has left over.
 //!
 //! Only what stands as it was published is removed. A line goes after the thing that it speaks of, so that a kill
 //! anywhere leaves at most lines of what is gone, which the next prune removes.
@@ -14,9 +15,10 @@ use crate::error::Result;
 
 use super::attribute::Attribute;
 use super::destination::Destination;
+use super::invalidation::Invalidation;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::{Place, Removal};
-use super::plan::There;
+use super::plan::{self, There};
 use super::wanted::{Declared, RowKey};
 
 /// What would be removed from one destination.
@@ -38,6 +40,12 @@ impl Doomed {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// How many of them a rollback put back, to be held.
+    pub fn held(&self) -> usize {
+        self.objects.iter().filter(|(_, entry)| entry.held).count()
+            + self.rows.iter().filter(|(_, entry)| entry.held).count()
+    }
 }
 
 /// What was removed, and what was not.
@@ -47,6 +55,8 @@ pub struct Pruned {
     pub rows: usize,
     /// Texts of manifests that nothing names any more.
     pub texts: usize,
+    /// Paths that the distribution was told to forget.
+    pub paths: usize,
     /// What stays: the destination, the key and why.
     pub kept: Vec<(Destination, String, &'static str)>,
 }
@@ -92,11 +102,12 @@ pub fn doomed(
         }
         all.push(doomed);
     }
-    for doomed in &mut all {
+    for (doomed, destination) in all.iter_mut().zip(destinations) {
         // A row that was not published again since its object got another key still speaks of the old one.
         let spoken_of = |key: &str, entry: &ObjectEntry| {
             staying.get(&entry.bytes).is_some_and(|rows| {
-                !kept_bytes.contains(&entry.bytes) || rows.iter().any(|row| names(row, key))
+                !kept_bytes.contains(&entry.bytes)
+                    || rows.iter().any(|row| names(row, destination, key))
             })
         };
         let (spoken_of, objects) = std::mem::take(&mut doomed.objects)
@@ -109,11 +120,23 @@ pub fn doomed(
     all
 }
 
-/// Whether a row's item holds an object's key, alone or in an address.
-fn names(row: &RowEntry, key: &str) -> bool {
+/// Whether a row's item holds an object's whole key, alone or as the path of an address.
+///
+/// Readers may have it without the first folders of the destination's prefix.
+pub fn names(row: &RowEntry, destination: &Destination, key: &str) -> bool {
+    let (whole, url) = (destination.full_key(key), destination.object_url(key));
+    let is_key = |path: &str| {
+        let above = whole.strip_suffix(path);
+        path.len() >= key.len() && above.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+    };
+    let path = |text: &str| {
+        let address = text.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+        address.map(|(_, path)| path.to_owned())
+    };
     let mut found = false;
     let mut see = |text: &String| {
-        found |= text.strip_suffix(key).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+        let plain = text.strip_prefix('/').unwrap_or(text);
+        found |= *text == url || is_key(plain) || path(text).is_some_and(|path| is_key(&path));
     };
     row.item.values().chain(row.uncompared.values()).for_each(|value: &Attribute| {
         value.each_text(&mut see);
@@ -128,6 +151,7 @@ pub fn prune(
     places: &[Place],
     there: &[There],
     doomed: &[Doomed],
+    invalidation: Option<&Invalidation>,
 ) -> Result<Pruned> {
     let mut pruned = Pruned::default();
     let all = || destinations.iter().zip(places).zip(there).zip(doomed);
@@ -137,12 +161,18 @@ pub fn prune(
         let unfinished = there.intent.is_some();
         // A ledger may have texts left over also where nothing is to be removed.
         let swept = !destination.is_local() && doomed.holds > 0;
-        if doomed.is_empty() && !unfinished && !swept {
+        let owes = plan::owes(invalidation, there);
+        if doomed.is_empty() && !unfinished && !swept && !owes {
             continue;
         }
         let left = there.recovered.iter().map(|(key, entry)| (key.clone(), entry.clone()));
         let intent: Vec<_> = left.chain(doomed.objects.iter().cloned()).collect();
-        begun.push((destination, place.begin(there, &intent)?, there, doomed));
+        let mut publish = place.begin(there, &intent)?;
+        if let Some(to) = invalidation {
+            let keys: Vec<&str> = doomed.objects.iter().map(|(key, _)| key.as_str()).collect();
+            publish.owe(to, &keys)?;
+        }
+        begun.push((destination, publish, there, doomed));
     }
     let mut kept_rows: HashSet<Digest> = HashSet::new();
     for (((destination, place), there), doomed) in all() {
@@ -161,24 +191,33 @@ pub fn prune(
         };
         pruned.texts += place.remove(owner, there, &doomed.rows, &mut told)?;
     }
-    for (destination, mut publish, there, doomed) in begun {
+    for (destination, publish, there, doomed) in &mut begun {
         let (held, going): (Vec<_>, Vec<_>) =
             doomed.objects.iter().cloned().partition(|(_, entry)| kept_rows.contains(&entry.bytes));
-        let kept = held.into_iter().map(|(key, _)| (destination.clone(), key, ROW_KEPT));
+        let kept = held.into_iter().map(|(key, _)| ((*destination).clone(), key, ROW_KEPT));
         pruned.kept.extend(kept);
         let mut gone = BTreeSet::new();
         let mut told = |index: usize, removal| {
             let key = going[index].0.clone();
             match removal {
                 Removal::Gone => drop(gone.insert(key)),
-                Removal::Kept => pruned.kept.push((destination.clone(), key, WRITTEN_OVER)),
+                Removal::Kept => pruned.kept.push(((*destination).clone(), key, WRITTEN_OVER)),
             }
         };
         publish.remove(&going, &mut told)?;
         pruned.objects += gone.len();
         publish.commit(&there.recovered, &gone)?;
+    }
+    let mut told = Ok(());
+    for (_, publish, ..) in &mut begun {
+        match invalidation.map_or(Ok(0), |to| publish.invalidate(to)) {
+            Ok(paths) => pruned.paths += paths,
+            Err(error) => told = Err(error),
+        }
+    }
+    for (_, mut publish, ..) in begun {
         pruned.texts += publish.sweep()?;
         publish.finish()?;
     }
-    Ok(pruned)
+    told.map(|()| pruned)
 }

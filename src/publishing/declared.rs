@@ -31,7 +31,7 @@ impl DeclaredKeys {
             let rule = source.graph.rule(publish.of);
             for cell in 0..rule.space.cells() {
                 let target = Target { rule: publish.of, cell };
-                if !rule.declared_absent(cell) && !source.is_absent(target) {
+                if !rule.declared_absent(cell) && !source.is_accepted_absent(target) {
                     let told = source.keys_of(publish, target, &mut declared.keys);
                     declared.untold = declared.untold.or(told.err());
                 }
@@ -65,6 +65,14 @@ impl Source<'_> {
                 })
             }
         }
+    }
+
+    /// Whether somebody agreed that a target cannot exist.
+    ///
+    /// What a container alone says takes nothing away that is published: on an empty disk it may be wrong.
+    pub(super) fn is_accepted_absent(&self, target: Target) -> bool {
+        let record = self.last.get(&plan::record_key(self.graph, target, 0));
+        self.is_absent(target) && record.is_some_and(|record| record.outcome.is_accepted())
     }
 
     /// The keys under which one target of a publish is published; what is refused has none, and is the error.

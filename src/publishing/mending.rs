@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::graph::{Publish, Target};
 use crate::publish::manifest::ObjectEntry;
 use crate::publish::{
-    self, Depth, Destination, Doomed, Drift, Examined, Place, Pruned, Repair, RowKey, There, Wanted,
+    self, Depth, Destination, Doomed, Drift, Examined, Invalidation, Place, Pruned, Repair, RowKey,
+    There, Wanted,
 };
 
 /// The destinations of publishes as they are found, each once.
@@ -42,6 +43,7 @@ pub struct Pruning {
     places: Vec<Place>,
     there: Vec<There>,
     pub doomed: Vec<Doomed>,
+    pub invalidation: Option<Invalidation>,
 }
 
 /// Lets a command stand between a publish and its places, so that it can be stopped.
@@ -240,6 +242,7 @@ impl Source<'_> {
                 "as long as a key of the Jheemfile cannot be told, it is not known what nothing publishes",
             ));
         }
+        let invalidation = self.one_invalidation()?;
         let destinations = self.destinations()?;
         let places = publish::open(&self.world(), &destinations)?;
         if let Some(say) = wait {
@@ -249,13 +252,14 @@ impl Source<'_> {
         let there: Vec<There> = places.iter().map(look).collect::<Result<_>>()?;
         let doomed =
             self.declared().asked(|declared| publish::doomed(&destinations, &there, declared));
-        Ok(Pruning { destinations, places, there, doomed })
+        Ok(Pruning { destinations, places, there, doomed, invalidation })
     }
 
     /// Removes it.
     pub fn prune(&self, pruning: Pruning, guard: &Guard<'_>) -> Result<Pruned> {
-        let Pruning { destinations, places, there, doomed } = pruning;
-        publish::prune(&self.graph.project, &destinations, &guard(places), &there, &doomed)
+        let Pruning { destinations, places, there, doomed, invalidation } = pruning;
+        let (owner, to) = (&self.graph.project, invalidation.as_ref());
+        publish::prune(owner, &destinations, &guard(places), &there, &doomed, to)
     }
 
     /// What to do about each that could not be put back.

@@ -2,12 +2,13 @@
 //!
 //! Knows the cache, which has the bytes; which manifests there were is the ledger's to say, and writing is `publish`'s.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::declared::Keys;
 use super::mending::Guard;
 use super::{Prepared, Source};
 use crate::costs::Requests;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::Target;
 use crate::publish::manifest::{ObjectEntry, RowEntry};
@@ -95,6 +96,7 @@ impl Source<'_> {
             return Err(Error::user(format!("no publish is known as `{id}` at these destinations"))
                 .hint("`jheem rollback --list` lists those that can be put back; only remote destinations keep them"));
         }
+        draft.hold_together();
         let writes = draft.plan.objects.iter().zip(&draft.wanted.objects);
         let lost: Vec<&str> = writes
             .filter(|(planned, _)| planned.writes_bytes() && !self.has(&planned.entry))
@@ -247,6 +249,61 @@ impl Draft {
         }
     }
 
+    /// Holds with each row the object that it registers, and with each object its rows: one may not change alone.
+    fn hold_together(&mut self) {
+        let (mut objects, mut rows) = (Vec::new(), Vec::new());
+        for (at, there) in self.there.iter().enumerate() {
+            match there {
+                There::Objects(there) => objects.push((at, there.published())),
+                There::Rows(there) => rows.push((at, there.published())),
+            }
+        }
+        let mut objects: BTreeMap<(usize, String), ObjectEntry> = keyed(objects);
+        let mut rows: BTreeMap<(usize, RowKey), RowEntry> = keyed(rows);
+        for (object, planned) in self.wanted.objects.iter().zip(&self.plan.objects) {
+            objects.insert((object.destination, object.key.clone()), planned.entry.clone());
+        }
+        for (row, planned) in self.wanted.rows.iter().zip(&self.plan.rows) {
+            rows.insert((row.destination, row.key.clone()), planned.entry.clone());
+        }
+        let mut by_bytes: HashMap<Digest, Vec<(usize, String)>> = HashMap::new();
+        for (place, entry) in &objects {
+            by_bytes.entry(entry.bytes).or_default().push(place.clone());
+        }
+        // Where several have the same bytes, those that the row names.
+        let registered = |row: &RowEntry| -> Vec<(usize, String)> {
+            let all =
+                row.object.and_then(|bytes| by_bytes.get(&bytes)).cloned().unwrap_or_default();
+            let mut named = all.clone();
+            if all.len() > 1 {
+                named.retain(|(at, key)| publish::names(row, &self.wanted.destinations[*at], key));
+            }
+            if named.is_empty() { all } else { named }
+        };
+        let is_held = objects.iter().filter(|(_, entry)| entry.held);
+        let mut held: HashSet<(usize, String)> = is_held.map(|(place, _)| place.clone()).collect();
+        let mut also = Vec::new();
+        for row in rows.values().filter(|row| row.held) {
+            let more = registered(row).into_iter();
+            also.extend(more.filter(|(at, key)| self.means_object(*at, key)));
+        }
+        also.retain(|place| held.insert(place.clone()));
+        let more = rows.iter().filter(|((at, key), row)| {
+            let of_held = registered(row).iter().any(|place| held.contains(place));
+            !row.held && of_held && self.means_row(*at, key)
+        });
+        let more: Vec<_> = more.map(|(place, row)| (place.clone(), row.clone())).collect();
+        for place in also {
+            if let Some(entry) = objects.remove(&place) {
+                let entry = ObjectEntry { held: true, ..entry };
+                self.push_object(place.0, place.1, Action::Note, entry);
+            }
+        }
+        for ((at, key), row) in more {
+            self.push_row(at, key, Action::Note, RowEntry { held: true, ..row });
+        }
+    }
+
     fn push_object(&mut self, at: usize, key: String, action: Action, entry: ObjectEntry) {
         self.wanted.objects.push(WantedObject {
             target: key.clone(),
@@ -278,4 +335,10 @@ impl Draft {
         });
         self.plan.rows.push(Planned { action, entry });
     }
+}
+
+/// What stands at several places, by place and key.
+fn keyed<K: Ord, E>(all: Vec<(usize, BTreeMap<K, E>)>) -> BTreeMap<(usize, K), E> {
+    let each = all.into_iter();
+    each.flat_map(|(at, all)| all.into_iter().map(move |(key, entry)| ((at, key), entry))).collect()
 }

@@ -55,6 +55,7 @@ impl Source<'_> {
             hasher.update(&self.selection.wants(target).to_le_bytes());
             hasher.update(&[u8::from(self.selection.goals[id.0][cell])]);
             hasher.update(&[u8::from(self.is_absent(target))]);
+            hasher.update(&[u8::from(self.is_accepted_absent(target))]);
             for group in 0..rule.groups.len() {
                 let judgement = self.board.get(self.graph, target, group);
                 let made = match judgement.map(|j| (&j.verdict, &j.made)) {

@@ -364,8 +364,25 @@ pub fn lack_word(kind: &Lack) -> &'static str {
     }
 }
 
-/// What to do about what was changed at a destination, where nobody but the user knows which is right.
-pub const CHANGED_HINT: &str = "hint: to undo a change, delete the object or row there: the next build puts back what is missing";
+/// What to do about differences, each kind once; what is missing was put back already if it was `mended`.
+pub fn drift_hints(found: &[Drift], mended: bool) -> Vec<&'static str> {
+    let is = |word: &str| found.iter().any(|drift| drift_word(&drift.kind) == word);
+    let all = [
+        ("missing", "hint: `jheem verify --repair` puts back what is missing"),
+        (
+            "changed",
+            "hint: to undo a change, remove the object or row there: then `jheem verify --repair` puts back what was published",
+        ),
+        (
+            "foreign",
+            "hint: what is foreign is left alone: remove it, or if a target is published under its key, take it for published with `jheem adopt`",
+        ),
+        ("orphaned", "hint: `jheem prune` removes what nothing publishes any more"),
+        ("unpublished", "hint: `jheem publish` publishes what was built"),
+    ];
+    let told = all.into_iter().filter(|(word, _)| is(word) && !(mended && *word == "missing"));
+    told.map(|(_, hint)| hint).collect()
+}
 
 /// The word for a difference between a destination and what should be there.
 pub fn drift_word(kind: &DriftKind) -> &'static str {

@@ -445,7 +445,7 @@ fn the_cache_and_destinations_are_told_with_units() {
             |kind| Drift { destination: destination.clone(), key: "plots/x.json".to_owned(), kind };
         let found = [drift(DriftKind::Changed { published, found }), drift(DriftKind::Missing)];
         found.iter().for_each(|drift| report.drift(drift));
-        report.verified(&found, 0);
+        report.verified(&found, None);
         report.usage(
             &Usage { objects: 1_234, bytes: 5_000_000, edited: 1, log_bytes: 70_000 },
             1_100,
@@ -465,7 +465,9 @@ fn the_cache_and_destinations_are_told_with_units() {
     "#);
     assert_eq!(
         err,
-        "2 differences\nhint: to undo a change, delete the object or row there: the next build puts back what is missing\n"
+        "2 differences\n\
+         hint: `jheem verify --repair` puts back what is missing\n\
+         hint: to undo a change, remove the object or row there: then `jheem verify --repair` puts back what was published\n"
     );
 }
 

@@ -107,3 +107,41 @@ fn what_another_tool_put_into_a_folder_is_taken_for_published() {
     project.write("data/A.txt", "70");
     counts(project.build("").success(), 3, 3);
 }
+
+#[test]
+fn what_got_a_longer_key_is_removed_under_the_old_one() {
+    let project = published();
+    project.build("").success();
+    project.change("key = \"github_actions", "key = \"v2/github_actions");
+    project.build("").success();
+    project.jheem("prune --at-most 50%").success().says("removed 6 objects and 0 rows");
+    assert!(!project.exists("site/github_actions_integration"));
+    project.jheem("verify").success();
+}
+
+#[test]
+fn what_is_about_whole_destinations_is_not_narrowed_in_silence() {
+    let project = published();
+    project.build("").success();
+    std::fs::remove_file(project.path(&file("A", "x"))).unwrap();
+    for command in ["verify", "verify --repair", "prune", "prune --dry-run"] {
+        project
+            .jheem(&format!("{command} --where city=B"))
+            .code(2)
+            .says("`--where` cannot narrow it");
+        project.jheem(&format!("{command} --preset small")).code(2).says("`--preset` cannot");
+    }
+    assert!(!project.exists(&file("A", "x")));
+    project.jheem("verify").code(1).says("`jheem verify --repair` puts back");
+}
+
+#[test]
+fn a_dry_run_tells_that_the_prune_would_refuse() {
+    let project = published();
+    project.build("").success();
+    project.change(r#"values = ["A", "B"]"#, r#"values = ["A"]"#);
+    project.jheem("prune --dry-run").success().says("would refuse").says("--at-most 50%");
+    let ran = project.jheem("prune --dry-run --at-most 50%").success().says("9 keys");
+    assert!(!format!("{ran}").contains("refuse"), "{ran}");
+    project.jheem("verify").code(1).says("hint: `jheem prune`");
+}

@@ -103,6 +103,24 @@ fn an_index_never_names_what_is_not_there() {
 }
 
 #[test]
+fn to_mend_an_index_mends_nothing_that_it_comes_after() {
+    let project = indexed();
+    project.change(
+        "to = \"file:site\"\nkey = \"index.txt\"",
+        "to = \"file:list\"\nkey = \"index.txt\"",
+    );
+    project.build("").success();
+    project.change("values = [\"A\", \"B\"]", "values = [\"A\"]");
+    let lost = "site/github_actions_integration/A/x.json";
+    std::fs::remove_file(project.path(lost)).unwrap();
+    project.jheem("verify publish.index").success();
+    project.jheem("verify --repair publish.index").success();
+    project.jheem("prune --at-most 100% publish.index").success().says("removed 0 objects");
+    assert!(!project.exists(lost) && project.exists(&lost.replace("/A/", "/B/")));
+    project.jheem("verify").code(1).says("missing").says("orphaned");
+}
+
+#[test]
 fn to_publish_an_index_publishes_what_it_comes_after() {
     let project = indexed();
     counts(project.build("publish.index").success(), 7, 6);

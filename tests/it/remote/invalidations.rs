@@ -151,3 +151,21 @@ fn a_distribution_that_is_not_there_or_not_before_these_keys_is_said_so() {
     project.build("--profile local").success();
     assert!(project.exists("site/A/50% a+b/x.json"));
 }
+
+#[test]
+fn a_distribution_forgets_what_was_pruned() {
+    let Some(cloud) = cloud() else { return };
+    let (project, id) = behind_distribution(&cloud);
+    written(publish(&project, ""));
+    project.change(r#"values = ["A", "B"]"#, r#"values = ["A"]"#);
+    // Killed when all is removed: what is owed is told by the next.
+    let mut prune = project.command("prune --at-most 50%");
+    let killed = prune.env("JHEEM_KILL_AT", "pruned:6").output().unwrap();
+    assert!(killed.status.code().is_none(), "{killed:?}");
+    assert_eq!(told(&cloud, &id).len(), 1);
+    project.jheem("prune --at-most 100%").success().says("forgets 3 paths");
+    assert_eq!(told(&cloud, &id), [paths(&["A", "B"], &ALL), paths(&["B"], &ALL)]);
+    project.jheem("prune").success();
+    assert_eq!(told(&cloud, &id).len(), 2);
+    project.jheem("verify").success();
+}

@@ -145,3 +145,48 @@ fn an_object_that_a_standing_row_speaks_of_stays_until_the_row_is_published() {
     assert_eq!(cloud.objects().as_object().unwrap().len(), 6);
     project.jheem("verify --deep").success();
 }
+
+#[test]
+fn what_only_a_container_calls_impossible_stays_until_the_jheemfile_says_so() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    project
+        .change("success = \"SUCCESS: \"", "success = \"SUCCESS: \"\nabsent = [\"cannot exist\"]");
+    publish(&project, "").success();
+    let objects = cloud.objects();
+    // An empty disk, and a container that is wrong.
+    for lost in ["cache", "plots"] {
+        std::fs::remove_dir_all(project.path(lost)).unwrap();
+    }
+    project.write("model.sh", WRONG);
+    project.build("").success().says("absent");
+    project.jheem("prune --at-most 100%").success().says("removed 0 objects and 0 rows");
+    assert_eq!(cloud.objects(), objects);
+    project.jheem("verify").success();
+    project.change("values = [\"x\", \"y\", \"z\"]", "values = [\"y\", \"z\"]");
+    project.jheem("prune --at-most 50%").success().says("removed 2 objects and 2 rows");
+}
+
+const WRONG: &str = r#"#!/bin/sh
+out=$2; city=$3
+mkdir -p "$out/$city"
+for outcome in $(echo "$4" | tr , ' '); do
+    echo "GENERATING: $city/$outcome"
+    if [ $outcome = x ]; then echo "this cannot exist"; continue; fi
+    printf '{"city": "%s", "outcome": "%s", "value": %s}\n' $city $outcome "$(cat data/$city.txt)" > "$out/$city/$outcome.json"
+    echo "SUCCESS: $outcome.json"
+done
+"#;
+
+#[test]
+fn what_a_rollback_put_back_is_named_as_held_before_it_is_removed() {
+    let Some(cloud) = cloud() else { return };
+    let project = smaller(&cloud);
+    project.jheem("prune --at-most 50%").success();
+    let ran = project.jheem("rollback --list --format json").success();
+    let past =
+        ran.events().into_iter().filter(|event| event["event"] == "past").next_back().unwrap();
+    project.jheem(&format!("rollback {}", past["id"].as_str().unwrap())).success();
+    let ran = project.jheem("prune --dry-run").success().says("3 keys are held");
+    ran.says("would refuse").says("--at-most 50%");
+}

@@ -161,3 +161,39 @@ fn what_cannot_be_put_back_is_said_before_anything_is_written() {
     let ran = ran.says("no longer in the cache").says("6 of the objects");
     assert_eq!((cloud.objects(), cloud.rows()), (objects, rows), "{ran}");
 }
+
+#[test]
+fn with_a_row_that_is_rolled_back_its_object_is_held_and_the_other_way_round() {
+    let Some(cloud) = cloud() else { return };
+    for (old, new) in
+        [("outcome = \"{outcome}\",", "outcome = \"{outcome}!\","), ("max-age=60", "max-age=61")]
+    {
+        let project = cloud.project();
+        publish(&project, "").success();
+        project.change(old, new);
+        publish(&project, "").success();
+        let id = history(&project).remove(1);
+        project.jheem(&format!("rollback {id}")).success().says("12 keys put back and held");
+        let (objects, rows) = (cloud.readable(), cloud.rows());
+        project.write("data/A.txt", "1001");
+        assert_eq!(written(publish(&project, "")), (0, 0), "{new}");
+        assert_eq!((cloud.readable(), cloud.rows()), (objects, rows), "{new}");
+        project.jheem("verify --deep").success();
+        project.jheem("rollback --release").success().says("12 keys released");
+        publish(&project, "").success();
+        project.jheem("verify --deep").success();
+        project.change(new, old);
+        project.write("data/A.txt", "1");
+        publish(&project, "").success();
+    }
+}
+
+#[test]
+fn what_stands_already_and_what_nobody_keeps_is_said() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    project.jheem("rollback --list").success().says("no publish is known");
+    publish(&project, "").success();
+    let id = history(&project).remove(0);
+    project.jheem(&format!("rollback {id}")).success().says("stands already");
+}
