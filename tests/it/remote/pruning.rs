@@ -184,8 +184,7 @@ fn what_a_rollback_put_back_is_named_as_held_before_it_is_removed() {
     let project = smaller(&cloud);
     project.jheem("prune --at-most 50%").success();
     let ran = project.jheem("rollback --list --format json").success();
-    let past =
-        ran.events().into_iter().filter(|event| event["event"] == "past").next_back().unwrap();
+    let past = ran.events().into_iter().rfind(|event| event["event"] == "past").unwrap();
     project.jheem(&format!("rollback {}", past["id"].as_str().unwrap())).success();
     let ran = project.jheem("prune --dry-run").success().says("3 keys are held");
     ran.says("would refuse").says("--at-most 50%");
