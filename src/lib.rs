@@ -44,6 +44,7 @@ pub mod progress;
 pub mod publish;
 pub mod registry;
 pub mod source;
+pub mod twins;
 
 // Judging bytes and reading lines; keeping contents and records; carrying runs out.
 pub mod audit;

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Write as _;
-use std::sync::{PoisonError, RwLock};
 
 use rayon::prelude::*;
 
@@ -18,6 +17,7 @@ use crate::manifest::KnownBy;
 use crate::records::{self, Key, Made, Outcome, Record, Records};
 use crate::request;
 use crate::selection::Selection;
+use crate::twins::Twins;
 
 /// What is there, looked at before anything is judged.
 #[derive(Debug, Default)]
@@ -30,34 +30,6 @@ pub struct Facts {
     pub runners: Vec<RunnerFact>,
     /// What is known of inputs by two digests.
     pub twins: Twins,
-}
-
-/// Two digests of the same bytes: jheem's own, by the SHA-256. They come to be known while a build goes on.
-#[derive(Debug, Default)]
-pub struct Twins(RwLock<HashMap<Digest, Digest>>);
-
-impl Twins {
-    pub fn get(&self, sha256: &Digest) -> Option<Digest> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(sha256).copied()
-    }
-
-    /// Whether it was not known before.
-    pub fn insert(&self, sha256: Digest, blake3: Digest) -> bool {
-        let mut twins = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        twins.insert(sha256, blake3).is_none()
-    }
-
-    /// The SHA-256 by jheem's own digest.
-    pub fn reversed(&self) -> HashMap<Digest, Digest> {
-        let twins = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        twins.iter().map(|(sha256, blake3)| (*blake3, *sha256)).collect()
-    }
-}
-
-impl FromIterator<(Digest, Digest)> for Twins {
-    fn from_iter<I: IntoIterator<Item = (Digest, Digest)>>(pairs: I) -> Twins {
-        Twins(RwLock::new(pairs.into_iter().collect()))
-    }
 }
 
 /// An input as it is now.

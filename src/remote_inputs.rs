@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 use crate::fetch::{self, Arrived, Asker, Wanted};
 use crate::lockfile::{Lockfile, PinnedInput};
 use crate::objects::Objects;
-use crate::plan::Twins;
 use crate::source::{Location, Seen, Sources};
+use crate::twins::Twins;
 
 /// The remote inputs of a project.
 pub struct RemoteInputs<'a> {
