@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 const ATTEMPTS: u32 = 6;
 const CONNECT: Duration = Duration::from_secs(10);
 /// From the request to the head of its answer, and between two pieces of a body.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_secs(30);
 /// No server's wish makes one request wait longer than this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Answers that are read whole are small: lists and manifests.

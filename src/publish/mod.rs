@@ -24,6 +24,7 @@ pub mod place;
 pub mod plan;
 pub mod prune;
 pub mod repair;
+mod size;
 mod table;
 pub mod verify;
 pub mod wanted;

@@ -4,13 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use super::attribute::{Attribute, Item, json};
+use super::attribute::{Attribute, json};
 use super::destination::{Destination, Keeping};
 use super::invalidation;
 use super::ledger::{self, Entry};
 use super::manifest::{ObjectEntry, RowEntry};
 use super::plan::{Action, Planned, PublishPlan, There};
-use super::wanted::{RowKey, Wanted};
+use super::size;
+use super::wanted::Wanted;
 use crate::aws::s3;
 use crate::costs::{self, Requests};
 
@@ -70,7 +71,7 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
         }
         for (row, planned) in &rows {
             if writes(planned) {
-                let size = row_size(&row.key, &planned.entry);
+                let size = size::of_row(&row.key, &planned.entry);
                 outlook.bytes += size;
                 requests.row_writes += costs::row_units(size);
             }
@@ -149,28 +150,4 @@ fn kept_at(destination: &Destination) -> Option<&Keeping> {
 /// Whether more than the manifest is written.
 fn writes<E>(planned: &Planned<E>) -> bool {
     matches!(planned.action, Action::Create | Action::Update(_))
-}
-
-/// The bytes of a row, as DynamoDB counts them.
-fn row_size(key: &RowKey, entry: &RowEntry) -> u64 {
-    let key = key.0.iter().map(|(name, value)| name.len() as u64 + size(value));
-    key.sum::<u64>() + item_size(&entry.item) + item_size(&entry.uncompared)
-}
-
-fn item_size(item: &Item) -> u64 {
-    item.iter().map(|(name, value)| name.len() as u64 + size(value)).sum()
-}
-
-fn size(value: &Attribute) -> u64 {
-    match value {
-        Attribute::S(text) => text.len() as u64,
-        // Two digits in a byte, and one for the sign and the point.
-        Attribute::N(text) => {
-            let digits = text.bytes().filter(u8::is_ascii_digit).count() as u64;
-            digits.div_ceil(2) + 1
-        }
-        Attribute::Bool(_) | Attribute::Null => 1,
-        Attribute::L(list) => 3 + list.iter().map(|one| 1 + size(one)).sum::<u64>(),
-        Attribute::M(map) => 3 + map.iter().map(|(n, v)| 1 + n.len() as u64 + size(v)).sum::<u64>(),
-    }
 }

@@ -13,6 +13,7 @@ use super::destination::Destination;
 use super::invalidation::Invalidation;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::{Claim, ObjectsThere, RowsThere, key_part};
+use super::size;
 use super::wanted::{Declared, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
 
 /// What is published at one destination now.
@@ -412,6 +413,9 @@ fn plan_row(
         return Err(not_for(destination, "rows", &row.target));
     };
     let new = fresh_row(wanted, row, object)?;
+    if let Destination::Dynamodb { .. } = destination {
+        check_size(destination, row, &new)?;
+    }
     let recovered = there.recovered.get(&row.key);
     let Some(old) = recovered.or_else(|| there.entries.get(&row.key)) else {
         return match there.claims.get(&row.key) {
@@ -475,6 +479,28 @@ pub(super) fn fresh_row(
     let registers = object.map(|(_, entry)| entry.bytes);
     let (item, uncompared) = (render(&row.item)?, render(&row.uncompared)?);
     Ok(RowEntry { publish, item, uncompared, object: registers, attested: false, held: false })
+}
+
+/// Refuses what the table would refuse, before anything is written.
+fn check_size(destination: &Destination, row: &WantedRow, new: &RowEntry) -> Result<(), Error> {
+    let wrong = |what: String| {
+        let target = &row.target;
+        Error::user(format!("the row of `{target}` cannot be published to `{destination}`: {what}"))
+            .hint("publish less in it: what is large belongs into an object")
+    };
+    let parts = row.key.0.iter().zip(size::MOST_KEY);
+    for ((name, value), most) in parts.filter(|((_, value), most)| size::of_value(value) > *most) {
+        let bytes = size::of_value(value);
+        return Err(wrong(format!(
+            "`{name}` of its key has {bytes} bytes, and {most} are the most"
+        )));
+    }
+    match size::of_row(&row.key, new) {
+        bytes if bytes > size::MOST_ROW => {
+            Err(wrong(format!("it has {bytes} bytes, and {} are the most", size::MOST_ROW)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The old values of what is still declared, and the new ones of what is declared anew.

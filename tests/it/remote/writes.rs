@@ -286,3 +286,17 @@ fn metadata_in_any_language_reaches_its_reader() {
     project.change("São Paulo, 北京 {city}", &"long ".repeat(500));
     publish(&project, "").code(1).says("its metadata takes").says("a bucket takes 2048");
 }
+
+#[test]
+fn a_row_that_is_too_large_is_refused_by_name_before_anything_is_written() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    let text = "x".repeat(420_000);
+    project.change("value = \"{plot:/value}\"", &format!("value = \"{text}\""));
+    let ran = publish(&project, "").code(1);
+    drop(
+        ran.says("the row of `plot.p[city=A, outcome=x]` cannot be published")
+            .says("409600 are the most"),
+    );
+    assert_eq!(cloud.objects(), serde_json::json!({}), "no object stands without its row");
+}
