@@ -1,6 +1,7 @@
 """What the tests ask of AWS servers with a client that is not jheem's own.
 
-usage: aws.py COMMAND JSON: prints JSON. The endpoint and credentials come from the environment.
+usage: aws.py COMMAND JSON: prints JSON. Without them it reads a line `{"command": …, "arguments": {…}}` at a time
+and answers each with a line. The endpoint and credentials come from the environment.
 """
 
 import email.header
@@ -182,5 +183,16 @@ def remove_row(table, key):
     dynamodb.delete_item(TableName=table, Key=key)
 
 
-command = globals()[sys.argv[1]]
-print(json.dumps(command(**json.loads(sys.argv[2]))))
+def answer(command, arguments):
+    return json.dumps(globals()[command](**arguments))
+
+
+if len(sys.argv) == 3:
+    print(answer(sys.argv[1], json.loads(sys.argv[2])))
+else:
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            print(json.dumps({"said": json.loads(answer(asked["command"], asked["arguments"]))}), flush=True)
+        except Exception as error:
+            print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)

@@ -11,8 +11,10 @@ mod pruning;
 mod rolling_back;
 mod writes;
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -26,7 +28,8 @@ mod trace;
 /// A bucket and a table of one test's own.
 pub(super) struct Cloud {
     pub(super) endpoint: String,
-    python: String,
+    /// The client of the tests, which takes longer to start than to ask.
+    client: Mutex<(Child, BufReader<ChildStdout>)>,
     pub(super) bucket: String,
     pub(super) table: String,
 }
@@ -40,7 +43,17 @@ pub(super) fn cloud() -> Option<Cloud> {
         return None;
     };
     let name = format!("jheem-{}-{}", std::process::id(), MADE.fetch_add(1, Ordering::SeqCst));
-    let cloud = Cloud { endpoint, python, bucket: name.clone(), table: name };
+    let mut client = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws.py"))
+        .envs(ENVIRONMENT)
+        .env("AWS_ENDPOINT_URL", &endpoint)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let answers = BufReader::new(client.stdout.take().unwrap());
+    let client = Mutex::new((client, answers));
+    let cloud = Cloud { endpoint, client, bucket: name.clone(), table: name };
     cloud.ask("make", json!({ "bucket": cloud.bucket, "table": cloud.table, "hash": "city_scenario", "range": "outcome_stat_facet" }));
     Some(cloud)
 }
@@ -52,19 +65,28 @@ pub(super) const ENVIRONMENT: [(&str, &str); 4] = [
     ("AWS_DEFAULT_REGION", "us-east-1"),
 ];
 
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        let client = self.client.get_mut().unwrap_or_else(PoisonError::into_inner);
+        // Without more to read it ends by itself.
+        drop(client.0.stdin.take());
+        let _ended = client.0.wait();
+    }
+}
+
 impl Cloud {
     /// Asks with the client of the tests.
     pub(super) fn ask(&self, command: &str, arguments: Value) -> Value {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/aws.py");
-        let said = Command::new(&self.python)
-            .args([script, command, &arguments.to_string()])
-            .envs(ENVIRONMENT)
-            .env("AWS_ENDPOINT_URL", &self.endpoint)
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&said.stdout).into_owned();
-        assert!(said.status.success(), "{command}: {}", String::from_utf8_lossy(&said.stderr));
-        serde_json::from_str(&text).unwrap_or_else(|e| panic!("{command}: {e}\n{text}"))
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        let (process, answers) = &mut *client;
+        let asked = json!({ "command": command, "arguments": arguments });
+        writeln!(process.stdin.as_ref().unwrap(), "{asked}").unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        let answer: Value =
+            serde_json::from_str(&answer).unwrap_or_else(|e| panic!("{command}: {e}: {answer}"));
+        assert!(answer["failed"].is_null(), "{command}: {}", answer["failed"]);
+        answer["said"].clone()
     }
 
     fn objects(&self) -> Value {
