@@ -436,10 +436,10 @@ fn what_was_changed_at_a_destination_is_put_back_as_verify_says() {
     project.build("").success();
     let folder = "site/github_actions_integration";
     project.write(&format!("{folder}/A/y.json"), "edited");
-    let ran = project.jheem("verify").code(1).says("delete the object or row there");
-    drop(ran.says("the next build puts back what is missing"));
+    let ran = project.jheem("verify").code(1).says("remove the object or row there");
+    drop(ran.says("then `jheem verify --repair` puts back what was published"));
     std::fs::remove_file(project.path(&format!("{folder}/A/y.json"))).unwrap();
-    project.build("").success();
+    project.jheem("verify --repair").success();
     assert_eq!(project.read(&format!("{folder}/A/y.json")), project.read("plots/A/y.json"));
     project.jheem("verify").success();
 }
