@@ -488,8 +488,8 @@ fn check_size(destination: &Destination, row: &WantedRow, new: &RowEntry) -> Res
         Error::user(format!("the row of `{target}` cannot be published to `{destination}`: {what}"))
             .hint("publish less in it: what is large belongs into an object")
     };
-    let parts = row.key.0.iter().zip(size::MOST_KEY);
-    for ((name, value), most) in parts.filter(|((_, value), most)| size::of_value(value) > *most) {
+    let mut parts = row.key.0.iter().zip(size::MOST_KEY);
+    if let Some(((name, value), most)) = parts.find(|((_, v), most)| size::of_value(v) > *most) {
         let bytes = size::of_value(value);
         return Err(wrong(format!(
             "`{name}` of its key has {bytes} bytes, and {most} are the most"
