@@ -32,17 +32,17 @@ output.plot = {{ path = "{name}/plot.txt", as = "bytes" }}
 }
 
 #[test]
-fn an_input_that_could_only_be_fetched_says_so_and_the_rest_is_made() {
+fn an_input_that_is_pinned_nowhere_says_so_and_the_rest_is_made() {
     let project = cities();
     project.change(
         "path = \"data/{city}.txt\"",
         "path = \"data/{city}.txt\"\nsource = \"s3://jheem-data-production/data/{city}.txt\"",
     );
     std::fs::remove_file(project.path("data/B.txt")).unwrap();
-    let words = "`data/B.txt` is missing, and this version does not fetch it from `s3://jheem-data-production/data/B.txt`";
+    let words = "`data/B.txt` is missing, and the lock does not say what to fetch from `s3://jheem-data-production/data/B.txt`: run `jheem update`";
     project.jheem("plan").success().says(words);
     project.jheem("why --where city=B --where outcome=x").success().says(words);
-    project.build("").code(5).targets("built=3 skipped=3").says(words);
+    project.build("").code(1).targets("built=3 skipped=3").says(words);
     // With the file there, nobody asks where it could come from.
     project.write("data/B.txt", "2\n");
     project.build("").success().targets("built=3 fresh=3");
