@@ -119,7 +119,21 @@ fn pin_one(
     }
     let resolved = match world.registries.resolve(&names, runner.platform.as_deref()) {
         Ok(resolved) => resolved,
-        Err(error) => return Err(nowhere(name, error, world)),
+        Err(error) => {
+            // Podman says of its own images, too, that they came from a registry.
+            let there =
+                world.containers().ok().map(|c| c.image_id(name, runner.platform.as_deref()));
+            let pinned = lock.images.keys().any(of_this);
+            return match there.transpose()?.flatten() {
+                Some(id) if !pinned => {
+                    if first {
+                        report.say(&format!("no registry gives it: {}", error.in_one_line()));
+                    }
+                    remember(runner, name, &id, first, records, report)
+                }
+                _ => Err(nowhere(name, error, world)),
+            };
+        }
     };
     let Resolved { name: from, tag, platforms, passed_over } = resolved;
     for error in passed_over.iter().filter(|_| first) {
