@@ -307,7 +307,7 @@ fn a_transfer_that_is_cut_off_again_and_again_fails_and_the_next_build_goes_on()
     afar.proxy.fail("GET ", 1, Fault::CutAnswer(500_000));
     afar.proxy.fail("GET ", 1000, Fault::Cut);
     let ran = project.build("--where city=A --keep-going").code(1);
-    assert_eq!(ran.count("targets.built"), 0);
+    drop(ran.targets("failed=3"));
     afar.proxy.mend();
     afar.proxy.ranges();
     project.build("--where city=A").success().targets("built=3");

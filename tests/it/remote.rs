@@ -147,6 +147,15 @@ item = { outcome = "{outcome}", value = "{plot:/value}", s3_key = "{object.key}"
 uncompared = { created_at = "{now}" }
 "#;
 
+/// Waits until `{now}` is another second than when anything was written so far.
+fn another_second() {
+    let second = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let begun = second();
+    while second() == begun {
+        std::thread::yield_now();
+    }
+}
+
 fn publish(project: &Project, arguments: &str) -> Ran {
     project.jheem(&format!("publish --format json {arguments}"))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Cloud, DENIED, SLOW_DOWN, behind_proxy, cloud, publish, written};
+use super::{Cloud, DENIED, SLOW_DOWN, another_second, behind_proxy, cloud, publish, written};
 use crate::project::Project;
 use crate::proxy::Fault;
 
@@ -11,15 +11,6 @@ const KEY: &str = "github_actions_integration/A/50% a+b/x.json";
 
 fn row(cloud: &Cloud) -> Value {
     cloud.rows()["A#cessation x#mean.and.interval#none"].clone()
-}
-
-/// Waits until `{now}` is another second than when anything was written so far.
-fn another_second() {
-    let second = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let begun = second();
-    while second() == begun {
-        std::thread::yield_now();
-    }
 }
 
 /// Every object is packed, says so, and is as long as its row says.
