@@ -239,14 +239,8 @@ impl<'a> Source<'a> {
     fn wanted(&self, publish: &Publish, reach: Reach) -> Result<Filled> {
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted {
-            owner: self.graph.project.clone(),
-            publish: publish.name.clone(),
-            now: self.now.clone(),
-            destinations: Vec::new(),
             invalidation: invalidation(publish),
-            objects: Vec::new(),
-            rows: Vec::new(),
-            refused: Vec::new(),
+            ..Wanted::nothing(&self.graph.project, &publish.name, &self.now)
         };
         let mut places = Numbered { wanted: &mut wanted, reach, keeping: keeping(publish)? };
         let object_places: Vec<Option<usize>> = publish
@@ -470,6 +464,19 @@ impl Numbered<'_> {
 }
 
 impl Prepared {
+    /// A publish that was planned otherwise than from what is built.
+    fn of(
+        name: &str,
+        wanted: Wanted,
+        places: Vec<Place>,
+        there: Vec<There>,
+        plan: PublishPlan,
+    ) -> Prepared {
+        let (name, looked) = (name.to_owned(), Requests::default());
+        let (held, lacking, settled) = (None, Vec::new(), None);
+        Prepared { name, wanted, places, there, plan, held, lacking, looked, settled }
+    }
+
     /// How many objects and rows are not decided yet, or are held back with such.
     pub fn undecided(&self) -> usize {
         self.lacking.iter().filter(|lacking| lacking.is_undecided()).count()

@@ -159,6 +159,59 @@ impl PublishPlan {
     }
 }
 
+/// What is to stand as an entry of a manifest says, whatever is built.
+impl PublishPlan {
+    /// Adds an object to both; `target` is for messages.
+    pub fn add_object(
+        &mut self,
+        wanted: &mut Wanted,
+        target: String,
+        (destination, key): (usize, String),
+        action: Action,
+        entry: ObjectEntry,
+    ) {
+        wanted.objects.push(WantedObject {
+            target,
+            destination,
+            key,
+            content: entry.content,
+            bytes: entry.built(),
+            judged: entry.judged,
+            size: entry.size,
+            headers: entry.headers.clone(),
+            uncompared: BTreeMap::new(),
+            gzip: entry.packed.is_some(),
+            packed: entry.packed.map(|_| (entry.bytes, entry.size)),
+            once: false,
+        });
+        self.objects.push(Planned { action, entry });
+    }
+
+    /// Adds a row to both.
+    ///
+    /// It is written alone: only so can it be on the condition that none stands there, and whatever
+    /// the account allows for rows, it allows this.
+    pub fn add_row(
+        &mut self,
+        wanted: &mut Wanted,
+        target: String,
+        (destination, key): (usize, RowKey),
+        action: Action,
+        entry: RowEntry,
+    ) {
+        wanted.rows.push(WantedRow {
+            target,
+            destination,
+            key,
+            item: Item::new(),
+            uncompared: Item::new(),
+            object: None,
+            alone: true,
+        });
+        self.rows.push(Planned { action, entry });
+    }
+}
+
 /// Compares what is wanted with what is there; `there` is in the order of `Wanted::destinations`.
 pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> PublishPlan {
     let mut plan = PublishPlan { refused: wanted.refused.clone(), ..PublishPlan::default() };

@@ -7,13 +7,12 @@ use std::collections::{BTreeSet, HashSet};
 
 use crate::digest::Digest;
 
-use super::attribute::Item;
 use super::destination::Destination;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::DriftKind;
-use super::plan::{Action, Planned, PublishPlan, There};
+use super::plan::{Action, PublishPlan, There};
 use super::verify::Examined;
-use super::wanted::{Declared, RowKey, Wanted, WantedObject, WantedRow};
+use super::wanted::{Declared, RowKey, Wanted};
 
 /// What can be put back, and what cannot.
 pub struct Repair {
@@ -34,16 +33,7 @@ pub fn repair(
     declared: &Declared<'_>,
     has: &dyn Fn(&ObjectEntry) -> bool,
 ) -> Repair {
-    let wanted = Wanted {
-        owner: owner.to_owned(),
-        publish: String::new(),
-        now: String::new(),
-        destinations: destinations.to_vec(),
-        objects: Vec::new(),
-        rows: Vec::new(),
-        refused: Vec::new(),
-        invalidation: None,
-    };
+    let wanted = Wanted { destinations: destinations.to_vec(), ..Wanted::nothing(owner, "", "") };
     let (lost, held) = (BTreeSet::new(), BTreeSet::new());
     let mut repair = Repair { wanted, plan: PublishPlan::default(), lost, held };
     // The bytes of all objects that stand in the end.
@@ -89,35 +79,13 @@ fn gone<K>(found: &[(K, DriftKind)]) -> impl Iterator<Item = &K> {
 
 impl Repair {
     fn object(&mut self, destination: usize, key: String, entry: ObjectEntry) {
-        self.wanted.objects.push(WantedObject {
-            target: key.clone(),
-            destination,
-            key,
-            content: entry.content,
-            bytes: entry.built(),
-            judged: entry.judged,
-            size: entry.size,
-            headers: entry.headers.clone(),
-            uncompared: Default::default(),
-            gzip: entry.packed.is_some(),
-            packed: entry.packed.map(|_| (entry.bytes, entry.size)),
-            once: false,
-        });
-        self.plan.objects.push(Planned { action: Action::Create, entry });
+        let (plan, wanted) = (&mut self.plan, &mut self.wanted);
+        plan.add_object(wanted, key.clone(), (destination, key), Action::Create, entry);
     }
 
     fn row(&mut self, destination: usize, key: RowKey, entry: RowEntry) {
-        self.wanted.rows.push(WantedRow {
-            target: key.to_string(),
-            destination,
-            key,
-            item: Item::new(),
-            uncompared: Item::new(),
-            object: None,
-            // Only a row that is written alone is written on the condition that none stands there.
-            alone: true,
-        });
-        self.plan.rows.push(Planned { action: Action::Create, entry });
+        let (plan, wanted) = (&mut self.plan, &mut self.wanted);
+        plan.add_row(wanted, key.to_string(), (destination, key), Action::Create, entry);
     }
 
     /// What is put back: destinations and keys.

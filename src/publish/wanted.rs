@@ -33,6 +33,22 @@ pub struct Wanted {
     pub refused: Vec<Error>,
 }
 
+impl Wanted {
+    /// A publish of nothing yet.
+    pub fn nothing(owner: &str, publish: &str, now: &str) -> Wanted {
+        Wanted {
+            owner: owner.to_owned(),
+            publish: publish.to_owned(),
+            now: now.to_owned(),
+            destinations: Vec::new(),
+            invalidation: None,
+            objects: Vec::new(),
+            rows: Vec::new(),
+            refused: Vec::new(),
+        }
+    }
+}
+
 /// A part of a text that is known only when an object is published.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Piece {

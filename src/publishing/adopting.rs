@@ -11,17 +11,14 @@ use super::values::Values;
 use super::{Numbered, Prepared, Reach, Source, destination, keeping};
 use crate::collect::{self, ExpectedOutput};
 use crate::content::As;
-use crate::costs::Requests;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::{Publish, PublishObject, PublishRow, Target};
 use crate::plan::{self, Verdict};
 use crate::publish::manifest::{ObjectEntry, RowEntry};
 use crate::publish::place::{Claim, Found};
-use crate::publish::plan::Planned;
 use crate::publish::{
     self, Action, Destination, Headers, Item, Place, PublishPlan, RowKey, There, Wanted,
-    WantedObject, WantedRow,
 };
 use crate::records::{Made, MadeOutput};
 
@@ -68,16 +65,7 @@ impl Source<'_> {
         say: &mut dyn FnMut(String),
     ) -> Result<Adopted> {
         let rule = self.graph.rule(publish.of);
-        let mut wanted = Wanted {
-            owner: self.graph.project.clone(),
-            publish: publish.name.clone(),
-            now: self.now.clone(),
-            destinations: Vec::new(),
-            objects: Vec::new(),
-            rows: Vec::new(),
-            refused: Vec::new(),
-            invalidation: None,
-        };
+        let mut wanted = Wanted::nothing(&self.graph.project, &publish.name, &self.now);
         let mut places =
             Numbered { wanted: &mut wanted, reach: Reach::All, keeping: keeping(publish)? };
         let mut place = |url: &str, table: Option<&str>| {
@@ -167,21 +155,8 @@ impl Source<'_> {
                 let entry = self.object_entry(publish, target, object, (output, packed), found);
                 standing.insert((at, key.to_owned()), entry.bytes);
                 adopted.objects.push((destination.clone(), key.to_owned()));
-                wanted.objects.push(WantedObject {
-                    target: self.graph.label(target),
-                    destination: at,
-                    key: key.to_owned(),
-                    content: entry.content,
-                    bytes: entry.bytes,
-                    judged: entry.judged,
-                    size: entry.size,
-                    headers: entry.headers.clone(),
-                    uncompared: BTreeMap::new(),
-                    gzip: entry.packed.is_some(),
-                    packed: None,
-                    once: false,
-                });
-                plan.objects.push(Planned { action: Action::Note, entry });
+                let (label, key) = (self.graph.label(target), (at, key.to_owned()));
+                plan.add_object(&mut wanted, label, key, Action::Note, entry);
                 Ok(())
             };
             place.found(&asked, &mut see)?;
@@ -214,31 +189,14 @@ impl Source<'_> {
                 let object = object.and_then(|object| standing.get(&object).copied());
                 let entry = row_entry(publish, row, item, object);
                 adopted.rows.push((destination.clone(), key.to_string()));
-                wanted.rows.push(WantedRow {
-                    target: self.graph.label(*target),
-                    destination: at,
-                    key,
-                    item: Item::new(),
-                    uncompared: Item::new(),
-                    object: None,
-                    alone: true,
-                });
-                plan.rows.push(Planned { action: Action::Note, entry });
+                let label = self.graph.label(*target);
+                plan.add_row(&mut wanted, label, (at, key), Action::Note, entry);
             }
             there.push((at, There::Rows(known)));
         }
         there.sort_by_key(|(at, _)| *at);
-        let prepared = Prepared {
-            name: publish.name.clone(),
-            wanted,
-            places: guard(places),
-            there: there.into_iter().map(|(_, there)| there).collect(),
-            plan,
-            lacking: Vec::new(),
-            looked: Requests::default(),
-            held: None,
-            settled: None,
-        };
+        let there = there.into_iter().map(|(_, there)| there).collect();
+        let prepared = Prepared::of(&publish.name, wanted, guard(places), there, plan);
         self.apply(&prepared, &mut |_| {})?;
         for (target, outputs) in outputs {
             match self.made_of(target, outputs) {

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::values::Values;
 use super::{Filled, Prepared, Reach, Source, destination, keeping, kept};
-use crate::costs::Requests;
 use crate::error::Result;
 use crate::graph::{Publish, Target};
 use crate::publish::manifest::ObjectEntry;
@@ -112,17 +111,7 @@ impl Source<'_> {
         let mut lost: Keys<String> = lost.into_iter().map(|(i, key)| (at(i), key)).collect();
         let mut held: Keys<RowKey> = held.into_iter().map(|(i, key)| (at(i), key)).collect();
         let there: Vec<There> = examined.into_iter().map(|examined| examined.there).collect();
-        let mut prepared = Prepared {
-            name: String::new(),
-            wanted,
-            places: guard(places),
-            there,
-            plan,
-            lacking: Vec::new(),
-            looked: Requests::default(),
-            held: None,
-            settled: None,
-        };
+        let mut prepared = Prepared::of("", wanted, guard(places), there, plan);
         let mut done = self.apply(&prepared, &mut |_| {})?;
         let there = std::mem::take(&mut prepared.there);
         // Its places must be free before they are opened again.
@@ -221,18 +210,7 @@ impl Source<'_> {
         }
         self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
-        let name = publish.name.clone();
-        Ok(Some(Prepared {
-            name,
-            wanted,
-            places,
-            there,
-            plan,
-            lacking: Vec::new(),
-            looked: Requests::default(),
-            held: None,
-            settled: None,
-        }))
+        Ok(Some(Prepared::of(&publish.name, wanted, places, there, plan)))
     }
 
     /// What no target of the whole declared graph publishes any more, at the destinations of the publishes asked for.

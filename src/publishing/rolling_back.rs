@@ -7,16 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::declared::Keys;
 use super::mending::Guard;
 use super::{Prepared, Source};
-use crate::costs::Requests;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::graph::Target;
 use crate::publish::manifest::{ObjectEntry, RowEntry};
 use crate::publish::place::Stamp;
-use crate::publish::plan::Planned;
 use crate::publish::{
-    self, Action, Destination, Done, Item, Place, PublishPlan, RowKey, There, Wanted, WantedObject,
-    WantedRow, Why,
+    self, Action, Destination, Done, Place, PublishPlan, RowKey, There, Wanted, Why,
 };
 
 /// What was written, and under which keys.
@@ -166,14 +163,9 @@ impl Source<'_> {
             }
         };
         let wanted = Wanted {
-            owner: self.graph.project.clone(),
-            publish: String::new(),
-            now: self.now.clone(),
             destinations,
             invalidation: self.one_invalidation()?,
-            objects: Vec::new(),
-            rows: Vec::new(),
-            refused: Vec::new(),
+            ..Wanted::nothing(&self.graph.project, "", &self.now)
         };
         // What a killed one wrote may be all that there is to write; its manifest is still to come.
         let unfinished = there.iter().any(|there| match there {
@@ -186,17 +178,7 @@ impl Source<'_> {
 
     fn carry_out(&self, draft: Draft, newer: usize, guard: &Guard<'_>) -> Result<RolledBack> {
         let Draft { wanted, plan, places, there, .. } = draft;
-        let prepared = Prepared {
-            name: String::new(),
-            wanted,
-            places: guard(places),
-            there,
-            plan,
-            held: None,
-            lacking: Vec::new(),
-            looked: Requests::default(),
-            settled: None,
-        };
+        let prepared = Prepared::of("", wanted, guard(places), there, plan);
         let done = self.apply(&prepared, &mut |_| {})?;
         let wanted = &prepared.wanted;
         let at = |index: usize| wanted.destinations[index].clone();
@@ -305,35 +287,13 @@ impl Draft {
     }
 
     fn push_object(&mut self, at: usize, key: String, action: Action, entry: ObjectEntry) {
-        self.wanted.objects.push(WantedObject {
-            target: key.clone(),
-            destination: at,
-            key,
-            content: entry.content,
-            bytes: entry.built(),
-            judged: entry.judged,
-            size: entry.size,
-            headers: entry.headers.clone(),
-            uncompared: BTreeMap::new(),
-            gzip: entry.packed.is_some(),
-            packed: entry.packed.map(|_| (entry.bytes, entry.size)),
-            once: false,
-        });
-        self.plan.objects.push(Planned { action, entry });
+        let (plan, wanted) = (&mut self.plan, &mut self.wanted);
+        plan.add_object(wanted, key.clone(), (at, key), action, entry);
     }
 
     fn push_row(&mut self, at: usize, key: RowKey, action: Action, entry: RowEntry) {
-        self.wanted.rows.push(WantedRow {
-            target: key.to_string(),
-            destination: at,
-            key,
-            item: Item::new(),
-            uncompared: Item::new(),
-            object: None,
-            // Whatever the account allows for rows, it allows this.
-            alone: true,
-        });
-        self.plan.rows.push(Planned { action, entry });
+        let (plan, wanted) = (&mut self.plan, &mut self.wanted);
+        plan.add_row(wanted, key.to_string(), (at, key), action, entry);
     }
 }
 
