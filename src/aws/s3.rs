@@ -97,6 +97,30 @@ pub struct Got {
     pub version: String,
 }
 
+impl Headers {
+    /// As the service tells them.
+    fn of(
+        content_type: Option<&str>,
+        content_encoding: Option<&str>,
+        cache_control: Option<&str>,
+        metadata: Option<&HashMap<String, String>>,
+    ) -> Headers {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let metadata = metadata.into_iter().flatten();
+        Headers {
+            content_type: text(content_type),
+            content_encoding: text(content_encoding),
+            cache_control: text(cache_control),
+            metadata: metadata.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }
+    }
+}
+
+/// The name of a version; a bucket that keeps none says that it is `null`.
+fn kept_as(version: Option<&str>) -> Option<String> {
+    version.filter(|version| *version != "null").map(str::to_owned)
+}
+
 /// What is known of an object without reading it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -115,6 +139,8 @@ pub struct Listed {
     pub key: String,
     pub version: String,
     pub size: u64,
+    /// Seconds since 1970, by the clock of the service.
+    pub modified: i64,
 }
 
 /// The requests that it takes to write a file of this size, if all goes well.
@@ -152,19 +178,8 @@ impl Bucket {
     }
 
     async fn get_one(&self, key: &str) -> Result<Option<Got>> {
-        let request = Request::new("s3:GetObject", self.about(key));
-        let sent = self.client.get_object().bucket(&self.name).key(key).send().await;
-        let got = match sent {
-            Err(SdkError::ServiceError(e)) if e.err().is_no_such_key() => return Ok(None),
-            sent => sent.map_err(|error| request.failed(&error))?,
-        };
-        let version = got.e_tag().unwrap_or_default().to_owned();
-        let bytes = got.body.collect().await.map_err(|error| {
-            Error::environment(format!("{} was cut off while it was read", request.about))
-                .because(error)
-                .hint("run it again")
-        })?;
-        Ok(Some(Got { bytes: bytes.to_vec(), version }))
+        let read = self.read_one(key).await?;
+        Ok(read.map(|whole| Got { bytes: whole.bytes, version: whole.standing.version }))
     }
 
     /// Looks at objects without reading them, in the order of the keys.
@@ -179,23 +194,17 @@ impl Bucket {
             Err(SdkError::ServiceError(e)) if e.err().is_not_found() => return Ok(None),
             sent => sent.map_err(|error| request.failed(&error))?,
         };
-        let text = |text: Option<&str>| text.map(str::to_owned);
         Ok(Some(Standing {
             version: found.e_tag().unwrap_or_default().to_owned(),
             size: u64::try_from(found.content_length().unwrap_or_default()).unwrap_or_default(),
-            headers: Headers {
-                content_type: text(found.content_type()),
-                content_encoding: text(found.content_encoding()),
-                cache_control: text(found.cache_control()),
-                metadata: found
-                    .metadata()
-                    .into_iter()
-                    .flatten()
-                    .map(|(n, v)| (n.clone(), v.clone()))
-                    .collect(),
-            },
-            sha256: text(found.checksum_sha256()),
-            kept_as: text(found.version_id()).filter(|version| version != "null"),
+            headers: Headers::of(
+                found.content_type(),
+                found.content_encoding(),
+                found.cache_control(),
+                found.metadata(),
+            ),
+            sha256: found.checksum_sha256().map(str::to_owned),
+            kept_as: kept_as(found.version_id()),
         }))
     }
 
@@ -345,6 +354,7 @@ impl Bucket {
                     key: object.key().unwrap_or_default().to_owned(),
                     version: object.e_tag().unwrap_or_default().to_owned(),
                     size: u64::try_from(object.size().unwrap_or_default()).unwrap_or_default(),
+                    modified: object.last_modified().map_or(i64::MAX, |time| time.secs()),
                 }));
             }
             Ok(all)

@@ -76,7 +76,7 @@ impl Store for BucketStore {
     }
 
     fn list(&self) -> Result<Vec<(String, i64)>> {
-        let all = self.bucket.list_aged(&self.key(""))?.into_iter();
+        let all = self.bucket.list(&self.key(""))?.into_iter();
         let named = all.filter_map(|text| Some((self.name(&text.key)?.to_owned(), text.modified)));
         Ok(named.collect())
     }

@@ -1,10 +1,10 @@
-//! What mending asks of a bucket: objects read whole, removed under a condition, and listed with their times.
+//! What mending asks of a bucket: objects read whole, and removed under a condition.
 //!
 //! Knows nothing of what is mended.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
 
-use super::{Bucket, Headers, IN_FLIGHT, Standing};
+use super::{Bucket, Headers, IN_FLIGHT, Standing, kept_as};
 use crate::aws::failure::Request;
 use crate::error::{Error, Result};
 
@@ -21,14 +21,6 @@ pub enum Removed {
     Gone,
     /// Another version stands there, and stays.
     Unexpected,
-}
-
-/// An object that lies there, and since when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aged {
-    pub key: String,
-    /// Seconds since 1970, by the clock of the service.
-    pub modified: i64,
 }
 
 impl Bucket {
@@ -49,28 +41,22 @@ impl Bucket {
         self.aws.each_answer(IN_FLIGHT, keys.iter().enumerate(), read, done, tick)
     }
 
-    async fn read_one(&self, key: &str) -> Result<Option<Whole>> {
+    pub(super) async fn read_one(&self, key: &str) -> Result<Option<Whole>> {
         let request = Request::new("s3:GetObject", self.about(key));
         let sent = self.client.get_object().bucket(&self.name).key(key).send().await;
         let got = match sent {
             Err(SdkError::ServiceError(e)) if e.err().is_no_such_key() => return Ok(None),
             sent => sent.map_err(|error| request.failed(&error))?,
         };
-        let text = |text: Option<&str>| text.map(str::to_owned);
-        let headers = Headers {
-            content_type: text(got.content_type()),
-            content_encoding: text(got.content_encoding()),
-            cache_control: text(got.cache_control()),
-            metadata: got
-                .metadata()
-                .into_iter()
-                .flatten()
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect(),
-        };
-        let kept_as = text(got.version_id()).filter(|version| version != "null");
-        let (version, sha256) =
-            (text(got.e_tag()).unwrap_or_default(), text(got.checksum_sha256()));
+        let headers = Headers::of(
+            got.content_type(),
+            got.content_encoding(),
+            got.cache_control(),
+            got.metadata(),
+        );
+        let (version, kept_as) =
+            (got.e_tag().unwrap_or_default().to_owned(), kept_as(got.version_id()));
+        let sha256 = got.checksum_sha256().map(str::to_owned);
         let body = got.body.collect().await.map_err(|error| {
             Error::environment(format!("{} was cut off while it was read", request.about))
                 .because(error)
@@ -112,23 +98,5 @@ impl Bucket {
             }
             Err(error) => Err(request.failed(&error)),
         }
-    }
-
-    /// Everything whose key begins so, with its time.
-    pub fn list_aged(&self, prefix: &str) -> Result<Vec<Aged>> {
-        let request = Request::new("s3:ListBucket", self.about(prefix));
-        let list = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
-        self.aws.runtime.block_on(async {
-            let mut pages = list.into_paginator().send();
-            let mut all = Vec::new();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| request.failed(&error))?;
-                all.extend(page.contents().iter().map(|object| Aged {
-                    key: object.key().unwrap_or_default().to_owned(),
-                    modified: object.last_modified().map_or(i64::MAX, |time| time.secs()),
-                }));
-            }
-            Ok(all)
-        })
     }
 }
