@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::policy::Also;
 use crate::selection::Request;
 
 /// A declarative, Make-like build tool for simulation plots.
@@ -52,17 +53,6 @@ pub enum When {
     Auto,
     Always,
     Never,
-}
-
-/// Commands that need more of an account than publishing does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Also {
-    Doctor,
-    Prune,
-    /// `verify --repair`
-    Repair,
-    Rollback,
-    Provision,
 }
 
 /// What is selected.

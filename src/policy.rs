@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::ends::Ends;
+use clap::ValueEnum;
+
 use crate::error::{Error, Result};
 use crate::registry::ecr;
 use crate::registry::reference::Reference;
@@ -15,11 +17,12 @@ mod read;
 
 pub use read::{Finding, Lack, Policy};
 
-/// What only some commands do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Commands that need more of an account than publishing does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Also {
     Doctor,
     Prune,
+    /// `verify --repair`
     Repair,
     Rollback,
     Provision,

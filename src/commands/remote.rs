@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::{FAILED, Outcomes, WELL, one, open};
 use crate::aws::{dynamodb, s3};
-use crate::cli::{Also, Global};
+use crate::cli::Global;
 use crate::ends::{Ends, key_in_words};
 use crate::error::{Error, Result};
-use crate::policy::{self, Lack, Whose};
+use crate::policy::{self, Also, Lack, Whose};
 use crate::project::Project;
 use crate::report::Report;
 use crate::session::World;
@@ -21,17 +21,7 @@ pub fn policy(
 ) -> Outcomes {
     let project = open(global)?;
     let ends = Ends::of(&project.graph).map_err(one)?;
-    let also: Vec<policy::Also> = also
-        .iter()
-        .map(|also| match also {
-            Also::Doctor => policy::Also::Doctor,
-            Also::Prune => policy::Also::Prune,
-            Also::Repair => policy::Also::Repair,
-            Also::Rollback => policy::Also::Rollback,
-            Also::Provision => policy::Also::Provision,
-        })
-        .collect();
-    let needs = policy::needs(&project.graph.project, &ends, whose, &also);
+    let needs = policy::needs(&project.graph.project, &ends, whose, also);
     let Some(path) = check else {
         if needs.is_empty() {
             report.say("nothing of this project is in an account of AWS");
