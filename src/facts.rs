@@ -248,28 +248,29 @@ fn inputs(
     let wanted: Vec<(usize, usize)> = wanted.into_iter().collect();
     let pin = |input, cell| observe.lock.inputs.get(&graph.input_source(input, cell)?);
     let twins = facts.twins.reversed();
-    let looked: Vec<Result<(SeenInput, Option<Digest>)>> = wanted
+    let looked: Vec<Result<PinnedOrNot<'_>>> = wanted
         .par_iter()
         .map(|&(input, cell)| {
             let path = graph.input_path(input, cell);
             let host = root.join(&path);
             if let Some(exclude) = &graph.inputs[input].folder {
-                return Ok((look_folder(looking, exclude, &path, &host)?, None));
+                return Ok((look_folder(looking, exclude, &path, &host)?, None, None));
             }
             let looked = looking.look(&path, &host)?;
-            let sha256 = match (&looked, pin(input, cell)) {
+            let pin = pin(input, cell);
+            let sha256 = match (&looked, pin) {
                 (Looked::File { entry, .. }, Some(pin)) => {
                     sha256(observe.stop, &host, entry, pin, &twins)?
                 }
                 _ => None,
             };
-            Ok((SeenInput::File(looked), sha256))
+            Ok((SeenInput::File(looked), pin, sha256))
         })
         .collect();
     for (&(input, cell), looked) in wanted.iter().zip(looked) {
-        let (seen, sha256) = looked?;
+        let (seen, pin, sha256) = looked?;
         let fact = match seen {
-            SeenInput::File(Looked::Missing) => match pin(input, cell) {
+            SeenInput::File(Looked::Missing) => match pin {
                 Some(&PinnedInput { digest, size, .. }) => {
                     snapshot.afar.insert((input, cell));
                     InputFact::Pinned { digest, size, present: false }
@@ -285,7 +286,7 @@ fn inputs(
                     snapshot.twins.push((sha256, digest));
                 }
                 snapshot.inputs.insert((input, cell), entry);
-                match pin(input, cell) {
+                match pin {
                     None => InputFact::There { digest, size },
                     Some(pin) if sha256 == Some(pin.digest) => {
                         InputFact::Pinned { digest: pin.digest, size, present: true }
@@ -332,6 +333,9 @@ fn sha256(
         }
     }
 }
+
+/// What was seen of an input, what the lock says of it, and the SHA-256 of its file if that had to be known.
+type PinnedOrNot<'a> = (SeenInput, Option<&'a PinnedInput>, Option<Digest>);
 
 enum SeenInput {
     File(Looked),

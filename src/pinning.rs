@@ -71,7 +71,7 @@ pub fn look(
     objects: &Objects,
     asker: &Asker<'_>,
 ) -> Result<Looked> {
-    let location = parse(source)?;
+    let location = Location::of(source)?;
     let Some(seen) = sources.look(&location, asker.go_on)? else {
         return Err(Error::user(format!("nothing stands at `{source}`"))
             .hint("mend the `source` of the input, or put it there"));
@@ -120,7 +120,7 @@ pub fn compare(
     pin: &PinnedInput,
     asker: &Asker<'_>,
 ) -> Result<Option<String>> {
-    let location = parse(source)?;
+    let location = Location::of(source)?;
     let Some(now) = sources.look(&location, asker.go_on)? else {
         return match pin.version {
             Some(_) => Ok(Some(format!("`{source}` is gone; the version that is pinned is kept"))),
@@ -137,8 +137,4 @@ pub fn compare(
     Ok(moved.then(|| {
         format!("`{source}` was put there anew; only reading it tells whether its bytes are the same: `jheem update` does")
     }))
-}
-
-fn parse(source: &str) -> Result<Location> {
-    Location::parse(source).map_err(|why| Error::user(format!("the source `{source}` {why}")))
 }

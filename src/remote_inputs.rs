@@ -70,8 +70,7 @@ impl<'a> RemoteInputs<'a> {
         let Some((source, pin)) = self.pinned.get(sha256) else {
             return Err(Error::bug(format!("{sha256} is in no lock")));
         };
-        let location = Location::parse(source)
-            .map_err(|why| Error::user(format!("the source `{source}` {why}")))?;
+        let location = Location::of(source)?;
         // What its keeper says now is asked first: it may be gone, or another. An old version that is kept is neither.
         if pin.version.is_none() {
             let Some(now) = self.sources.look(&location, asker.go_on)? else {

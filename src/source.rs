@@ -4,11 +4,12 @@
 //! URL is known by a digest only where its keeper tells one (a release does, a bucket may).
 //! Knows nothing of inputs, of the lock, or of where what is read goes.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
 
@@ -64,6 +65,8 @@ pub struct Sources {
     aws: Aws,
     http: Http,
     releases: Mutex<Releases>,
+    /// By name; each has a client of its own.
+    buckets: Mutex<HashMap<String, Arc<Bucket>>>,
 }
 
 /// The bytes of a source, from some byte on.
@@ -110,6 +113,11 @@ impl Location {
         Err("is no source: write `s3://`, `https://`, `github://` or `file:`".into())
     }
 
+    /// Reads a URL that was written as a source.
+    pub fn of(source: &str) -> Result<Location> {
+        Location::parse(source).map_err(|why| Error::user(format!("the source `{source}` {why}")))
+    }
+
     /// Whether asking for it needs the network.
     pub fn is_remote(&self) -> bool {
         !matches!(self, Location::File(_))
@@ -140,15 +148,22 @@ impl fmt::Display for Location {
 
 impl Sources {
     pub fn new(root: &Path, aws: Aws) -> Sources {
-        let releases = Mutex::new(Releases::default());
-        Sources { root: root.to_owned(), aws, http: Http::new(), releases }
+        let (releases, buckets) = Default::default();
+        Sources { root: root.to_owned(), aws, http: Http::new(), releases, buckets }
+    }
+
+    fn bucket(&self, name: &str) -> Result<Arc<Bucket>> {
+        let aws = self.aws.connect()?;
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = buckets.entry(name.to_owned());
+        Ok(Arc::clone(known.or_insert_with(|| Arc::new(Bucket::new(aws, name)))))
     }
 
     /// What stands there now; none where nothing does. No bytes are moved.
     pub fn look(&self, location: &Location, go_on: &dyn Fn() -> bool) -> Result<Option<Seen>> {
         match location {
             Location::S3 { bucket, key } => {
-                let bucket = Bucket::new(self.aws.connect()?, bucket);
+                let bucket = self.bucket(bucket)?;
                 let found = bucket.look(std::slice::from_ref(key))?.pop().flatten();
                 Ok(found.map(|found| Seen {
                     digest: found.sha256.as_deref().and_then(digest_of_base64),
@@ -208,7 +223,7 @@ impl Sources {
     ) -> Result<Opened> {
         match location {
             Location::S3 { bucket, key } => {
-                let bucket = Bucket::new(self.aws.connect()?, bucket);
+                let bucket = self.bucket(bucket)?;
                 let version = pinned.and_then(|pinned| pinned.version.as_deref());
                 // Old bytes go on with new ones only where a digest would tell.
                 let same = (from > 0).then(|| pinned.and_then(|pinned| pinned.etag.as_deref()));

@@ -2,7 +2,8 @@
 //!
 //! Only what is about to run is fetched. What nothing needs any more can be dropped again.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,6 +31,8 @@ const TOLD_EVERY_MILLISECONDS: u64 = 500;
 pub(super) struct Arrivals {
     coming: BTreeSet<Digest>,
     failed: HashMap<Digest, Error>,
+    /// Objects that were outputs when something was dropped first; read once.
+    outputs: OnceCell<Option<HashSet<Digest>>>,
     /// How many targets that are not settled read each.
     readers: HashMap<Digest, usize>,
     /// Set when nothing that comes is needed any more.
@@ -82,7 +85,13 @@ impl<'a> Loop<'a, '_> {
         let mut outputs = made.flat_map(|made| made.outputs.iter().flatten());
         // What cannot be told is kept.
         outputs.any(|output| output.bytes == *object)
-            || self.records.objects(&|_| true).map_or(true, |held| held.contains_key(object))
+            || self.outputs_before().as_ref().is_none_or(|outputs| outputs.contains(object))
+    }
+
+    /// What earlier builds made; none if the records cannot tell. What this one makes stands on the board.
+    fn outputs_before(&self) -> &Option<HashSet<Digest>> {
+        let read = || Some(self.records.objects(&|_| true).ok()?.into_keys().collect());
+        self.arrivals.outputs.get_or_init(read)
     }
 
     /// A batch that waits for a slot, and for what it reads from afar.
