@@ -35,18 +35,32 @@ const ATTEMPTS: u32 = 8;
 const CONNECT: Duration = Duration::from_secs(10);
 /// From the start of a request, with its body, to the first byte of the answer.
 const READ: Duration = Duration::from_secs(600);
-/// How long nothing may come to its end before a caller is told that time goes by.
-const TICK: Duration = Duration::from_secs(5);
+/// How long requests in flight may take once somebody asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often a caller is told that time goes by, so that it can give up or show that it lives.
+const TICK: Duration = Duration::from_millis(250);
 
 /// A way to Amazon's services, not taken until it is needed.
 #[derive(Clone, Default)]
 pub struct Aws {
     connected: Arc<OnceLock<Result<Arc<Connected>>>>,
+    stop: Asked,
+}
+
+/// Tells whether somebody asked to stop; nobody does where nobody listens.
+#[derive(Clone, Default)]
+struct Asked(Arc<OnceLock<Box<dyn Fn() -> bool + Send + Sync>>>);
+
+impl Asked {
+    fn is_raised(&self) -> bool {
+        self.0.get().is_some_and(|raised| raised())
+    }
 }
 
 /// Configuration that was read, and the runtime on which requests are made.
 pub struct Connected {
     runtime: Runtime,
+    stop: Asked,
     config: SdkConfig,
     identity: OnceLock<Result<Identity>>,
     tally: Tally,
@@ -74,12 +88,19 @@ impl Aws {
 
     /// The configuration as it was found; nothing is asked of any service yet.
     pub fn connect(&self) -> Result<Arc<Connected>> {
-        self.connected.get_or_init(|| Connected::new().map(Arc::new)).clone()
+        let connect = || Connected::new(self.stop.clone()).map(Arc::new);
+        self.connected.get_or_init(connect).clone()
+    }
+
+    /// Lets requests be given up once this says that somebody asked to stop.
+    pub fn heed(&self, is_raised: impl Fn() -> bool + Send + Sync + 'static) {
+        // Whoever is heard first is heard on.
+        self.stop.0.get_or_init(|| Box::new(is_raised));
     }
 }
 
 impl Connected {
-    fn new() -> Result<Connected> {
+    fn new(stop: Asked) -> Result<Connected> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("aws")
@@ -92,12 +113,19 @@ impl Connected {
             .http_client(http)
             .retry_config(RetryConfig::adaptive().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts);
-        let config = runtime.block_on(loader.load());
+        // Credentials may be a request away, too.
+        let config = until_stopped(&runtime, &stop, loader.load())?;
         if config.region().is_none() {
             return Err(Error::environment("no AWS region is configured")
                 .hint("set `AWS_REGION`, or `region` of the profile in `~/.aws/config`"));
         }
-        Ok(Connected { runtime, config, identity: OnceLock::new(), tally: Tally::default() })
+        let (identity, tally) = (OnceLock::new(), Tally::default());
+        Ok(Connected { runtime, stop, config, identity, tally })
+    }
+
+    /// Waits for an answer; once somebody asked to stop, not for long any more.
+    fn wait<T>(&self, answer: impl Future<Output = T>) -> Result<T> {
+        until_stopped(&self.runtime, &self.stop, answer)
     }
 
     /// The region that requests go to.
@@ -110,8 +138,9 @@ impl Connected {
         let ask = || {
             let request = Request::new("sts:GetCallerIdentity", "the account");
             let client = aws_sdk_sts::Client::new(&self.config);
-            let said = self.runtime.block_on(client.get_caller_identity().send());
-            let said = said.map_err(|error| request.failed(&error))?;
+            let said = self
+                .wait(client.get_caller_identity().send())?
+                .map_err(|error| request.failed(&error))?;
             let text = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
             Ok(Identity { account: text(said.account()), arn: text(said.arn()) })
         };
@@ -120,8 +149,8 @@ impl Connected {
 
     /// Makes requests, so many at once, and tells of each answer as it comes.
     ///
-    /// `tick` is called every few seconds meanwhile. If it, `done` or a request fails, no more are
-    /// begun, and those in flight are waited for.
+    /// `tick` is called some times a second meanwhile. If it, `done` or a request fails, no more are
+    /// begun, and those in flight are waited for; not for long once somebody asked to stop.
     fn each_answer<W, T, F>(
         &self,
         in_flight: usize,
@@ -138,10 +167,14 @@ impl Connected {
         let mut answers = pin!(begun.buffer_unordered(in_flight));
         let mut first = Ok(());
         let mut ticked = Instant::now();
+        let mut asked = None;
         loop {
             // Callers may make requests of their own, so they are called between two waits.
             let next =
                 self.runtime.block_on(async { tokio::time::timeout(TICK, answers.next()).await });
+            if self.stop.is_raised() && asked.get_or_insert_with(Instant::now).elapsed() >= GRACE {
+                return first.and(Err(unanswered()));
+            }
             let mut came = match next {
                 Ok(None) => return first,
                 Ok(Some(answer)) => answer.and_then(&mut *done),
@@ -157,4 +190,26 @@ impl Connected {
             }
         }
     }
+}
+
+/// Waits for an answer; once somebody asked to stop, for the grace that what is in flight has.
+fn until_stopped<T>(runtime: &Runtime, stop: &Asked, answer: impl Future<Output = T>) -> Result<T> {
+    let asked = async {
+        while !stop.is_raised() {
+            tokio::time::sleep(TICK).await;
+        }
+        tokio::time::sleep(GRACE).await;
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer),
+            () = asked => Err(unanswered()),
+        }
+    })
+}
+
+fn unanswered() -> Error {
+    Error::environment("a service of AWS does not answer, and somebody asked to stop")
+        .hint("run it again: it goes on where it stopped")
 }

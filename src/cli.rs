@@ -283,6 +283,9 @@ pub enum Command {
         /// Say what this policy lacks instead
         #[arg(long, value_name = "FILE")]
         check: Option<PathBuf>,
+        /// Print the lifecycle policy of ECR that keeps the images of the lock instead
+        #[arg(long, conflicts_with_all = ["check", "also", "account", "region"])]
+        lifecycle: bool,
         /// What this command needs besides
         #[arg(long, value_name = "COMMAND")]
         also: Vec<Also>,

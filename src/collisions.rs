@@ -86,6 +86,7 @@ pub fn check(graph: &Graph, broken: &Broken) -> Vec<Error> {
     errors.extend(in_cache(graph, &files));
     errors.extend(destinations(graph, &files));
     errors.extend(nested(graph));
+    errors.extend(editions(graph));
     errors.extend(table_keys(graph));
     let (databases, everywhere) = (databases(graph), Space::default());
     let inlined: Vec<Vec<Text>> = publishes
@@ -215,6 +216,28 @@ fn nested(graph: &Graph) -> Vec<Error> {
             }
         }
         known.push((folder, &object.span));
+    }
+    errors
+}
+
+/// Where whole editions are published, nothing else is: every key there is theirs.
+fn editions(graph: &Graph) -> Vec<Error> {
+    let mut errors = Vec::new();
+    let of_editions = graph.publishes.iter().filter(|publish| publish.editions.is_some());
+    for publish in of_editions {
+        let Some(first) = publish.objects.first() else { continue };
+        let to = place(&first.to, None);
+        let others = graph.publishes.iter().filter(|other| other.name != publish.name);
+        let other = others.flat_map(|o| &o.objects).find(|o| place(&o.to, None) == to);
+        if let Some(other) = other {
+            let message = format!("the editions of `publish.{}` need `{to}` alone", publish.name);
+            errors.push(
+                Error::user(message)
+                    .hint("publish them below a prefix of their own")
+                    .at(&graph.source, first.span.clone())
+                    .related(&graph.source, other.span.clone(), "this goes there, too"),
+            );
+        }
     }
     errors
 }

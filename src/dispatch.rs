@@ -109,7 +109,8 @@ fn run(cli: Cli, report: &mut Report) -> Result<u8, Vec<Error>> {
             mending::prune(global, &select, dry_run, at_most, report)
         }
         Command::Doctor => doctor::doctor(global, report),
-        Command::Policy { check, also, account, region } => {
+        Command::Policy { lifecycle: true, .. } => remote::lifecycle(global, report),
+        Command::Policy { check, also, account, region, lifecycle: false } => {
             let whose = Whose { account, region };
             remote::policy(global, check.as_deref(), &also, &whose, report)
         }

@@ -487,6 +487,8 @@ pub struct Publish {
     pub after: Vec<usize>,
     /// Positions in the rule's space of the axes whose values are published whole or not at all.
     pub hold: Option<Vec<usize>>,
+    /// If whole editions are published, the key of the object that names the latest.
+    pub editions: Option<String>,
     /// The share of what is published that a publish must confirm, in percent.
     pub at_least: Option<u8>,
     /// Whom to tell of changed objects in buckets.

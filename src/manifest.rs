@@ -404,6 +404,8 @@ pub struct Publish {
     pub after: Vec<At<String>>,
     /// Axes whose values are published whole or not at all.
     pub hold: Option<Vec<At<String>>>,
+    /// The key of the index, if whole editions are published.
+    pub editions: Option<At<String>>,
     /// The share of what is published that a publish must confirm, in percent.
     pub at_least: Option<At<u8>>,
     pub invalidate: Option<Invalidate>,

@@ -52,6 +52,8 @@ pub enum Moment {
     Part,
     /// An object is published; its row and the manifest do not know it.
     Published,
+    /// All of an edition stands as it was written; its index does not name it.
+    ReadBack,
     /// Rows are written in a transaction that is not committed.
     Rows,
     /// Rows are committed; the objects' manifest does not know of them.
@@ -70,7 +72,7 @@ pub enum Moment {
 
 impl Moment {
     /// All moments and their names.
-    pub const ALL: [(Moment, &str); 27] = [
+    pub const ALL: [(Moment, &str); 28] = [
         (Moment::Looking, "looking"),
         (Moment::Sweeping, "sweeping"),
         (Moment::Judged, "judged"),
@@ -91,6 +93,7 @@ impl Moment {
         (Moment::Copied, "copied"),
         (Moment::Part, "part"),
         (Moment::Published, "published"),
+        (Moment::ReadBack, "read-back"),
         (Moment::Rows, "rows"),
         (Moment::Committed, "committed"),
         (Moment::Pruned, "pruned"),

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::registry::ecr;
 use crate::registry::reference::Reference;
 
+pub mod lifecycle;
 mod read;
 
 pub use read::{Finding, Lack, Policy};
@@ -73,6 +74,11 @@ pub fn needs(project: &str, ends: &Ends, whose: &Whose, also: &[Also]) -> Needs 
         need("PublishObjects", &put, all.clone());
         let list = ["s3:ListBucket", "s3:ListBucketMultipartUploads"];
         need("ListDestinations", &list, bucket(name));
+        if also.contains(&Also::Rollback) {
+            // What the cache lacks is read from versions that the bucket keeps.
+            need("ReadOldVersions", &["s3:GetObjectVersion"], all.clone());
+            need("ListOldVersions", &["s3:ListBucketVersions"], bucket(name));
+        }
         if also.contains(&Also::Prune) {
             need("PruneObjects", &["s3:DeleteObject"], all);
         }

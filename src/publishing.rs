@@ -2,8 +2,8 @@
 //!
 //! Knows the graph and the records; what is at a destination, and what is written, is `publish`'s.
 
-use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use rayon::prelude::*;
 
@@ -37,6 +37,7 @@ use values::Values;
 
 mod adopting;
 mod declared;
+mod editions;
 mod fewer;
 mod held;
 mod mending;
@@ -63,8 +64,8 @@ pub struct Source<'a> {
     /// What all publishes of this are one step of.
     step: Step,
     /// Worked out when first needed: both go over every cell of every publish.
-    declared: OnceCell<DeclaredKeys>,
-    states: OnceCell<Vec<Digest>>,
+    declared: OnceLock<DeclaredKeys>,
+    states: OnceLock<Vec<Digest>>,
 }
 
 /// One publish with what it wants, what is there, and what would be done.
@@ -103,7 +104,7 @@ impl<'a> Source<'a> {
         aws: &'a Aws,
         now: String,
     ) -> Source<'a> {
-        let (declared, states) = (OnceCell::new(), OnceCell::new());
+        let (declared, states) = (OnceLock::new(), OnceLock::new());
         let (graph, places) = (&project.graph, &project.places);
         let before_a_build = false;
         Source {
@@ -160,8 +161,14 @@ impl<'a> Source<'a> {
             publish::wait(&places, say)?;
         }
         let seen = RealDisk.now();
-        let watched = settled::watch(&self.places.root, &wanted, &places)?;
-        let there = publish::look(&wanted, &places)?;
+        let (watched, there) = match &publish.editions {
+            None => {
+                let watched = settled::watch(&self.places.root, &wanted, &places)?;
+                (watched, publish::look(&wanted, &places)?)
+            }
+            // Which keys there are is known only once the place was looked at.
+            Some(index) => (None, self.as_edition(index, &mut wanted, &places)?),
+        };
         self.measure_packed(&mut wanted, &there)?;
         let plan = self.declared().asked(|declared| publish::plan(&wanted, &there, declared));
         let name = publish.name.clone();
@@ -186,21 +193,24 @@ impl<'a> Source<'a> {
         on_event: &mut dyn FnMut(publish::Event<'_>),
     ) -> Result<publish::Done> {
         let packed = Packed::begin(self.places)?;
+        let wanted = &prepared.wanted;
         let source = |object: &WantedObject| {
+            if let Some(text) = wanted.edition.as_ref().and_then(|e| e.texts.get(&object.bytes)) {
+                self.objects.put_bytes(text)?;
+            }
+            // What was read back from the destination is put as it was packed then.
+            if let Some((bytes, _)) = object.packed.filter(|_| object.gzip)
+                && let Some(path) = self.objects.verified_path(&bytes)?
+            {
+                return Ok(path);
+            }
             let built = self.objects.verified_path(&object.bytes)?.ok_or_else(|| {
                 Error::environment(format!("{} is no longer in the cache", object.target))
                     .hint("run `jheem build` again: it will be made anew")
             })?;
             if object.gzip { packed.of(object, &built) } else { Ok(built) }
         };
-        publish::apply(
-            &prepared.wanted,
-            &prepared.places,
-            &prepared.there,
-            &prepared.plan,
-            &source,
-            on_event,
-        )
+        publish::apply(wanted, &prepared.places, &prepared.there, &prepared.plan, &source, on_event)
     }
 
     /// Packs what would be put packed, only to know its digest and its size.
@@ -260,72 +270,109 @@ impl<'a> Source<'a> {
                 }
             })
             .collect::<Result<_>>()?;
-        let mut lacking = Vec::new();
         let cells: Vec<usize> = (0..rule.space.cells())
             .filter(|cell| {
                 self.selection.goals[publish.of.0][*cell] && !rule.declared_absent(*cell)
             })
             .collect();
         let in_reach = (&object_places[..], &row_places[..]);
+        if publish.editions.is_some()
+            && let Some((words, lacking)) = self.narrowed(publish, &cells, in_reach)
+        {
+            return Ok(Filled { wanted, held: Some(words), lacking });
+        }
         let held = self.held(publish, &cells, in_reach);
-        for cell in cells {
-            let target = Target { rule: publish.of, cell };
-            if held.holds(&rule.space, cell) {
-                lacking.extend(self.held_back(publish, target, in_reach));
-                continue;
-            }
-            let mut values = Values::new(self, target);
-            let mut objects = vec![Standing::Nothing; publish.objects.len()];
-            let mut lacks = |destination, what, undecided| {
-                let why = if undecided { Why::Undecided } else { Why::Absent };
-                lacking.push(Lacking { destination, target, what, why });
-            };
-            for (index, object) in publish.objects.iter().enumerate() {
-                let Some(destination) = object_places[index] else { continue };
-                let made = match self.made(target, object.output) {
-                    Known::Made(made) => made,
-                    Known::Unasked => continue,
-                    known => {
-                        let undecided = matches!(known, Known::Undecided);
-                        lacks(destination, LackingWhat::Object(index), undecided);
-                        if undecided {
-                            objects[index] = Standing::Undecided;
-                        }
-                        continue;
-                    }
-                };
-                match self.wanted_object(&mut values, object, destination, made) {
-                    Ok(Some(object)) => {
-                        objects[index] = Standing::Wanted(wanted.objects.len());
-                        wanted.objects.push(object);
-                    }
-                    Ok(None) => lacks(destination, LackingWhat::Object(index), false),
-                    Err(error) => wanted.refused.push(error),
+        // Rows may tell what stands in files that were made, so each cell is work.
+        let filled: Vec<FilledCell> = cells
+            .into_par_iter()
+            .map(|cell| {
+                let target = Target { rule: publish.of, cell };
+                match held.holds(&rule.space, cell) {
+                    true => FilledCell {
+                        lacking: self.held_back(publish, target, in_reach),
+                        ..FilledCell::default()
+                    },
+                    false => self.cell(publish, target, in_reach),
                 }
-            }
-            for (index, row) in publish.rows.iter().enumerate() {
-                let Some(destination) = row_places[index] else { continue };
-                let object = row.object.map(|object| objects[object]);
-                let known = self.made(target, row.output);
-                let undecided =
-                    matches!(known, Known::Undecided) || object == Some(Standing::Undecided);
-                let object = match (known, object) {
-                    (Known::Unasked, _) => continue,
-                    (Known::Made(_), Some(Standing::Wanted(object))) => Some(object),
-                    (Known::Made(_), None) => None,
-                    _ => {
-                        lacks(destination, LackingWhat::Row(index), undecided);
-                        continue;
-                    }
-                };
-                match wanted_row(&mut values, row, destination, object) {
-                    Ok(row) => wanted.rows.push(row),
-                    Err(error) => wanted.refused.push(error),
-                }
-            }
+            })
+            .collect();
+        let mut lacking = Vec::new();
+        for cell in filled {
+            let first = wanted.objects.len();
+            wanted.objects.extend(cell.objects);
+            wanted.rows.extend(
+                cell.rows.into_iter().map(|row| WantedRow {
+                    object: row.object.map(|object| first + object),
+                    ..row
+                }),
+            );
+            wanted.refused.extend(cell.refused);
+            lacking.extend(cell.lacking);
         }
         let held = held.words(self.graph, publish);
         Ok(Filled { wanted, held, lacking })
+    }
+
+    /// What one target should be at the destinations, whose indices are by object and by row.
+    fn cell(
+        &self,
+        publish: &Publish,
+        target: Target,
+        (object_places, row_places): (&[Option<usize>], &[Option<usize>]),
+    ) -> FilledCell {
+        let mut filled = FilledCell::default();
+        let mut values = Values::new(self, target);
+        let mut objects = vec![Standing::Nothing; publish.objects.len()];
+        let lacks = |destination, what, undecided| {
+            let why = if undecided { Why::Undecided } else { Why::Absent };
+            Lacking { destination, target, what, why }
+        };
+        for (index, object) in publish.objects.iter().enumerate() {
+            let Some(destination) = object_places[index] else { continue };
+            let made = match self.made(target, object.output) {
+                Known::Made(made) => made,
+                Known::Unasked => continue,
+                known => {
+                    let undecided = matches!(known, Known::Undecided);
+                    filled.lacking.push(lacks(destination, LackingWhat::Object(index), undecided));
+                    if undecided {
+                        objects[index] = Standing::Undecided;
+                    }
+                    continue;
+                }
+            };
+            match self.wanted_object(&mut values, object, destination, made) {
+                Ok(Some(object)) => {
+                    objects[index] = Standing::Wanted(filled.objects.len());
+                    filled.objects.push(object);
+                }
+                Ok(None) => {
+                    filled.lacking.push(lacks(destination, LackingWhat::Object(index), false));
+                }
+                Err(error) => filled.refused.push(error),
+            }
+        }
+        for (index, row) in publish.rows.iter().enumerate() {
+            let Some(destination) = row_places[index] else { continue };
+            let object = row.object.map(|object| objects[object]);
+            let known = self.made(target, row.output);
+            let undecided =
+                matches!(known, Known::Undecided) || object == Some(Standing::Undecided);
+            let object = match (known, object) {
+                (Known::Unasked, _) => continue,
+                (Known::Made(_), Some(Standing::Wanted(object))) => Some(object),
+                (Known::Made(_), None) => None,
+                _ => {
+                    filled.lacking.push(lacks(destination, LackingWhat::Row(index), undecided));
+                    continue;
+                }
+            };
+            match wanted_row(&mut values, row, destination, object) {
+                Ok(row) => filled.rows.push(row),
+                Err(error) => filled.refused.push(error),
+            }
+        }
+        filled
     }
 
     /// None if the target was made without this output, which is optional.
@@ -362,6 +409,8 @@ impl<'a> Source<'a> {
             gzip: object.gzip,
             packed: None,
             once: object.once,
+            copied: None,
+            last: false,
             headers: Headers {
                 content_type: object.content_type.clone(),
                 content_encoding: match object.gzip {
@@ -397,6 +446,15 @@ struct Filled {
     wanted: Wanted,
     held: Option<String>,
     /// Objects and rows of selected targets that are not there to be published.
+    lacking: Vec<Lacking>,
+}
+
+/// The part of one target in it; rows name its own objects by their indices.
+#[derive(Default)]
+struct FilledCell {
+    objects: Vec<WantedObject>,
+    rows: Vec<WantedRow>,
+    refused: Vec<Error>,
     lacking: Vec<Lacking>,
 }
 

@@ -64,7 +64,7 @@ impl Table {
 
     /// Writes rows, 25 in a request, over whatever stands there; tells how many more stand.
     ///
-    /// `tick` is called every few seconds meanwhile.
+    /// `tick` is called some times a second meanwhile.
     pub fn write_all(
         &self,
         rows: Vec<Row>,
@@ -176,7 +176,7 @@ impl Table {
     /// Every row of these partitions, page after page, in their order.
     pub fn query_all(&self, name: &str, hashes: &[AttributeValue]) -> Result<Vec<Vec<Row>>> {
         let asked = stream::iter(hashes).map(|hash| self.query_one(name, hash));
-        self.aws.runtime.block_on(asked.buffered(IN_FLIGHT).try_collect())
+        self.aws.wait(asked.buffered(IN_FLIGHT).try_collect())?
     }
 
     async fn query_one(&self, name: &str, hash: &AttributeValue) -> Result<Vec<Row>> {

@@ -49,7 +49,7 @@ impl Bucket {
         let date = Date::default();
         let list = self.client.list_objects_v2().bucket(&self.name).max_keys(1);
         let asked = list.customize().interceptor(date.clone()).send();
-        let exists = match self.aws.runtime.block_on(asked) {
+        let exists = match self.aws.wait(asked)? {
             Ok(_) => true,
             Err(SdkError::ServiceError(refused))
                 if refused.err().code() == Some("NoSuchBucket") =>
@@ -66,7 +66,7 @@ impl Bucket {
         let request = Request::new("s3:PutObject", self.about(key));
         let put = self.client.put_object().bucket(&self.name).key(key).if_match(NO_VERSION);
         let put = put.body(ByteStream::from_static(b"nothing"));
-        match self.aws.runtime.block_on(put.send()) {
+        match self.aws.wait(put.send())? {
             Err(SdkError::ServiceError(refused))
                 if matches!(refused.raw().status().as_u16(), 404 | 409 | 412)
                     && refused.err().code() != Some("NoSuchBucket") =>
@@ -85,7 +85,7 @@ impl Bucket {
     pub fn try_to_remove(&self, key: &str) -> Result<()> {
         let request = Request::new("s3:DeleteObject", self.about(key));
         let remove = self.client.delete_object().bucket(&self.name).key(key).if_match(NO_VERSION);
-        match self.aws.runtime.block_on(remove.send()) {
+        match self.aws.wait(remove.send())? {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(refused))
                 if matches!(refused.raw().status().as_u16(), 404 | 409 | 412)
@@ -107,7 +107,7 @@ impl Bucket {
         });
         let make = self.client.create_bucket().bucket(&self.name);
         let made = make.set_create_bucket_configuration(elsewhere).send();
-        self.aws.runtime.block_on(made).map(drop).map_err(|error| request.failed(&error))
+        self.aws.wait(made)?.map(drop).map_err(|error| request.failed(&error))
     }
 }
 
@@ -116,7 +116,7 @@ impl Table {
     pub fn key(&self) -> Result<Option<Vec<(String, char)>>> {
         let request = Request::new("dynamodb:DescribeTable", self.about());
         let asked = self.client.describe_table().table_name(&self.name).send();
-        let said = match self.aws.runtime.block_on(asked) {
+        let said = match self.aws.wait(asked)? {
             Err(SdkError::ServiceError(e)) if e.err().is_resource_not_found_exception() => {
                 return Ok(None);
             }
@@ -155,7 +155,7 @@ impl Table {
             .set_item(Some(no_row(key)))
             .condition_expression("attribute_exists(#hash) AND attribute_not_exists(#hash)")
             .expression_attribute_names("#hash", hash);
-        match self.aws.runtime.block_on(put.send()) {
+        match self.aws.wait(put.send())? {
             Err(SdkError::ServiceError(e)) if e.err().is_conditional_check_failed_exception() => {
                 Ok(())
             }
@@ -171,7 +171,7 @@ impl Table {
         let remove = remove.map_err(|error| Error::bug("a row without a key").because(error))?;
         let remove = WriteRequest::builder().delete_request(remove).build();
         let asked = self.client.batch_write_item().request_items(&self.name, vec![remove]).send();
-        let asked = self.aws.runtime.block_on(asked);
+        let asked = self.aws.wait(asked)?;
         asked.map(drop).map_err(|error| self.explained(request.failed(&error)))
     }
 
@@ -196,7 +196,7 @@ impl Table {
                 .key_schema(part.build().map_err(wrong)?)
                 .attribute_definitions(named.build().map_err(wrong)?);
         }
-        self.aws.runtime.block_on(async {
+        self.aws.wait(async {
             make.send().await.map_err(|error| request.failed(&error))?;
             let there = self.client.wait_until_table_exists().table_name(&self.name).wait(MAKING);
             there.await.map(drop).map_err(|error| {
@@ -204,7 +204,7 @@ impl Table {
                     .because(error)
                     .hint("wait a while; `jheem doctor` says when it can be")
             })
-        })
+        })?
     }
 }
 

@@ -78,8 +78,8 @@ pub struct Upload {
 pub enum Body {
     Bytes(Vec<u8>),
     File(PathBuf),
-    /// The bytes that stand there stay; its headers are replaced. Expects a version, if any.
-    Standing,
+    /// The bytes that stand under this key, the same or another; what is expected is of that one.
+    Standing(String),
 }
 
 /// What came of a write.
@@ -169,7 +169,7 @@ impl Bucket {
 
     /// Reads a small object whole; none if it is not there.
     pub fn get(&self, key: &str) -> Result<Option<Got>> {
-        self.aws.runtime.block_on(self.get_one(key))
+        self.aws.wait(self.get_one(key))?
     }
 
     /// Reads small objects whole, in the order of the keys.
@@ -223,7 +223,7 @@ impl Bucket {
         let get = get.set_version_id(version.map(str::to_owned));
         let get = get.set_if_match(same.map(str::to_owned));
         let range = (from > 0).then(|| format!("bytes={from}-"));
-        let sent = self.aws.runtime.block_on(get.set_range(range).send());
+        let sent = self.aws.wait(get.set_range(range).send())?;
         let got = sent.map_err(|error| request.failed(&error))?;
         let length = got.content_length().and_then(|length| u64::try_from(length).ok());
         let (aws, body) = (Arc::clone(&self.aws), got.body);
@@ -236,17 +236,17 @@ impl Bucket {
         F: Future<Output = Result<T>>,
     {
         let asked = stream::iter(keys).map(|key| ask(key)).buffered(IN_FLIGHT);
-        self.aws.runtime.block_on(asked.try_collect())
+        self.aws.wait(asked.try_collect())?
     }
 
     /// Writes one object.
     pub fn put(&self, upload: Upload) -> Result<Put> {
-        self.aws.runtime.block_on(self.put_one(upload))
+        self.aws.wait(self.put_one(upload))?
     }
 
     /// Writes objects, many at once, and tells of each one by its index as it is answered.
     ///
-    /// `tick` is called every few seconds meanwhile; if it or a write fails, no more are begun, and
+    /// `tick` is called some times a second meanwhile; if it or a write fails, no more are begun, and
     /// those in flight are waited for.
     pub fn put_all(
         &self,
@@ -280,7 +280,7 @@ impl Bucket {
                     (Sha256::digest(&bytes), ByteStream::from(bytes))
                 }
             }
-            Body::Standing => return self.replace_headers(&key, headers, expect).await,
+            Body::Standing(from) => return self.copy(&key, &from, headers, expect).await,
         };
         let request = Request::new("s3:PutObject", self.about(&key));
         let put = self.client.put_object().bucket(&self.name).key(&key);
@@ -309,10 +309,12 @@ impl Bucket {
         }
     }
 
-    /// An object is copied onto itself, which is how headers are replaced.
-    async fn replace_headers(&self, key: &str, headers: Headers, expect: Expect) -> Result<Put> {
+    /// An object is copied with other headers; onto itself, which is how they are replaced.
+    ///
+    /// What is expected is of the object that is copied.
+    async fn copy(&self, key: &str, from: &str, headers: Headers, expect: Expect) -> Result<Put> {
         let request = Request::new("s3:PutObject", self.about(key));
-        let source = format!("{}/{}", self.name, percent::path(key));
+        let source = format!("{}/{}", self.name, percent::path(from));
         let copy = self.client.copy_object().bucket(&self.name).key(key).copy_source(source);
         let copy = match expect {
             Expect::Version(version) => copy.copy_source_if_match(version),
@@ -329,7 +331,7 @@ impl Bucket {
         match copied {
             Ok(copied) => {
                 let result = copied.copy_object_result().and_then(|result| result.e_tag());
-                Ok(Put::Done(result.unwrap_or_default().to_owned()))
+                Ok(Put::Done(quoted(result.unwrap_or_default())))
             }
             Err(SdkError::ServiceError(refused))
                 if matches!(refused.raw().status().as_u16(), 404 | 409 | 412)
@@ -345,7 +347,7 @@ impl Bucket {
     pub fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
         let request = Request::new("s3:ListBucket", self.about(prefix));
         let list = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
-        self.aws.runtime.block_on(async {
+        self.aws.wait(async {
             let mut pages = list.into_paginator().send();
             let mut all = Vec::new();
             while let Some(page) = pages.next().await {
@@ -358,14 +360,14 @@ impl Bucket {
                 }));
             }
             Ok(all)
-        })
+        })?
     }
 
     /// Removes an object; one that is not there is no error.
     pub fn remove(&self, key: &str) -> Result<()> {
         let request = Request::new("s3:DeleteObject", self.about(key));
         let removed = self.client.delete_object().bucket(&self.name).key(key).send();
-        self.aws.runtime.block_on(removed).map_err(|error| request.failed(&error))?;
+        self.aws.wait(removed)?.map_err(|error| request.failed(&error))?;
         Ok(())
     }
 }
@@ -382,7 +384,7 @@ pub struct Reading {
 impl Read for Reading {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         while self.piece.is_empty() {
-            match self.aws.runtime.block_on(self.body.try_next()) {
+            match self.aws.wait(self.body.try_next()).map_err(std::io::Error::other)? {
                 Ok(Some(piece)) => self.piece = piece,
                 Ok(None) => return Ok(0),
                 Err(error) => return Err(std::io::Error::other(error)),
@@ -391,6 +393,14 @@ impl Read for Reading {
         let size = self.piece.len().min(into.len());
         into[..size].copy_from_slice(&self.piece.split_to(size));
         Ok(size)
+    }
+}
+
+/// An ETag as listings have it: some stores leave out its quotes where they answer a copy.
+fn quoted(etag: &str) -> String {
+    match etag.starts_with('"') || etag.is_empty() {
+        true => etag.to_owned(),
+        false => format!("\"{etag}\""),
     }
 }
 

@@ -82,7 +82,7 @@ impl Connected {
     ///
     /// It is tried again where that may help, so the action must bear being asked twice.
     pub fn signed(&self, service: &Service, call: &Call<'_>, request: &Request) -> Result<Vec<u8>> {
-        self.runtime.block_on(self.signed_call(service, call, request))
+        self.wait(self.signed_call(service, call, request))?
     }
 
     async fn signed_call(

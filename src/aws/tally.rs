@@ -36,7 +36,9 @@ impl Tally {
             "PUT" | "POST" => Requests { puts: 1, ..one },
             "DELETE" => Requests { deletes: 1, ..one },
             _ if query.contains("list-type=")
-                || query.split('&').any(|part| part.starts_with("uploads")) =>
+                || query
+                    .split('&')
+                    .any(|part| part.starts_with("uploads") || part.starts_with("versions")) =>
             {
                 Requests { lists: 1, ..one }
             }

@@ -65,13 +65,17 @@ fn run(
     let patience = if args.no_wait { Patience::GiveUp } else { Patience::Wait };
     let _lock =
         project::lock(&project.places, patience, &mut |line| report.say(&line)).map_err(one)?;
-    let stop = stop_on_signals().map_err(one)?;
     let world = World::that_pulls();
-    if reach == Reach::All
-        && let Some(message) =
-            writing_as("publishing", &project, &selection, &world).map_err(one)?
-    {
-        report.event(&Event::Note { message });
+    let stop = stop_on_signals(&world).map_err(one)?;
+    if reach == Reach::All {
+        match writing_as("publishing", &project, &selection, &world) {
+            Err(_) if stop.asked().is_some() => return Ok(STOPPED),
+            said => {
+                if let Some(message) = said.map_err(one)? {
+                    report.event(&Event::Note { message });
+                }
+            }
+        }
     }
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;

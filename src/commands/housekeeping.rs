@@ -117,8 +117,8 @@ pub fn check(
     let selection = super::select(&project, select)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
-    let stop = stop_on_signals().map_err(one)?;
     let world = World::that_pulls();
+    let stop = stop_on_signals(&world).map_err(one)?;
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     sweep(&project, &world, &objects, report).map_err(one)?;
     let records = Records::read(&project.places.cache).map_err(one)?;

@@ -29,10 +29,15 @@ fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<
     let selection = super::select_to_mend(&project, select)?;
     let _lock = project::lock(&project.places, Patience::Wait, &mut |line| report.say(&line))
         .map_err(one)?;
-    let stop = stop_on_signals().map_err(one)?;
     let world = World::new();
-    if let Some(message) = writing_as("writing", &project, &selection, &world).map_err(one)? {
-        report.event(&Event::Note { message });
+    let stop = stop_on_signals(&world).map_err(one)?;
+    match writing_as("writing", &project, &selection, &world) {
+        Err(_) if stop.asked().is_some() => return Ok(STOPPED),
+        said => {
+            if let Some(message) = said.map_err(one)? {
+                report.event(&Event::Note { message });
+            }
+        }
     }
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;

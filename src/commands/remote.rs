@@ -1,5 +1,6 @@
 //! `policy` and `provision`: what an account must allow, and what it must have.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{FAILED, Outcomes, WELL, one, open};
@@ -7,6 +8,7 @@ use crate::aws::{dynamodb, s3};
 use crate::cli::Global;
 use crate::ends::{Ends, key_in_words};
 use crate::error::{Error, Result};
+use crate::policy::lifecycle;
 use crate::policy::{self, Also, Lack, Whose};
 use crate::project::Project;
 use crate::report::Report;
@@ -42,6 +44,29 @@ pub fn policy(
         report.say("the policy allows all that is needed, if its conditions are met");
     }
     Ok(if lacking == 0 { WELL } else { FAILED })
+}
+
+/// Prints the lifecycle policy that keeps pinned images, and says how it comes to be heeded.
+pub fn lifecycle(global: &Global, report: &mut Report) -> Outcomes {
+    let project = open(global)?;
+    let (pinned, unknown) = lifecycle::pinned(&project.graph, &project.lock);
+    let text = serde_json::to_string_pretty(&lifecycle::lifecycle());
+    report.document(&text.map_err(|e| one(Error::bug(e.to_string())))?);
+    for image in &unknown {
+        report.say(&format!("`{image}` is not in the lock yet: `jheem update` pins it"));
+    }
+    if pinned.is_empty() && unknown.is_empty() {
+        report.say("no image of this project is in ECR");
+    }
+    if !pinned.is_empty() {
+        report.say("the first rule knows images by a tag; give it to what the lock pins:");
+        pinned.iter().for_each(|image| report.say(&format!("  {}", image.tagging())));
+        report.say("and give the policy, as `lifecycle.json`, to each repository:");
+        let putting: BTreeSet<String> =
+            pinned.iter().map(|image| image.putting("lifecycle.json")).collect();
+        putting.iter().for_each(|command| report.say(&format!("  {command}")));
+    }
+    Ok(WELL)
 }
 
 pub fn provision(global: &Global, dry_run: bool, report: &mut Report) -> Outcomes {

@@ -14,15 +14,20 @@ use crate::error::{Error, Result};
 use crate::job::Stop;
 use crate::publish::invalidation::Invalidation;
 use crate::publish::manifest::ObjectEntry;
-use crate::publish::place::{Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal};
+use crate::publish::place::{
+    Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal, Stamp,
+};
 use crate::publish::{Depth, DriftKind, Place};
+use crate::session::World;
 
 /// The exit code of a command that was stopped.
 pub const STOPPED: u8 = 130;
 
-/// Listens for signals from now on.
-pub fn stop_on_signals() -> Result<Arc<Stop>> {
+/// Listens for signals from now on; requests to AWS heed them.
+pub fn stop_on_signals(world: &World) -> Result<Arc<Stop>> {
     let stop = Arc::new(Stop::default());
+    let asked = Arc::clone(&stop);
+    world.aws.heed(move || asked.asked().is_some());
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|e| Error::environment("cannot listen for signals").because(e))?;
     let heard = Arc::clone(&stop);
@@ -85,6 +90,26 @@ impl ObjectPlace for StoppablePlace {
         Ok(Box::new(StoppablePublish { inner, stop: &self.stop }))
     }
 
+    fn history(&self) -> Result<Vec<Stamp>> {
+        self.inner.history()
+    }
+
+    fn past(&self, id: &str) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
+        self.inner.past(id)
+    }
+
+    fn text(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        self.inner.text(key)
+    }
+
+    fn replaced(
+        &self,
+        objects: &[(&str, &ObjectEntry)],
+        see: &mut dyn FnMut(usize, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        self.inner.replaced(objects, see)
+    }
+
     fn found(
         &self,
         keys: &BTreeSet<&str>,
@@ -103,7 +128,7 @@ struct StoppablePublish<'a> {
     stop: &'a Stop,
 }
 
-/// So many objects are put between two looks at the wish to stop.
+/// So many objects are removed between two looks at the wish to stop.
 const TOGETHER: usize = 64;
 
 impl ObjectPublish for StoppablePublish<'_> {
@@ -114,12 +139,13 @@ impl ObjectPublish for StoppablePublish<'_> {
         asked: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
         let stop = self.stop;
-        for (chunk, puts) in puts.chunks(TOGETHER).enumerate() {
-            go_on(stop)?;
-            let placed = &mut |index| placed(chunk * TOGETHER + index);
-            self.inner.put(puts, placed, &mut || go_on(stop).and_then(|()| asked()))?;
-        }
-        Ok(())
+        go_on(stop)?;
+        self.inner.put(puts, placed, &mut || go_on(stop).and_then(|()| asked()))
+    }
+
+    fn read_back(&mut self, under: &str, objects: &[(&str, &ObjectEntry)]) -> Result<()> {
+        go_on(self.stop)?;
+        self.inner.read_back(under, objects)
     }
 
     fn owe(&mut self, to: &Invalidation, keys: &[&str]) -> Result<()> {

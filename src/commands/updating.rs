@@ -28,11 +28,11 @@ pub fn update(global: &Global, args: &UpdateArgs, report: &mut Report) -> Outcom
         .map_err(one)?;
     // Another update may have written it while this one waited.
     project.lock = Lockfile::read(&project.lock_file).map_err(one)?;
-    let stop = stop_on_signals().map_err(one)?;
+    let world = World::new();
+    let stop = stop_on_signals(&world).map_err(one)?;
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
     told.iter().for_each(|told| report.say(told));
-    let world = World::new();
     if wanted.sources.is_empty() && wanted.runners.is_empty() {
         report.say(
             "no input has a source and no runner names an image, so there is nothing to look up",

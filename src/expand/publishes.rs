@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use super::names::{hole_span, or_declare, or_one_of};
 use super::{Expansion, Scope, media};
 use crate::content::Pointer;
-use crate::error::Error;
+use crate::error::{Error, Span};
 use crate::graph::{Attribute, Publish, PublishObject, PublishRow, Rule, RuleId, Slot, Text};
 use crate::manifest::{self, At, RuleName};
+use crate::publish::{edition, parse_destination};
 use crate::template::Template;
 
 impl Expansion<'_> {
@@ -37,6 +38,7 @@ impl Expansion<'_> {
         let objects = self.objects(written, rule);
         let rows = self.rows(written, rule, &objects, &header);
         let hold = self.hold(written, rule);
+        let editions = self.editions(written);
         let mislabelled = |text: &Text| self.is_mislabelled(text, &rule.space);
         let in_key = |(_, value): &(String, Attribute)| match value {
             Attribute::S(text) | Attribute::N(text) => mislabelled(text),
@@ -53,9 +55,61 @@ impl Expansion<'_> {
         let at_least = written.at_least.as_ref().map(|share| share.value);
         let (name, after) = (written.name.value.clone(), after.collect());
         let invalidate = written.invalidate.clone();
-        let publish =
-            Publish { name, of, manifest, after, hold, at_least, invalidate, objects, rows, span };
-        Some(publish)
+        Some(Publish {
+            name,
+            of,
+            manifest,
+            after,
+            // An edition is whole or not at all.
+            hold: if editions.is_some() { Some(Vec::new()) } else { hold },
+            editions,
+            at_least,
+            invalidate,
+            objects,
+            rows,
+            span,
+        })
+    }
+
+    /// The key of the index of editions, and what cannot be said beside it.
+    fn editions(&mut self, written: &manifest::Publish) -> Option<String> {
+        let index = written.editions.as_ref()?;
+        let mut wrong = |span: &Span, message: String, hint: &str| {
+            self.error(span, Error::user(message).hint(hint));
+        };
+        if index.value.contains(['{', '}']) {
+            let message = "the index of editions is one object, so its key has no holes".to_owned();
+            wrong(&index.span, message, "write a key such as `index.json`");
+        }
+        let mut objects = written.objects.values();
+        let first = objects.next();
+        for to in objects.map(|object| &object.to) {
+            if first.is_some_and(|first| first.to.value != to.value) {
+                let message = "an edition is published to one destination".to_owned();
+                wrong(&to.span, message, "give all objects of this publish the same `to`");
+            }
+        }
+        if let Some(first) = first {
+            let to = parse_destination(&first.to.value);
+            let fault = match edition::parts(&index.value) {
+                Some(_) => Some("it is a key in an edition".to_owned()),
+                None => to.ok().and_then(|to| to.check_key(&index.value).err()),
+            };
+            if let Some(fault) = fault {
+                let message = format!("`{}` cannot be the key of an index: {fault}", index.value);
+                wrong(&index.span, message, "write a key such as `index.json`");
+            }
+        }
+        if let Some(row) = written.rows.values().next() {
+            let message = "an edition has no rows: they are written over one by one".to_owned();
+            let hint = "publish the rows by a publish without `editions`";
+            wrong(&row.output.span, message, hint);
+        }
+        if let Some(name) = written.hold.as_ref().and_then(|hold| hold.first()) {
+            let message = "an edition is published whole or not at all".to_owned();
+            wrong(&name.span, message, "leave out `hold`");
+        }
+        Some(index.value.clone())
     }
 
     /// Where the axes of `hold` stand in the rule's space.
@@ -167,7 +221,11 @@ impl Expansion<'_> {
                 content_encoding: object.content_encoding.as_ref().map(|c| c.value.clone()),
                 gzip: object.gzip,
                 once: object.once,
-                cache_control: object.cache_control.as_ref().map(|c| c.value.clone()),
+                cache_control: match (&object.cache_control, &written.editions) {
+                    (Some(said), _) => Some(said.value.clone()),
+                    (None, Some(_)) => Some(edition::CACHE_CONTROL.to_owned()),
+                    (None, None) => None,
+                },
                 metadata: self.texts(&object.metadata, &rule.space, &scope(false)),
                 uncompared: self.texts(&object.uncompared, &rule.space, &scope(true)),
                 span: object.output.span.clone(),

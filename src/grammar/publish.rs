@@ -38,6 +38,13 @@ pub(super) static PUBLISH: Table = Table {
             r#"hold = ["city"]"#,
         ),
         key(
+            "editions",
+            Shape::Text(Form::Text),
+            "Publishes whole editions, which are never written over: each below a prefix named by the digest of its manifest. \
+             The object with this key is written last, once all of an edition was read back, and names the latest.",
+            r#"editions = "index.json""#,
+        ),
+        key(
             "at_least",
             Shape::Text(Form::Share),
             "`jheem publish` is refused if it would confirm a smaller share of what is published of the selected targets: 90 % if it is not given. \

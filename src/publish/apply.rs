@@ -1,7 +1,7 @@
 //! Carrying a plan out, in the order that never shows a reader a row without its object.
 //!
 //! 1. The intent is written, so that a publish that is killed knows its own.
-//! 2. All objects, at all destinations.
+//! 2. All objects, at all destinations; the index of an edition when all of the edition was read back.
 //! 3. All rows, each destination's with its manifest at once.
 //! 4. The manifests of the objects.
 //! 5. The distribution before a bucket is told what changed; then the intents are taken away.
@@ -166,7 +166,10 @@ pub fn apply(
         .objects
         .par_iter()
         .zip(&plan.objects)
-        .map(|(object, planned)| planned.writes_bytes().then(|| source(object)).transpose())
+        .map(|(object, planned)| {
+            let reads = planned.writes_bytes() && object.copied.is_none();
+            reads.then(|| source(object)).transpose()
+        })
         .collect::<Result<_>>()?;
     let mut begun = Vec::new();
     for (index, (place, there)) in places.iter().zip(there).enumerate() {
@@ -188,6 +191,8 @@ pub fn apply(
         let mut publish = place.begin(there, &intent)?;
         if let Some(to) = &wanted.invalidation {
             let written = mine.iter().filter(|(_, planned, _)| writes(planned));
+            // Nobody has seen an edition before its index names it.
+            let written = written.filter(|(object, ..)| wanted.edition.is_none() || object.last);
             let keys: Vec<&str> = written.map(|(object, ..)| object.key.as_str()).collect();
             publish.owe(to, &keys)?;
         }
@@ -195,28 +200,32 @@ pub fn apply(
         on_event(Event::Intended { destination });
         begun.push((destination, publish, mine, changed));
     }
-    for (_, publish, mine, _) in &mut begun {
-        let mine: Vec<_> = mine.iter().filter(|(_, planned, _)| writes(*planned)).collect();
-        let puts = mine.iter().map(|(object, planned, source)| {
-            let write = match source {
-                None => ObjectWrite::Headers,
-                Some(path) if is_new(&planned.action) => ObjectWrite::Create(path),
-                Some(path) => ObjectWrite::Replace(path),
-            };
-            ObjectPut { key: &object.key, entry: &planned.entry, write }
-        });
-        let puts: Vec<_> = puts.collect();
-        let placed = &mut |index: usize| {
-            let (object, planned, _) = mine[index];
-            let bytes = if planned.writes_bytes() { planned.entry.size } else { 0 };
-            match planned.writes_bytes() {
-                true => done.objects += 1,
-                false => done.headers += 1,
+    for last in [false, true] {
+        for (_, publish, mine, _) in &mut begun {
+            let mine = mine.iter().filter(|(o, planned, _)| o.last == last && writes(*planned));
+            let mine: Vec<_> = mine.collect();
+            if mine.is_empty() {
+                continue;
             }
-            done.bytes += bytes;
-            on_event(Event::Object { target: &object.target, key: &object.key, bytes });
-        };
-        publish.put(&puts, placed, &mut || Ok(()))?;
+            if let Some(edition) = wanted.edition.as_ref().filter(|_| last) {
+                let all = wanted.objects.iter().zip(&plan.objects).filter(|(o, _)| !o.last);
+                let all: Vec<_> = all.map(|(o, p)| (o.key.as_str(), &p.entry)).collect();
+                publish.read_back(&edition.name, &all)?;
+                moments::pass(Moment::ReadBack);
+            }
+            let puts: Vec<_> = mine.iter().map(|mine| put(mine)).collect();
+            let placed = &mut |index: usize| {
+                let (object, planned, _) = mine[index];
+                let bytes = if planned.writes_bytes() { planned.entry.size } else { 0 };
+                match planned.writes_bytes() {
+                    true => done.objects += 1,
+                    false => done.headers += 1,
+                }
+                done.bytes += bytes;
+                on_event(Event::Object { target: &object.target, key: &object.key, bytes });
+            };
+            publish.put(&puts, placed, &mut || Ok(()))?;
+        }
     }
     for (index, (place, there)) in places.iter().zip(there).enumerate() {
         let (Place::Rows(place), There::Rows(there)) = (place, there) else { continue };
@@ -262,6 +271,21 @@ pub fn apply(
         on_event(Event::Finished { destination });
     }
     told.map(|()| done)
+}
+
+/// How an object is written.
+fn put<'a>(
+    (object, planned, source): &(&'a WantedObject, &'a Planned<ObjectEntry>, Option<&'a Path>),
+) -> ObjectPut<'a> {
+    let write = match (source, &object.copied) {
+        (Some(path), _) if is_new(&planned.action) => ObjectWrite::Create(path),
+        (Some(path), _) => ObjectWrite::Replace(path),
+        (None, Some((from, version))) if planned.writes_bytes() => {
+            ObjectWrite::Copy(from, version.as_deref())
+        }
+        (None, _) => ObjectWrite::Headers,
+    };
+    ObjectPut { key: &object.key, entry: &planned.entry, write }
 }
 
 type Mine<'a> = Vec<(&'a WantedObject, &'a Planned<ObjectEntry>, Option<&'a Path>)>;

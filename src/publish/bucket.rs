@@ -12,13 +12,13 @@ use super::invalidation::{self, Invalidation};
 use super::ledger::{Ledger, Store};
 use super::manifest::{Head, ObjectEntry};
 use super::place::{
-    Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite, ObjectsThere,
-    Removal, Stamp, changed,
+    Claim, Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
+    ObjectsThere, Removal, Stamp, changed, not_as_written,
 };
 use super::wanted;
 use crate::aws::Connected;
-use crate::aws::s3::mending::{Removed, Whole};
-use crate::aws::s3::{self, Body, Expect, Got, Put, Standing, Upload};
+use crate::aws::s3::mending::{Removed, Replaced, Whole};
+use crate::aws::s3::{self, Body, Expect, Got, Listed, Put, Standing, Upload};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
@@ -106,20 +106,22 @@ impl BucketPlace {
     }
 
     /// What a publish that did not end has put: where an object carries the digest of an intended one.
-    /// And what is in the manifest and not there, of what it was about to write or to remove.
+    ///
+    /// Of what it was about to write or to remove, also what is in the manifest and not there, and
+    /// what stands there and is neither its own nor in the manifest.
     fn recover(
         &self,
         entries: &BTreeMap<String, ObjectEntry>,
         intended: Vec<(String, ObjectEntry)>,
-    ) -> Result<(BTreeMap<String, ObjectEntry>, BTreeSet<String>)> {
+    ) -> Result<Recovered> {
         let mut meant: BTreeMap<String, Vec<ObjectEntry>> = BTreeMap::new();
         for (key, entry) in intended {
             meant.entry(key).or_default().push(entry);
         }
         let keys: Vec<String> = meant.keys().map(|key| self.destination.full_key(key)).collect();
         let found = self.bucket.look(&keys)?;
-        let mut recovered = BTreeMap::new();
-        let mut missing = BTreeSet::new();
+        let (mut recovered, mut missing) = (BTreeMap::new(), BTreeSet::new());
+        let mut claims = BTreeMap::new();
         for ((key, meant), found) in meant.into_iter().zip(found) {
             let Some(found) = found else {
                 missing.extend(entries.contains_key(&key).then_some(key));
@@ -132,10 +134,19 @@ impl BucketPlace {
                 if entries.get(&key) != Some(&entry) {
                     recovered.insert(key, entry);
                 }
+            } else if !entries.contains_key(&key) {
+                claims.insert(key, Claim::Foreign);
             }
         }
-        Ok((recovered, missing))
+        Ok(Recovered { recovered, missing, claims })
     }
+}
+
+/// What is known of what a publish that did not end was about to write.
+struct Recovered {
+    recovered: BTreeMap<String, ObjectEntry>,
+    missing: BTreeSet<String>,
+    claims: BTreeMap<String, Claim>,
 }
 
 /// Whether what was found is what the entry says, bytes and headers.
@@ -159,7 +170,8 @@ fn headers(entry: &ObjectEntry) -> s3::Headers {
 impl ObjectPlace for BucketPlace {
     fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
         let section = self.ledger.section(&self.section, wanted)?;
-        let (recovered, missing) = self.recover(&section.entries, section.intended)?;
+        let Recovered { recovered, missing, claims } =
+            self.recover(&section.entries, section.intended)?;
         Ok(ObjectsThere {
             // The ledger remembers which head it read.
             head: Head::empty(owner),
@@ -169,7 +181,7 @@ impl ObjectPlace for BucketPlace {
             owed: self.ledger.owing()?,
             intent: section.unfinished.then(|| Digest::of(self.section.as_bytes())),
             missing,
-            claims: BTreeMap::new(),
+            claims,
         })
     }
 
@@ -197,6 +209,29 @@ impl ObjectPlace for BucketPlace {
 
     fn past(&self, id: &str) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
         self.ledger.past(&self.section, id)
+    }
+
+    fn text(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(self.bucket.get(&self.destination.full_key(key))?.map(|got| got.bytes))
+    }
+
+    fn replaced(
+        &self,
+        objects: &[(&str, &ObjectEntry)],
+        see: &mut dyn FnMut(usize, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        let replaced = objects.iter().map(|(key, entry)| Replaced {
+            key: self.destination.full_key(key),
+            version: entry.version.clone(),
+            size: entry.size,
+        });
+        let is = |index: usize, bytes: &[u8]| Digest::of(bytes) == objects[index].1.bytes;
+        let mut done = |index, bytes: Option<Vec<u8>>| match bytes {
+            Some(bytes) => see(index, bytes),
+            None => Ok(()),
+        };
+        let tick = &mut || self.ledger.renew();
+        self.bucket.read_replaced(&replaced.collect::<Vec<_>>(), &is, &mut done, tick)
     }
 
     fn found(
@@ -361,7 +396,13 @@ impl BucketPublish<'_> {
         let (body, expect) = match put.write {
             ObjectWrite::Create(path) => (Body::File(path.to_owned()), Expect::Nothing),
             ObjectWrite::Replace(path) => (Body::File(path.to_owned()), replaced),
-            ObjectWrite::Headers => (Body::Standing, replaced),
+            ObjectWrite::Copy(from, version) => {
+                let version = version.map_or(Expect::Anything, |v| Expect::Version(v.to_owned()));
+                (Body::Standing(self.place.destination.full_key(from)), version)
+            }
+            ObjectWrite::Headers => {
+                (Body::Standing(self.place.destination.full_key(put.key)), replaced)
+            }
         };
         let key = self.place.destination.full_key(put.key);
         Upload { key, body, headers: headers(put.entry), expect }
@@ -385,6 +426,11 @@ impl BucketPublish<'_> {
                     .hint("run it again")),
                 }
             }
+            (_, ObjectWrite::Copy(from, _)) => Err(Error::environment(format!(
+                "`{}` cannot be copied in `{destination}`: `{from}` is missing or was written over",
+                put.key
+            ))
+            .hint("put it back: `jheem verify --repair`")),
             (None, _) => Err(Error::environment(format!(
                 "`{}` is missing in `{destination}`, so its headers cannot be replaced",
                 put.key
@@ -478,6 +524,24 @@ impl ObjectPublish for BucketPublish<'_> {
             Ok(())
         };
         place.bucket.remove_all(&going, &mut done, &mut || place.ledger.renew())?;
+        place.ledger.renew()
+    }
+
+    fn read_back(&mut self, under: &str, objects: &[(&str, &ObjectEntry)]) -> Result<()> {
+        let place = self.place;
+        let listed = place.bucket.list(&place.destination.full_key(&format!("{under}/")))?;
+        let stands: BTreeMap<&str, &Listed> =
+            listed.iter().map(|found| (found.key.as_str(), found)).collect();
+        for (key, entry) in objects {
+            let version = self.versions.get(*key).or(entry.version.as_ref());
+            let is = |found: &Listed| {
+                found.size == entry.size && version.is_none_or(|v| *v == found.version)
+            };
+            let full = place.destination.full_key(key);
+            if !stands.get(full.as_str()).is_some_and(|found| is(found)) {
+                return Err(not_as_written(&place.destination, key));
+            }
+        }
         place.ledger.renew()
     }
 

@@ -20,7 +20,7 @@ use super::destination::{Destination, OWN_FOLDER};
 use super::manifest::{self, Head, Lines, ObjectEntry};
 use super::place::{
     Claim, Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
-    ObjectsThere, Removal, changed, meanwhile,
+    ObjectsThere, Removal, changed, meanwhile, not_as_written,
 };
 
 /// How many objects are copied before they are put in place together.
@@ -339,6 +339,10 @@ impl ObjectPlace for Folder {
         Ok(Box::new(publish))
     }
 
+    fn text(&self, key: &str) -> Result<Option<Vec<u8>>> {
+        read(&self.folder.join(key))
+    }
+
     fn found(
         &self,
         keys: &BTreeSet<&str>,
@@ -431,6 +435,10 @@ impl FolderPublish<'_> {
                 ObjectWrite::Create(source) | ObjectWrite::Replace(source) => {
                     stage(source, &self.temp.join(index.to_string()), put.key, put.entry)
                 }
+                ObjectWrite::Copy(from, _) => {
+                    let source = self.folder.folder.join(from);
+                    stage(&source, &self.temp.join(index.to_string()), put.key, put.entry)
+                }
                 ObjectWrite::Headers => Ok(()),
             })
             .collect()
@@ -439,7 +447,7 @@ impl FolderPublish<'_> {
     fn place(&self, put: &ObjectPut<'_>, temp: &Path) -> Result<()> {
         let target = self.folder.folder.join(put.key);
         let moved = match put.write {
-            ObjectWrite::Create(_) => rename_new(temp, &target),
+            ObjectWrite::Create(_) | ObjectWrite::Copy(..) => rename_new(temp, &target),
             ObjectWrite::Replace(_) => fs::rename(temp, &target),
             // The manifest is where headers stand.
             ObjectWrite::Headers => Ok(()),
@@ -460,9 +468,10 @@ impl ObjectPublish for FolderPublish<'_> {
         &mut self,
         puts: &[ObjectPut<'_>],
         placed: &mut dyn FnMut(usize),
-        _: &mut dyn FnMut() -> Result<()>,
+        go_on: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()> {
         for (batch, puts) in puts.chunks(BATCH).enumerate() {
+            go_on()?;
             self.stage_all(puts)?;
             for (index, put) in puts.iter().enumerate() {
                 self.folder.make_parents(put.key, &mut self.folders)?;
@@ -477,6 +486,14 @@ impl ObjectPublish for FolderPublish<'_> {
             sync_folder(folder).map_err(|error| cannot("write", folder, &error))?;
         }
         Ok(())
+    }
+
+    fn read_back(&mut self, _: &str, objects: &[(&str, &ObjectEntry)]) -> Result<()> {
+        let folder = self.folder;
+        objects.par_iter().try_for_each(|(key, entry)| match digest_of(&folder.folder.join(key))? {
+            Some(found) if found == entry.bytes => Ok(()),
+            _ => Err(not_as_written(&folder.destination, key)),
+        })
     }
 
     fn remove(

@@ -13,6 +13,7 @@ pub mod attribute;
 mod bucket;
 pub mod database;
 pub mod destination;
+pub mod edition;
 pub mod folder;
 mod grouping;
 pub mod invalidation;

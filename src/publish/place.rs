@@ -110,6 +110,8 @@ pub enum ObjectWrite<'a> {
     Create(&'a Path),
     /// The bytes of this file in the place of those that stand there.
     Replace(&'a Path),
+    /// The bytes that stand under this other key, in this version if it is known.
+    Copy(&'a str, Option<&'a str>),
     /// Its headers only.
     Headers,
 }
@@ -228,6 +230,18 @@ pub trait ObjectPlace {
         Ok(None)
     }
 
+    /// The bytes of a small object as a reader gets them; none if it is not there.
+    fn text(&self, key: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Hands over the bytes of objects that stand here no more, by their index, as far as the place keeps old versions.
+    fn replaced(
+        &self,
+        _objects: &[(&str, &ObjectEntry)],
+        _see: &mut dyn FnMut(usize, Vec<u8>) -> Result<()>,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     /// Reads the objects that stand under these keys, whoever put them there, and hands each over.
     fn found(
         &self,
@@ -243,13 +257,16 @@ pub trait ObjectPlace {
 pub trait ObjectPublish {
     /// Puts these objects, each whole or not at all, and tells of each one that stands.
     ///
-    /// `go_on` is asked every few seconds where putting takes long; when it fails, no more is put.
+    /// `go_on` is asked some times a second where putting takes long; when it fails, no more is put.
     fn put(
         &mut self,
         puts: &[ObjectPut<'_>],
         placed: &mut dyn FnMut(usize),
         go_on: &mut dyn FnMut() -> Result<()>,
     ) -> Result<()>;
+
+    /// Sees to it that all of these objects stand as they were written; the keys begin with `under`.
+    fn read_back(&mut self, under: &str, objects: &[(&str, &ObjectEntry)]) -> Result<()>;
 
     /// Removes objects that stand as they were published, and tells of each one by its index.
     ///
@@ -459,6 +476,14 @@ fn ledger(
 pub(super) fn meanwhile(place: &impl std::fmt::Display) -> Error {
     Error::environment(format!("`{place}` was published to while this publish was planned"))
         .hint("run it again")
+}
+
+/// The refusal to name an edition of which something does not stand as it was written.
+pub(super) fn not_as_written(destination: &Destination, key: &str) -> Error {
+    Error::environment(format!(
+        "`{key}` does not stand in `{destination}` as it was written, so the index is left as it was"
+    ))
+    .hint("`jheem verify` shows what else differs; run it again once that is mended")
 }
 
 /// What two digests look like beside each other in a message.

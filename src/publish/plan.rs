@@ -183,6 +183,8 @@ impl PublishPlan {
             gzip: entry.packed.is_some(),
             packed: entry.packed.map(|_| (entry.bytes, entry.size)),
             once: false,
+            copied: None,
+            last: false,
         });
         self.objects.push(Planned { action, entry });
     }
@@ -317,7 +319,7 @@ pub fn orphans(destination: &Destination, there: &There, declared: &Declared<'_>
 }
 
 /// The entry of an object that is written now, its uncompared metadata made anew.
-pub(super) fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
+pub fn fresh(wanted: &Wanted, object: &WantedObject) -> ObjectEntry {
     let (bytes, size) = match (object.gzip, object.packed) {
         (false, _) => (object.bytes, object.size),
         (true, Some(packed)) => packed,
@@ -450,7 +452,8 @@ pub(super) fn puts_bytes(object: &WantedObject, there: &There) -> bool {
 
 /// The objects, by their indices, whose packed bytes must be known for a plan.
 pub fn to_pack(wanted: &Wanted, there: &[There]) -> Vec<usize> {
-    let packed = wanted.objects.iter().enumerate().filter(|(_, object)| object.gzip);
+    let packed = wanted.objects.iter().enumerate();
+    let packed = packed.filter(|(_, object)| object.gzip && object.packed.is_none());
     let put = packed.filter(|(_, object)| puts_bytes(object, &there[object.destination]));
     put.map(|(index, _)| index).collect()
 }

@@ -29,8 +29,20 @@ pub struct Wanted {
     pub invalidation: Option<Invalidation>,
     pub objects: Vec<WantedObject>,
     pub rows: Vec<WantedRow>,
+    /// The edition that the objects are, if they are one.
+    pub edition: Option<WantedEdition>,
     /// What could not be filled in: its target is not published, so nothing is.
     pub refused: Vec<Error>,
+}
+
+/// An edition that should be there.
+#[derive(Clone, Debug, Default)]
+pub struct WantedEdition {
+    pub name: String,
+    /// The one that the index names so far, if any.
+    pub before: Option<String>,
+    /// The texts of objects that no target makes, by their digests.
+    pub texts: BTreeMap<Digest, Vec<u8>>,
 }
 
 impl Wanted {
@@ -44,6 +56,7 @@ impl Wanted {
             invalidation: None,
             objects: Vec::new(),
             rows: Vec::new(),
+            edition: None,
             refused: Vec::new(),
         }
     }
@@ -106,6 +119,10 @@ pub struct WantedObject {
     pub packed: Option<(Digest, u64)>,
     /// Whether it is never written over: a change is refused.
     pub once: bool,
+    /// If its bytes stand there already under another key, which and in which version: they are copied there.
+    pub copied: Option<(String, Option<String>)>,
+    /// Whether it is written when all others were read back.
+    pub last: bool,
 }
 
 /// One row that should be at a destination.

@@ -64,6 +64,13 @@ impl Source<'_> {
         guard: &Guard<'_>,
         say: &mut dyn FnMut(String),
     ) -> Result<Adopted> {
+        if publish.editions.is_some() {
+            return Err(Error::user(format!(
+                "`publish.{}` publishes whole editions, which are jheem's own: there is nothing to adopt",
+                publish.name
+            ))
+            .hint("adopt by a publish without `editions`"));
+        }
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted::nothing(&self.graph.project, &publish.name, &self.now);
         let mut places =

@@ -7,6 +7,7 @@ use super::{Source, destination, keeping, kept};
 use crate::error::{Error, Result};
 use crate::graph::{Publish, Target};
 use crate::plan::{self, Verdict};
+use crate::publish::edition;
 use crate::publish::{self, Declared, Destination, Place, RowKey};
 use crate::records::Outcome;
 
@@ -20,14 +21,23 @@ pub(super) struct Keys {
 /// Every key of every publish, by destination.
 pub(super) struct DeclaredKeys {
     keys: BTreeMap<Destination, Keys>,
+    /// Where whole editions are published, and the key of their index there.
+    pub(super) editions: BTreeMap<Destination, String>,
     /// The first key that cannot be told: what is orphaned is not known for certain then.
     pub(super) untold: Option<Error>,
 }
 
 impl DeclaredKeys {
     pub(super) fn of(source: &Source<'_>) -> DeclaredKeys {
-        let mut declared = DeclaredKeys { keys: BTreeMap::new(), untold: None };
+        let (keys, editions) = (BTreeMap::new(), BTreeMap::new());
+        let mut declared = DeclaredKeys { keys, editions, untold: None };
         for publish in &source.graph.publishes {
+            if let Some(index) = &publish.editions {
+                // Their keys depend on what they are.
+                let to = source.objects_to(publish);
+                declared.editions.extend(to.into_iter().map(|to| (to, index.clone())));
+                continue;
+            }
             let rule = source.graph.rule(publish.of);
             for cell in 0..rule.space.cells() {
                 let target = Target { rule: publish.of, cell };
@@ -43,10 +53,14 @@ impl DeclaredKeys {
     /// Hands itself over in the form in which `publish` asks.
     pub(super) fn asked<T>(&self, ask: impl FnOnce(&Declared<'_>) -> T) -> T {
         let at = |destination: &Destination| self.keys.get(destination);
-        let object =
-            |d: &Destination, key: &str| at(d).is_some_and(|keys| keys.objects.contains(key));
+        let edition = |d: &Destination, key: &str| {
+            self.editions.get(d).is_some_and(|index| key == index || edition::parts(key).is_some())
+        };
+        let object = |d: &Destination, key: &str| {
+            at(d).is_some_and(|keys| keys.objects.contains(key)) || edition(d, key)
+        };
         let row = |d: &Destination, key: &RowKey| at(d).is_some_and(|keys| keys.rows.contains(key));
-        let any = |d: &Destination| at(d).is_some();
+        let any = |d: &Destination| at(d).is_some() || self.editions.contains_key(d);
         ask(&Declared { object: &object, row: &row, any: &any })
     }
 }
@@ -73,6 +87,14 @@ impl Source<'_> {
     pub(super) fn is_accepted_absent(&self, target: Target) -> bool {
         let record = self.last.get(&plan::record_key(self.graph, target, 0));
         self.is_absent(target) && record.is_some_and(|record| record.outcome.is_accepted())
+    }
+
+    /// Where the objects of a publish go.
+    fn objects_to(&self, publish: &Publish) -> Vec<Destination> {
+        // One that is wrong is told where it is published.
+        let keeping = keeping(publish).unwrap_or_default();
+        let to = publish.objects.iter().filter_map(|object| destination(&object.to, None).ok());
+        to.map(|to| kept(to, keeping.as_ref())).collect()
     }
 
     /// The keys under which one target of a publish is published; what is refused has none, and is the error.
@@ -143,9 +165,11 @@ impl Source<'_> {
         for place in publish::open(&self.world(), std::slice::from_ref(destination))? {
             match place {
                 Place::Objects(place) => {
-                    keys.objects.extend(
-                        place.read(&self.graph.project, &BTreeMap::new())?.entries.into_keys(),
-                    );
+                    let known = place.read(&self.graph.project, &BTreeMap::new())?.entries;
+                    // In an edition a target has the key that it would have without.
+                    let inside = known.keys().filter_map(|key| edition::parts(key));
+                    keys.objects.extend(inside.map(|(_, key)| key.to_owned()));
+                    keys.objects.extend(known.into_keys());
                 }
                 Place::Rows(place) => {
                     keys.rows.extend(

@@ -2,11 +2,13 @@
 //!
 //! A build that went badly must not pass for a publish that went well: what was not made stays there as it was, and nobody is told.
 
+use std::borrow::Cow;
+
 use super::values::Values;
 use super::{Prepared, Source};
 use crate::error::Error;
 use crate::graph::{Publish, Target};
-use crate::publish::There;
+use crate::publish::{There, edition};
 
 /// The share of what is published that a publish must confirm where the Jheemfile says nothing, in percent.
 pub const AT_LEAST: u8 = 90;
@@ -47,10 +49,17 @@ pub(super) enum LackingWhat {
 }
 
 impl Prepared {
+    /// The key that an object has so far: in the edition before, if editions are published.
+    fn key_before<'k>(&self, key: &'k str) -> Cow<'k, str> {
+        let before = self.wanted.edition.as_ref().and_then(|edition| edition.before.as_deref());
+        let inside = edition::parts(key).map_or(key, |(_, inside)| inside);
+        before.map_or(Cow::Borrowed(key), |before| edition::below(before, inside).into())
+    }
+
     /// How many of the wanted keys are in the manifests already.
     fn confirmed(&self) -> usize {
         let objects = self.wanted.objects.iter().filter(|o| match &self.there[o.destination] {
-            There::Objects(there) => there.entries.contains_key(&o.key),
+            There::Objects(there) => there.entries.contains_key(&*self.key_before(&o.key)),
             There::Rows(_) => false,
         });
         let rows = self.wanted.rows.iter().filter(|r| match &self.there[r.destination] {
@@ -69,7 +78,7 @@ impl Prepared {
                 (There::Objects(there), LackingWhat::Object(index)) => {
                     let object = &publish.objects[index];
                     let key = values.plain(&object.key, object.output);
-                    key.is_ok_and(|key| there.entries.contains_key(&key))
+                    key.is_ok_and(|key| there.entries.contains_key(&*self.key_before(&key)))
                 }
                 (There::Rows(there), LackingWhat::Row(index)) => {
                     let key = values.row_key(&publish.rows[index]);

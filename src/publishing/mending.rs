@@ -143,6 +143,10 @@ impl Source<'_> {
 
     /// Whether the bytes that an entry describes can be put again, from the cache and packed as they were.
     pub(super) fn has(&self, entry: &ObjectEntry) -> bool {
+        if entry.packed.is_some() && matches!(self.objects.verified_path(&entry.bytes), Ok(Some(_)))
+        {
+            return true;
+        }
         match self.objects.verified_path(&entry.built()) {
             Ok(Some(_)) if entry.packed.is_none() => true,
             // What another tool packed, or another version of jheem, comes out in other bytes.
@@ -228,8 +232,9 @@ impl Source<'_> {
         }
         let look = |place: &Place| publish::there(&self.graph.project, place);
         let there: Vec<There> = places.iter().map(look).collect::<Result<_>>()?;
-        let doomed =
+        let mut doomed =
             self.declared().asked(|declared| publish::doomed(&destinations, &there, declared));
+        self.doom_editions(&destinations, &places, &there, &mut doomed)?;
         Ok(Pruning { destinations, places, there, doomed, invalidation })
     }
 

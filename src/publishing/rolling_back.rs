@@ -1,6 +1,6 @@
 //! Putting an earlier publish back in place: the objects and rows as a manifest had them that is no longer the last.
 //!
-//! Knows the cache, which has the bytes; which manifests there were is the ledger's to say, and writing is `publish`'s.
+//! Knows the cache, which has the bytes, or gets them from versions that a destination keeps; which manifests there were is the ledger's to say, and writing is `publish`'s.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,6 +9,7 @@ use super::mending::Guard;
 use super::{Prepared, Source};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::figures::numbered;
 use crate::graph::Target;
 use crate::publish::manifest::{ObjectEntry, RowEntry};
 use crate::publish::place::Stamp;
@@ -63,6 +64,13 @@ impl Source<'_> {
         guard: &Guard<'_>,
         say: &mut dyn FnMut(String),
     ) -> Result<RolledBack> {
+        if let Some(publish) = self.publishes().find(|p| narrowed && p.editions.is_some()) {
+            return Err(Error::user(format!(
+                "`publish.{}` publishes whole editions, and only a whole one is put back",
+                publish.name
+            ))
+            .hint("leave out `--where`"));
+        }
         let mut draft = self.draft(narrowed, say)?;
         let mut known = false;
         let mut newer = 0;
@@ -94,20 +102,62 @@ impl Source<'_> {
                 .hint("`jheem rollback --list` lists those that can be put back; only remote destinations keep them"));
         }
         draft.hold_together();
-        let writes = draft.plan.objects.iter().zip(&draft.wanted.objects);
-        let lost: Vec<&str> = writes
-            .filter(|(planned, _)| planned.writes_bytes() && !self.has(&planned.entry))
-            .map(|(_, object)| object.key.as_str())
-            .collect();
-        if let Some(first) = lost.first() {
-            return Err(Error::environment(format!(
-                "the bytes of `{first}` as they were then are no longer in the cache; nothing was put back"
-            ))
-            .because(format!("{} of the objects to put back are not there", lost.len()))
-            .hint("run it on the machine that published them, or narrow it with `--where`"));
-        }
+        self.read_replaced(&draft, say)?;
         let newer = if narrowed { 0 } else { newer };
         self.carry_out(draft, newer, guard)
+    }
+
+    /// Sees to it that the cache has all bytes that are to be put: those that it lacks are read from versions that a
+    /// destination keeps of its objects.
+    fn read_replaced(&self, draft: &Draft, say: &mut dyn FnMut(String)) -> Result<()> {
+        let writes = draft.wanted.objects.iter().zip(&draft.plan.objects);
+        let writes = writes.filter(|(_, planned)| planned.writes_bytes());
+        for (object, planned) in writes.clone().filter(|(_, planned)| !self.has(&planned.entry)) {
+            let There::Objects(there) = &draft.there[object.destination] else { continue };
+            if self.index_at(&draft.wanted.destinations[object.destination]) == Some(&object.key) {
+                let mut all = there.published();
+                let back = draft.wanted.objects.iter().zip(&draft.plan.objects);
+                all.extend(back.map(|(object, p)| (object.key.clone(), p.entry.clone())));
+                self.index_again(&planned.entry, &all)?;
+            }
+        }
+        let lacks: Vec<_> = writes.filter(|(_, planned)| !self.has(&planned.entry)).collect();
+        let mut lost = lacks.len();
+        let mut first = None;
+        for (at, place) in draft.places.iter().enumerate() {
+            let Place::Objects(place) = place else { continue };
+            let here = lacks.iter().filter(|(object, _)| object.destination == at);
+            let here: Vec<_> =
+                here.map(|(object, planned)| (object.key.as_str(), &planned.entry)).collect();
+            if here.is_empty() {
+                continue;
+            }
+            let mut came = vec![false; here.len()];
+            place.replaced(&here, &mut |index, bytes| {
+                self.objects.put_bytes(&bytes)?;
+                came[index] = true;
+                Ok(())
+            })?;
+            let read = came.iter().filter(|came| **came).count();
+            lost -= read;
+            if read > 0 {
+                let destination = &draft.wanted.destinations[at];
+                let what = numbered(read, "object");
+                say(format!(
+                    "read {what} from old versions in `{destination}`: the cache has them no more"
+                ));
+            }
+            let lacking = here.iter().zip(&came).find(|(_, came)| !**came);
+            first = first.or(lacking.map(|((key, _), _)| *key));
+        }
+        match first {
+            None => Ok(()),
+            Some(first) => Err(Error::environment(format!(
+                "the bytes of `{first}` as they were then are neither in the cache nor kept by the destination; nothing was put back"
+            ))
+            .because(format!("{lost} of the objects to put back are not there"))
+            .hint("run it on the machine that published them, or narrow it with `--where`")),
+        }
     }
 
     /// Lets go of what is held, so that the next publish writes it again.

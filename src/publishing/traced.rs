@@ -9,6 +9,7 @@ use super::{Source, destination, keeping, kept};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::graph::Target;
+use crate::publish::edition;
 use crate::publish::{self, Attribute, Destination, Place, RowKey};
 
 /// A key of a destination, with the target that publishes it.
@@ -70,6 +71,10 @@ impl Source<'_> {
                 };
                 for (object, to) in publish.objects.iter().zip(&objects) {
                     let Ok(key) = values.plain(&object.key, object.output) else { continue };
+                    let key = match (&publish.editions, called.edition()) {
+                        (Some(_), Some(edition)) => edition::below(edition, &key),
+                        _ => key,
+                    };
                     if called.is_object(to, &key) {
                         let key = TracedKey::Object(key);
                         found.push(traced(object.output, object.gzip, to, key));
@@ -130,6 +135,16 @@ impl Called {
     pub fn new(text: &str, root: &std::path::Path) -> Called {
         let root = root.canonicalize().ok().and_then(|root| Some(root.to_str()?.to_owned()));
         Called { text: text.to_owned(), web: web(text), root }
+    }
+
+    /// The edition that is in the name, if one is.
+    fn edition(&self) -> Option<&str> {
+        let (mut rest, mut found) = (self.text.as_str(), None);
+        while found.is_none() && !rest.is_empty() {
+            found = edition::parts(rest).map(|(edition, _)| edition);
+            rest = rest.split_once('/').map_or("", |(_, rest)| rest);
+        }
+        found
     }
 
     fn is_object(&self, to: &Destination, key: &str) -> bool {

@@ -386,6 +386,7 @@ impl Build {
             manifest: self.optional(node, "manifest", text),
             after: self.aside(|| self.texts(node, "after")),
             hold: node.get("hold").map(|hold| self.aside(|| self.list(Some(hold), text))),
+            editions: self.optional(node, "editions", text),
             at_least: self.optional(node, "at_least", share),
             invalidate: node.get("invalidate").and_then(|node| self.aside(|| invalidate(node))),
             objects: self.map(node, "object", |object| self.object(object)),

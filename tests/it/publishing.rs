@@ -1,6 +1,7 @@
 //! Publishing, from the Jheemfile to a folder of objects and a table of rows, and back again.
 
 mod destinations;
+mod editions;
 mod mending;
 mod writing;
 

@@ -3,6 +3,7 @@
 //! `scripts/test` starts the servers; without `JHEEM_TEST_AWS` these tests are skipped, and say so.
 
 mod adopting;
+mod editions;
 mod invalidations;
 mod kills;
 mod mending;
@@ -12,6 +13,7 @@ mod rolling_back;
 mod writes;
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -362,6 +364,28 @@ fn where_nothing_changed_a_publish_makes_three_requests_on_any_machine() {
     project.build("").success();
     project.plan("").success();
     assert_eq!(proxy.asked(), Vec::<String>::new(), "only publish and verify ask the network");
+}
+
+#[test]
+fn a_service_that_never_answers_is_given_up_when_somebody_stops() {
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let project = ENVIRONMENT.iter().fold(cities(), |project, (n, v)| project.env(n, v));
+    let text = project.read("Jheemfile.toml");
+    let publish = PUBLISH.replace("BUCKET", "jheem-silent").replace("TABLE", "jheem-silent");
+    project.write("Jheemfile.toml", format!("{text}{publish}"));
+    for command in ["publish", "rollback --release", "verify --repair"] {
+        let mut going = project.command(command);
+        going.env("AWS_ENDPOINT_URL", &address).env("AWS_ENDPOINT_URL_S3", &address);
+        going.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let going = going.spawn().unwrap();
+        let _connection = silent.accept().unwrap();
+        let asked = Command::new("kill").args(["-INT", &going.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let ran = Ran::new(command, going.wait_with_output().unwrap());
+        drop(ran.code(130));
+    }
 }
 
 const SLOW_DOWN: &str =

@@ -33,7 +33,7 @@ pub enum Removed {
 impl Table {
     /// Removes rows, a request for each; tells of each by its index as it is answered.
     ///
-    /// `tick` is called every few seconds meanwhile.
+    /// `tick` is called some times a second meanwhile.
     pub fn remove_all(
         &self,
         rows: Vec<RowRemoval>,

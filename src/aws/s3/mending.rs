@@ -3,6 +3,7 @@
 //! Knows nothing of what is mended.
 
 use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
 
 use super::{Bucket, Headers, IN_FLIGHT, Standing, kept_as};
 use crate::aws::failure::Request;
@@ -13,6 +14,19 @@ pub struct Whole {
     pub bytes: Vec<u8>,
     pub standing: Standing,
 }
+
+/// An object of which a version that was replaced or removed is looked for.
+pub struct Replaced {
+    pub key: String,
+    /// The ETag that it had, where it is known.
+    pub version: Option<String>,
+    pub size: u64,
+}
+
+/// How many versions of a key are looked through, the latest first.
+const VERSIONS: i32 = 1000;
+/// How many old versions are in memory at once.
+const OLD_IN_FLIGHT: usize = 8;
 
 /// What came of the removal of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +40,7 @@ pub enum Removed {
 impl Bucket {
     /// Reads objects whole, many at once, and tells of each one by its index as it comes; none for one that is not there.
     ///
-    /// `tick` is called every few seconds meanwhile.
+    /// `tick` is called some times a second meanwhile.
     pub fn read_all(
         &self,
         keys: &[String],
@@ -39,6 +53,59 @@ impl Bucket {
         };
         let done = &mut |(index, whole)| done(index, whole);
         self.aws.each_answer(IN_FLIGHT, keys.iter().enumerate(), read, done, tick)
+    }
+
+    /// Reads versions that were replaced or removed, as far as the bucket keeps them, and tells of each one by its index.
+    ///
+    /// `is` tells whether bytes are those of the object at this index; none where no version has them.
+    pub fn read_replaced(
+        &self,
+        objects: &[Replaced],
+        is: &dyn Fn(usize, &[u8]) -> bool,
+        done: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Result<()>,
+        tick: &mut dyn FnMut() -> Result<()>,
+    ) -> Result<()> {
+        let read = |index: usize| async move {
+            for version in self.versions(&objects[index]).await? {
+                let bytes = self.read_version(&objects[index].key, &version).await?;
+                if bytes.as_ref().is_some_and(|bytes| is(index, bytes)) {
+                    return Ok((index, bytes));
+                }
+            }
+            Ok((index, None))
+        };
+        let done = &mut |(index, bytes)| done(index, bytes);
+        self.aws.each_answer(OLD_IN_FLIGHT, 0..objects.len(), read, done, tick)
+    }
+
+    /// The names of the versions that may be this one: of its size, those with its ETag first.
+    async fn versions(&self, object: &Replaced) -> Result<Vec<String>> {
+        let key = &object.key;
+        let request = Request::new("s3:ListBucketVersions", self.about(key));
+        let list = self.client.list_object_versions().bucket(&self.name).prefix(key);
+        let found = list.max_keys(VERSIONS).send().await;
+        let found = found.map_err(|error| request.failed(&error))?;
+        // Longer keys begin so, too.
+        let of_key = found.versions().iter().filter(|version| version.key() == Some(key));
+        let sized =
+            of_key.filter(|v| v.size().and_then(|s| u64::try_from(s).ok()) == Some(object.size));
+        let (same, others): (Vec<_>, Vec<_>) = sized
+            .partition(|v| object.version.as_deref().is_some_and(|tag| v.e_tag() == Some(tag)));
+        let all = same.into_iter().chain(others);
+        Ok(all.filter_map(|version| version.version_id().map(str::to_owned)).collect())
+    }
+
+    /// The bytes of one version; none if it is there no more.
+    async fn read_version(&self, key: &str, version: &str) -> Result<Option<Vec<u8>>> {
+        let request = Request::new("s3:GetObjectVersion", self.about(key));
+        let get = self.client.get_object().bucket(&self.name).key(key).version_id(version);
+        match get.send().await {
+            Err(SdkError::ServiceError(e)) if e.raw().status().as_u16() == 404 => Ok(None),
+            sent => {
+                let got = sent.map_err(|error| request.failed(&error))?;
+                Ok(Some(whole(got.body, &request).await?))
+            }
+        }
     }
 
     pub(super) async fn read_one(&self, key: &str) -> Result<Option<Whole>> {
@@ -57,12 +124,7 @@ impl Bucket {
         let (version, kept_as) =
             (got.e_tag().unwrap_or_default().to_owned(), kept_as(got.version_id()));
         let sha256 = got.checksum_sha256().map(str::to_owned);
-        let body = got.body.collect().await.map_err(|error| {
-            Error::environment(format!("{} was cut off while it was read", request.about))
-                .because(error)
-                .hint("run it again")
-        })?;
-        let bytes = body.to_vec();
+        let bytes = whole(got.body, &request).await?;
         let size = bytes.len() as u64;
         Ok(Some(Whole { bytes, standing: Standing { version, size, headers, sha256, kept_as } }))
     }
@@ -99,4 +161,13 @@ impl Bucket {
             Err(error) => Err(request.failed(&error)),
         }
     }
+}
+
+async fn whole(body: ByteStream, request: &Request) -> Result<Vec<u8>> {
+    let body = body.collect().await.map_err(|error| {
+        Error::environment(format!("{} was cut off while it was read", request.about))
+            .because(error)
+            .hint("run it again")
+    })?;
+    Ok(body.to_vec())
 }

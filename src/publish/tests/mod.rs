@@ -161,6 +161,8 @@ impl Project {
                 gzip: false,
                 packed: None,
                 once: false,
+                copied: None,
+                last: false,
             }
         });
         let rows = plots.iter().enumerate().map(|(index, plot)| WantedRow {
@@ -185,6 +187,7 @@ impl Project {
             invalidation: None,
             objects: objects.collect(),
             rows: rows.collect(),
+            edition: None,
             refused: Vec::new(),
         }
     }

@@ -100,6 +100,36 @@ fn a_project_with_no_account_has_a_doctor_too() {
 }
 
 #[test]
+fn what_the_lock_pins_in_ecr_is_kept_by_a_lifecycle_policy_and_a_tag() {
+    let project = cities();
+    project.jheem("policy --lifecycle").success().says("no image of this project is in ECR");
+    let ecr = "849611540600.dkr.ecr.us-east-1.amazonaws.com/jheem/model:latest";
+    let mirror = "849611540600.dkr.ecr.eu-west-1.amazonaws.com/mirror/model:latest";
+    project.change("program = \"./model.sh\"\npass_env = [\"PATH\", \"COUNTER\"]", &format!("image = \"{ecr}\"\nplatform = \"linux/amd64\"\nmirrors = [\"ghcr.io/me/model:1\", \"{mirror}\"]\ndirs = {{ \"/out\" = \"plots\", \"/data\" = \"data\" }}"));
+    project.jheem("policy --lifecycle").success().says("is not in the lock yet: `jheem update`");
+    let (manifest, config) = ("4".repeat(64), "5".repeat(64));
+    let line = format!(
+        "\"{ecr} linux/amd64\" = {{ manifest = \"sha256:{manifest}\", config = \"sha256:{config}\" }}"
+    );
+    project.write("Jheem.lock", format!("version = 1\n[image]\n{line}\n"));
+    let ran = project.jheem("policy --lifecycle").success();
+    let lifecycle: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let [pinned, untagged] = &lifecycle["rules"].as_array().unwrap()[..] else { panic!("{ran}") };
+    assert_eq!(pinned["rulePriority"], 1);
+    assert_eq!(pinned["selection"]["tagPrefixList"], json!(["jheem-lock-"]));
+    assert_eq!(pinned["selection"]["countType"], "imageCountMoreThan");
+    assert_eq!(untagged["selection"]["tagStatus"], "untagged");
+    let tagging = "--image-tag jheem-lock-444444444444 --image-digest sha256:4444";
+    for (region, repository) in [("us-east-1", "jheem/model"), ("eu-west-1", "mirror/model")] {
+        let at =
+            format!("--region {region} --registry-id 849611540600 --repository-name {repository}");
+        let lines: Vec<&str> = ran.stderr.lines().filter(|line| line.contains(&at)).collect();
+        let [tag, put] = lines[..] else { panic!("{region}: {ran}") };
+        assert!(tag.contains(tagging) && put.contains("put-lifecycle-policy"), "{ran}");
+    }
+}
+
+#[test]
 fn an_input_that_is_to_be_fetched_is_looked_for_where_it_comes_from() {
     let Some(cloud) = cloud() else { return };
     let project = cloud.project();

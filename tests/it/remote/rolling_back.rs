@@ -4,7 +4,7 @@ use super::mending::{key, told};
 use super::*;
 
 /// The IDs of the publishes that are known, the latest first.
-fn history(project: &Project) -> Vec<String> {
+pub(super) fn history(project: &Project) -> Vec<String> {
     let ran = project.jheem("rollback --list --format json").success();
     let past = ran.events().into_iter().filter(|event| event["event"] == "past");
     past.map(|past| past["id"].as_str().unwrap().to_owned()).collect()
@@ -158,8 +158,33 @@ fn what_cannot_be_put_back_is_said_before_anything_is_written() {
     std::fs::remove_dir_all(project.path("cache")).unwrap();
     project.build("").success();
     let ran = project.jheem(&format!("rollback {}", ids[1])).code(3);
-    let ran = ran.says("no longer in the cache").says("6 of the objects");
+    let ran = ran.says("neither in the cache nor kept").says("6 of the objects");
     assert_eq!((cloud.objects(), cloud.rows()), (objects, rows), "{ran}");
+}
+
+#[test]
+fn what_the_cache_lost_is_read_from_versions_that_the_bucket_keeps() {
+    for packed in ["", "gzip = true\n"] {
+        let Some(cloud) = cloud() else { return };
+        cloud.ask("keep_versions", json!({ "bucket": cloud.bucket }));
+        let project = cloud.project();
+        project.change("cache_control = ", &format!("{packed}cache_control = "));
+        written(publish(&project, ""));
+        let (objects, rows) = (cloud.readable(), cloud.rows());
+        project.write("data/A.txt", "1001");
+        project.write("data/B.txt", "1002");
+        assert_eq!(written(publish(&project, "")), (6, 6));
+        // What was removed altogether is one of the old versions, too.
+        project.change(r#"values = ["A", "B"]"#, r#"values = ["A"]"#);
+        publish(&project, "").success();
+        project.jheem("prune --at-most 50%").success();
+        let first = history(&project).pop().unwrap();
+        std::fs::remove_dir_all(project.path("cache")).unwrap();
+        let ran = project.jheem(&format!("rollback {first}")).success();
+        ran.says("read 6 objects from old versions");
+        assert_eq!((cloud.readable(), cloud.rows()), (objects, rows), "{packed}");
+        project.jheem("verify --deep").code(1).says("orphaned");
+    }
 }
 
 #[test]

@@ -376,6 +376,15 @@ pub const CASES: &[Case] = &[
         &[("[publish.site]\n", "[publish.site]\nhold = [\"city\"]\n")],
     ),
     case(
+        "publish.NAME.editions",
+        "given",
+        Of::Other,
+        &[(
+            "[profile.dev.publish",
+            "[publish.data]\nof = \"plot.rw\"\neditions = \"index.json\"\nobject.plot = { to = \"file:editions\", key = \"{city}/{file}\" }\n[profile.dev.publish",
+        )],
+    ),
+    case(
         "publish.NAME.at_least",
         "another share",
         Of::Other,
