@@ -232,7 +232,8 @@ impl<'a> Source<'a> {
 
     /// The one distribution before all that the publishes asked for write, if there is any.
     fn one_invalidation(&self) -> Result<Option<Invalidation>> {
-        let mut all: Vec<Invalidation> = self.publishes().filter_map(invalidation).collect();
+        let mut all: Vec<Invalidation> =
+            self.publishes().filter_map(|publish| invalidation(self.graph, publish)).collect();
         all.dedup();
         match all.len() {
             0 | 1 => Ok(all.pop()),
@@ -249,7 +250,7 @@ impl<'a> Source<'a> {
     fn wanted(&self, publish: &Publish, reach: Reach) -> Result<Filled> {
         let rule = self.graph.rule(publish.of);
         let mut wanted = Wanted {
-            invalidation: invalidation(publish),
+            invalidation: invalidation(self.graph, publish),
             ..Wanted::nothing(&self.graph.project, &publish.name, &self.now)
         };
         let mut places = Numbered { wanted: &mut wanted, reach, keeping: keeping(publish)? };
@@ -485,10 +486,12 @@ fn wanted_row(
 }
 
 /// Whom a publish tells of changed objects.
-fn invalidation(publish: &Publish) -> Option<Invalidation> {
+fn invalidation(graph: &Graph, publish: &Publish) -> Option<Invalidation> {
     let to = publish.invalidate.as_ref()?;
     let (distribution, drop_prefix) = (to.distribution.clone(), to.drop_prefix.clone());
-    Some(Invalidation { distribution, drop_prefix })
+    let all = graph.publishes.iter().filter_map(|publish| publish.invalidate.as_ref());
+    let declared = all.map(|to| to.distribution.clone()).collect();
+    Some(Invalidation { distribution, drop_prefix, declared })
 }
 
 enum Known<'a> {

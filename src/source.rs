@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -103,7 +104,9 @@ impl Location {
             let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
             return match host {
                 "localhost" | "[::1]" => Ok(Location::Web(url.to_owned())),
-                host if host.starts_with("127.") => Ok(Location::Web(url.to_owned())),
+                host if host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback()) => {
+                    Ok(Location::Web(url.to_owned()))
+                }
                 _ => Err("goes over the network unprotected: write `https://`".into()),
             };
         }
@@ -335,6 +338,7 @@ mod tests {
             ("s3://bucket", "s3://BUCKET/KEY"),
             ("github://owner/repository/asset", "@TAG/"),
             ("http://example.org/a", "https://"),
+            ("http://127.example.org/a", "https://"),
             ("ftp://example.org/a", "s3://"),
             ("https://me:s3cret@example.org/a", "from the environment"),
             ("https://token@example.org?a", "from the environment"),

@@ -174,12 +174,24 @@ impl Table {
     }
 
     /// Every row of these partitions, page after page, in their order.
-    pub fn query_all(&self, name: &str, hashes: &[AttributeValue]) -> Result<Vec<Vec<Row>>> {
-        let asked = stream::iter(hashes).map(|hash| self.query_one(name, hash));
+    ///
+    /// With the name of a range and its least value, a table without that range is refused.
+    pub fn query_all(
+        &self,
+        name: &str,
+        range: Option<(&str, AttributeValue)>,
+        hashes: &[AttributeValue],
+    ) -> Result<Vec<Vec<Row>>> {
+        let asked = stream::iter(hashes).map(|hash| self.query_one(name, range.as_ref(), hash));
         self.aws.wait(asked.buffered(IN_FLIGHT).try_collect())?
     }
 
-    async fn query_one(&self, name: &str, hash: &AttributeValue) -> Result<Vec<Row>> {
+    async fn query_one(
+        &self,
+        name: &str,
+        range: Option<&(&str, AttributeValue)>,
+        hash: &AttributeValue,
+    ) -> Result<Vec<Row>> {
         let request = Request::new("dynamodb:Query", self.about());
         let query = self
             .client
@@ -188,9 +200,18 @@ impl Table {
             .consistent_read(true)
             .return_consumed_capacity(ReturnConsumedCapacity::Total)
             // The name may be a word that DynamoDB keeps for itself.
-            .key_condition_expression("#hash = :hash")
+            .key_condition_expression(match range {
+                Some(_) => "#hash = :hash AND #range >= :least",
+                None => "#hash = :hash",
+            })
             .expression_attribute_names("#hash", name)
             .expression_attribute_values(":hash", hash.clone());
+        let query = match range {
+            Some((name, least)) => query
+                .expression_attribute_names("#range", *name)
+                .expression_attribute_values(":least", least.clone()),
+            None => query,
+        };
         let mut pages = query.into_paginator().send();
         let mut rows = Vec::new();
         while let Some(page) = pages.next().await {
@@ -213,6 +234,8 @@ impl Table {
             let lower = cause.to_lowercase();
             lower.contains("validationexception")
                 && (lower.contains("key") || lower.contains("schema"))
+                // Sizes of keys are another matter.
+                && !lower.contains("size")
         };
         match error.causes.iter().any(about_key) {
             true => error.hint(format!(

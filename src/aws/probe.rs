@@ -141,7 +141,7 @@ impl Table {
     /// Asks for a partition of this key that holds nothing; whether it does.
     pub fn try_to_query(&self, key: &[(String, char)]) -> Result<bool> {
         let Some((name, kind)) = key.first() else { return Ok(true) };
-        Ok(self.query_all(name, &[nothing(*kind)])?.concat().is_empty())
+        Ok(self.query_all(name, None, &[nothing(*kind)])?.concat().is_empty())
     }
 
     /// Tries to write a row under a condition that cannot be met.

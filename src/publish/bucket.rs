@@ -575,6 +575,13 @@ impl ObjectPublish for BucketPublish<'_> {
 
     fn invalidate(&mut self, to: &Invalidation) -> Result<usize> {
         let ledger = &self.place.ledger;
+        // Whoever misspelt a distribution, or changed it, has named the right one by now.
+        for other in ledger.owing()?.iter().filter(|o| **o != to.distribution && to.pays(o)) {
+            if let Some(owed) = ledger.owed(other)? {
+                ledger.owe(&to.distribution, owed.lines.clone())?;
+                ledger.paid(other, &owed)?;
+            }
+        }
         let Some(owed) = ledger.owed(&to.distribution)? else { return Ok(0) };
         let paths = invalidation::merged(&owed.lines);
         self.place.aws.invalidate(&to.distribution, &paths, &owed.name)?;

@@ -15,9 +15,16 @@ pub struct Invalidation {
     pub distribution: String,
     /// What keys in the bucket begin with and paths do not, without slashes around it; may be empty.
     pub drop_prefix: String,
+    /// All distributions that the Jheemfile names.
+    pub declared: BTreeSet<String>,
 }
 
 impl Invalidation {
+    /// Whether what is owed to a distribution is told to this one: its own, and what was meant for one that is named no more.
+    pub fn pays(&self, owed: &str) -> bool {
+        owed == self.distribution || !self.declared.contains(owed)
+    }
+
     /// The path under which readers have the object with this whole key; none if they have none.
     pub fn path(&self, full_key: &str) -> Option<String> {
         let below = match self.drop_prefix.as_str() {
@@ -71,6 +78,7 @@ mod tests {
         let drop = |drop_prefix: &str| Invalidation {
             distribution: "E3".into(),
             drop_prefix: drop_prefix.into(),
+            declared: BTreeSet::new(),
         };
         let key = "portal/rw/C.1/a+b é.json";
         assert_eq!(drop("portal").path(key).unwrap(), "/rw/C.1/a%2Bb%20%C3%A9.json");

@@ -274,7 +274,7 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
 
 /// Whether the distribution of this publish was not told yet of something written before.
 pub(super) fn owes(to: Option<&Invalidation>, there: &ObjectsThere) -> bool {
-    to.is_some_and(|to| there.owed.contains(&to.distribution))
+    to.is_some_and(|to| there.owed.iter().any(|owed| to.pays(owed)))
 }
 
 /// The keys of held objects and rows of which something else was built than what is held.

@@ -18,6 +18,9 @@ use crate::aws::dynamodb::{self, AttributeValue, Row};
 use crate::error::{Error, Result};
 use crate::moments::{self, Moment};
 
+/// The least number that DynamoDB holds ("Naming rules and data types" of its developer guide).
+const LEAST_NUMBER: &str = "-9.9999999999999999999999999999999999999E+125";
+
 /// A table, and where its manifest is.
 pub struct TablePlace {
     destination: Destination,
@@ -42,16 +45,18 @@ impl TablePlace {
         keys: impl Iterator<Item = &'k RowKey>,
     ) -> Result<BTreeMap<RowKey, Item>> {
         let mut names: Vec<&str> = Vec::new();
+        let mut range = None;
         let mut hashes: BTreeSet<&Attribute> = BTreeSet::new();
         for key in keys {
             let Some((_, hash)) = key.0.first() else { continue };
             names = key.0.iter().map(|(name, _)| name.as_str()).collect();
+            range = key.0.get(1).map(|(name, value)| (name.as_str(), least(value)));
             hashes.insert(hash);
         }
         let Some(hash) = names.first() else { return Ok(BTreeMap::new()) };
         let hashes: Vec<AttributeValue> = hashes.into_iter().map(value).collect();
         let mut found = BTreeMap::new();
-        for mut row in self.table.query_all(hash, &hashes)?.into_iter().flatten() {
+        for mut row in self.table.query_all(hash, range, &hashes)?.into_iter().flatten() {
             let key =
                 names.iter().map(|name| Some(((*name).to_owned(), attribute(&row.remove(*name)?))));
             let Some(key) = key.collect::<Option<Vec<_>>>() else { continue };
@@ -279,6 +284,14 @@ fn value(attribute: &Attribute) -> AttributeValue {
         Attribute::M(map) => {
             AttributeValue::M(map.iter().map(|(name, one)| (name.clone(), value(one))).collect())
         }
+    }
+}
+
+/// The least value of a range of this type: asking for it and all above leaves nothing out, and tells whether the table has it.
+fn least(range: &Attribute) -> AttributeValue {
+    match range {
+        Attribute::N(_) => AttributeValue::N(LEAST_NUMBER.to_owned()),
+        _ => AttributeValue::S("\0".to_owned()),
     }
 }
 

@@ -309,6 +309,25 @@ fn what_is_wrong_with_an_account_or_a_destination_is_said_with_what_to_do() {
 }
 
 #[test]
+fn a_table_without_the_range_of_the_jheemfile_is_refused_before_anything_is_written() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    let other = format!("{}-hash", cloud.table);
+    cloud.ask("make", json!({ "table": other, "hash": "city_scenario" }));
+    let (here, there) = (format!("dynamodb://{}", cloud.table), format!("dynamodb://{other}"));
+    for write in ["", "write = \"put\"\nhash = {"] {
+        if !write.is_empty() {
+            project.change("hash = {", write);
+        }
+        project.change(&here, &there);
+        let ran = publish(&project, "").code(1).says("another key than the Jheemfile says");
+        assert_eq!(cloud.objects(), json!({}), "{ran}");
+        project.change(&there, &here);
+    }
+    assert_eq!(written(publish(&project, "")), (6, 6));
+}
+
+#[test]
 fn a_build_asks_no_network_for_what_only_publish_writes() {
     let Some(cloud) = cloud() else { return };
     let project = cloud.project().env("AWS_ENDPOINT_URL", "http://127.0.0.1:9");

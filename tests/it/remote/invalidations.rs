@@ -141,9 +141,11 @@ fn a_distribution_that_is_not_there_or_not_before_these_keys_is_said_so() {
     project.change(&format!("\"{id}\""), "\"ENONE\"");
     publish(&project, "").code(1).says("the distribution `ENONE` does not exist").says("hint: ");
     project.change("\"ENONE\"", &format!("\"{id}\""));
-    // What is owed to another is nothing to this one.
+    // What was owed to one that nothing names any more is told to the one that is right.
     assert_eq!(written(publish(&project, "")), (0, 0));
-    assert_eq!(told(&cloud, &id).len(), 0);
+    assert_eq!(told(&cloud, &id), [paths(&["A", "B"], &ALL)]);
+    assert_eq!(written(publish(&project, "")), (0, 0));
+    assert_eq!(told(&cloud, &id).len(), 1);
     // To a folder everything goes as ever.
     let text = project.read("Jheemfile.toml");
     let local = "[profile.local.publish.site]\nobject.plot.to = \"file:site\"\nrow.plot.to = \"sqlite:plots.db#plots\"\n";
