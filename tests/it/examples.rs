@@ -12,7 +12,7 @@ use jheem::read::read;
 use serde_json::Value;
 
 use super::containers::{Tag, copy_all, daemon, docker};
-use super::project::{Project, Ran, rw_model, rw_model_static};
+use super::project::{Project, Ran, another_second, rw_model, rw_model_static};
 
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -178,6 +178,8 @@ fn the_quick_start_works_and_one_changed_parameter_remakes_one_city() {
     assert_eq!((again.count("runs"), again.count("published.objects")), (0, 0));
     assert_eq!(fs::read_dir(project.join("site/plots")).unwrap().count(), 4);
 
+    // A row of which nothing but its time would change is left as it is.
+    another_second();
     let parameters = project.join("examples/ryan-white/parameters/C.14460.yaml");
     let before = fs::read_to_string(&parameters).unwrap();
     let changed = before.replace("  adap: 0.", "  adap: 0.1");

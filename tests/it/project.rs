@@ -255,6 +255,15 @@ for outcome in $(echo "$outcomes" | tr , ' '); do
 done
 "#;
 
+/// Waits until `{now}` is another second than when anything was written so far.
+pub fn another_second() {
+    let second = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let begun = second();
+    while second() == begun {
+        std::thread::yield_now();
+    }
+}
+
 /// A project of 2 cities x 3 outcomes over `MODEL`, batched by city.
 pub fn cities() -> Project {
     let project = Project::new()

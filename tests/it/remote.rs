@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::project::{Project, Ran, cities};
+use super::project::{Project, Ran, another_second, cities};
 use super::proxy::{Fault, Proxy};
 
 mod account;
@@ -148,15 +148,6 @@ range = { outcome_stat_facet = "{outcome}#mean.and.interval#none" }
 item = { outcome = "{outcome}", value = "{plot:/value}", s3_key = "{object.key}", file_size = { N = "{object.size}" }, tags = { L = ["{city}", { BOOL = true }, { NULL = true }, { M = { a = { N = "1.50" } } }] } }
 uncompared = { created_at = "{now}" }
 "#;
-
-/// Waits until `{now}` is another second than when anything was written so far.
-fn another_second() {
-    let second = || std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
-    let begun = second();
-    while second() == begun {
-        std::thread::yield_now();
-    }
-}
 
 fn publish(project: &Project, arguments: &str) -> Ran {
     project.jheem(&format!("publish --format json {arguments}"))
