@@ -61,7 +61,7 @@ pub type Source<'a> = dyn Fn(&WantedObject) -> Result<PathBuf> + Sync + 'a;
 /// Reads what is published at each destination, as far as this publish wants to know. Writes nothing.
 pub fn look(wanted: &Wanted, places: &[Place]) -> Result<Vec<There>> {
     let fresh: Vec<ObjectEntry> =
-        wanted.objects.iter().map(|object| plan::fresh(wanted, object)).collect();
+        wanted.objects.par_iter().map(|object| plan::fresh(wanted, object)).collect();
     let objects = |index: usize, place: &dyn ObjectPlace, exact: &BTreeSet<&str>| {
         let all = wanted.objects.iter().zip(&fresh);
         let mine = all.filter(|(object, _)| object.destination == index);
@@ -83,7 +83,7 @@ pub fn look(wanted: &Wanted, places: &[Place]) -> Result<Vec<There>> {
     }
     for (index, place) in places.iter().enumerate() {
         let Place::Rows(place) = place else { continue };
-        let mine = wanted.rows.iter().filter(|row| row.destination == index);
+        let mine = wanted.rows.par_iter().filter(|row| row.destination == index);
         // One that cannot be filled in is refused by the plan.
         let mine = mine.filter_map(|row| {
             let entry = row_as(wanted, row, &fresh)?;
@@ -91,7 +91,9 @@ pub fn look(wanted: &Wanted, places: &[Place]) -> Result<Vec<There>> {
             let renewed = object.is_some_and(|o| plan::puts_bytes(o, &there[o.destination]));
             Some((row.key.clone(), (!renewed).then_some(entry)))
         });
-        there[index] = There::Rows(place.read(&wanted.owner, &mine.collect())?);
+        let mine: Vec<_> = mine.collect();
+        let mine = mine.into_iter().collect();
+        there[index] = There::Rows(place.read(&wanted.owner, &mine)?);
     }
     for (index, place) in places.iter().enumerate() {
         let Place::Objects(place) = place else { continue };

@@ -136,13 +136,23 @@ impl Source<'_> {
                 adopted.skipped.push((destination.clone(), key.clone(), why));
                 left.insert((at, key.clone()));
             }
+            // What was adopted before can still be taken for made.
+            let attested = |key: &String| {
+                adopting.as_built && published.get(key).is_some_and(|entry| entry.attested)
+            };
             let asked: BTreeSet<&str> = objects[at]
                 .keys()
-                .filter(|key| !published.contains_key(*key) && !owned(key))
+                .filter(|key| (!published.contains_key(*key) || attested(key)) && !owned(key))
                 .map(String::as_str)
                 .collect();
             let mut see = |key: &str, found: Found| {
-                if found.marked && !adopting.marked {
+                let before = published.get(key);
+                if before.is_some_and(|entry| entry.bytes != Digest::of(&found.bytes)) {
+                    let why = "it was written over since it was adopted".to_owned();
+                    adopted.skipped.push((destination.clone(), key.to_owned(), why));
+                    return Ok(());
+                }
+                if found.marked && !adopting.marked && before.is_none() {
                     let skipped = (destination.clone(), key.to_owned(), OF_A_JHEEM.to_owned());
                     adopted.skipped.push(skipped);
                     left.insert((at, key.to_owned()));
@@ -156,6 +166,9 @@ impl Source<'_> {
                     let size = plain.len() as u64;
                     let made = MadeOutput { bytes: Digest::of(&plain), content: output, size };
                     outputs.entry(target).or_default().insert(object.output, (made, findings));
+                }
+                if before.is_some() {
+                    return Ok(());
                 }
                 let packed = object.gzip && plain != found.bytes;
                 let packed = packed.then(|| Digest::of(&plain));

@@ -75,6 +75,20 @@ fn what_is_said_to_be_made_from_these_inputs_is_not_built_again() {
 }
 
 #[test]
+fn what_was_adopted_can_be_taken_for_made_afterwards() {
+    let Some(cloud) = cloud() else { return };
+    let project = filled(&cloud);
+    assert_eq!(adopt(&project, ""), (6, 6, 0));
+    // Somebody writes over one meanwhile.
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key("B", "y"), "body": "{}" }));
+    let ran = project.jheem("adopt --as-built --format json").code(1);
+    let ran = ran.says("it was written over since it was adopted");
+    assert_eq!((&ran.last()["objects"], &ran.last()["made"]), (&json!(0), &json!(5)), "{ran}");
+    project.build("").success().targets("restored=5 built=1");
+    assert_eq!(project.made(), ["B/y"]);
+}
+
+#[test]
 fn what_carries_the_mark_of_a_jheem_is_adopted_only_when_that_is_asked_for() {
     let Some(cloud) = cloud() else { return };
     let project = cloud.project();
