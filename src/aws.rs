@@ -37,6 +37,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 const READ: Duration = Duration::from_secs(600);
 /// How long requests in flight may take once somebody asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
+/// How long a request may take all the same, such as the one that frees a lease.
+const LEAST: Duration = Duration::from_secs(1);
 /// How often a caller is told that time goes by, so that it can give up or show that it lives.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -47,13 +49,24 @@ pub struct Aws {
     stop: Asked,
 }
 
-/// Tells whether somebody asked to stop; nobody does where nobody listens.
+/// Tells when somebody asked to stop; nobody does where nobody listens.
 #[derive(Clone, Default)]
-struct Asked(Arc<OnceLock<Box<dyn Fn() -> bool + Send + Sync>>>);
+struct Asked(Arc<OnceLock<Box<Since>>>);
+
+type Since = dyn Fn() -> Option<Instant> + Send + Sync;
 
 impl Asked {
     fn is_raised(&self) -> bool {
-        self.0.get().is_some_and(|raised| raised())
+        self.at().is_some()
+    }
+
+    fn at(&self) -> Option<Instant> {
+        self.0.get().and_then(|asked| asked())
+    }
+
+    /// Whether a request that began then is waited for no more.
+    fn is_over(&self, begun: Instant) -> bool {
+        self.at().is_some_and(|asked| asked.elapsed() >= GRACE && begun.elapsed() >= LEAST)
     }
 }
 
@@ -92,10 +105,10 @@ impl Aws {
         self.connected.get_or_init(connect).clone()
     }
 
-    /// Lets requests be given up once this says that somebody asked to stop.
-    pub fn heed(&self, is_raised: impl Fn() -> bool + Send + Sync + 'static) {
+    /// Lets requests be given up some seconds after this says that somebody asked to stop.
+    pub fn heed(&self, asked: impl Fn() -> Option<Instant> + Send + Sync + 'static) {
         // Whoever is heard first is heard on.
-        self.stop.0.get_or_init(|| Box::new(is_raised));
+        self.stop.0.get_or_init(|| Box::new(asked));
     }
 }
 
@@ -162,21 +175,25 @@ impl Connected {
     where
         F: Future<Output = Result<T>>,
     {
-        let failed = Cell::new(false);
-        let begun = stream::iter(work.take_while(|_| !failed.get())).map(ask);
+        let (failed, cut) = (Cell::new(false), Cell::new(false));
+        let goes_on = |_: &W| {
+            // What is not begun yet is left once somebody asked to stop.
+            cut.set(cut.get() || self.stop.is_raised());
+            !failed.get() && !cut.get()
+        };
+        let begun = stream::iter(work.take_while(goes_on)).map(ask);
         let mut answers = pin!(begun.buffer_unordered(in_flight));
         let mut first = Ok(());
         let mut ticked = Instant::now();
-        let mut asked = None;
+        let began = Instant::now();
         loop {
             // Callers may make requests of their own, so they are called between two waits.
             let next =
                 self.runtime.block_on(async { tokio::time::timeout(TICK, answers.next()).await });
-            if self.stop.is_raised() && asked.get_or_insert_with(Instant::now).elapsed() >= GRACE {
-                return first.and(Err(unanswered()));
-            }
             let mut came = match next {
+                Ok(None) if cut.get() => return first.and(Err(stopped())),
                 Ok(None) => return first,
+                Err(_) if self.stop.is_over(began) => return first.and(Err(unanswered())),
                 Ok(Some(answer)) => answer.and_then(&mut *done),
                 Err(_) => Ok(()),
             };
@@ -194,11 +211,11 @@ impl Connected {
 
 /// Waits for an answer; once somebody asked to stop, for the grace that what is in flight has.
 fn until_stopped<T>(runtime: &Runtime, stop: &Asked, answer: impl Future<Output = T>) -> Result<T> {
+    let begun = Instant::now();
     let asked = async {
-        while !stop.is_raised() {
+        while !stop.is_over(begun) {
             tokio::time::sleep(TICK).await;
         }
-        tokio::time::sleep(GRACE).await;
     };
     runtime.block_on(async {
         tokio::select! {
@@ -207,6 +224,10 @@ fn until_stopped<T>(runtime: &Runtime, stop: &Asked, answer: impl Future<Output 
             () = asked => Err(unanswered()),
         }
     })
+}
+
+fn stopped() -> Error {
+    Error::environment("somebody asked to stop").hint("run it again: it goes on where it stopped")
 }
 
 fn unanswered() -> Error {

@@ -20,8 +20,8 @@ use crate::places::Places;
 use crate::plan::{self, Board, Verdict};
 use crate::project::Project;
 use crate::publish::{
-    self, Destination, Headers, Invalidation, Keeping, Outlook, Place, PublishPlan, Step, There,
-    Wanted, WantedObject, WantedRow,
+    self, Destination, Headers, Invalidation, Keeping, Outlook, Place, PublishPlan, Role, Step,
+    There, Wanted, WantedObject, WantedRow,
 };
 use crate::records::{Key, Made, Record, Settled};
 use crate::selection::Selection;
@@ -195,7 +195,7 @@ impl<'a> Source<'a> {
         let packed = Packed::begin(self.places)?;
         let wanted = &prepared.wanted;
         let source = |object: &WantedObject| {
-            if let Some(text) = wanted.edition.as_ref().and_then(|e| e.texts.get(&object.bytes)) {
+            if let Some(text) = wanted.editions.iter().find_map(|e| e.texts.get(&object.bytes)) {
                 self.objects.put_bytes(text)?;
             }
             // What was read back from the destination is put as it was packed then.
@@ -411,7 +411,7 @@ impl<'a> Source<'a> {
             packed: None,
             once: object.once,
             copied: None,
-            last: false,
+            role: Role::Output,
             headers: Headers {
                 content_type: object.content_type.clone(),
                 content_encoding: match object.gzip {
@@ -554,7 +554,7 @@ impl Prepared {
 
     /// What would be done, in objects and rows.
     pub fn counts(&self) -> PlannedPublish {
-        let counts = self.plan.counts();
+        let counts = self.plan.counts(&self.wanted);
         PlannedPublish {
             create: counts.created,
             update: counts.updated,

@@ -78,8 +78,13 @@ pub struct Upload {
 pub enum Body {
     Bytes(Vec<u8>),
     File(PathBuf),
-    /// The bytes that stand under this key, the same or another; what is expected is of that one.
-    Standing(String),
+    /// The bytes that stand there stay; its headers are replaced. Expects a version, if any.
+    Standing,
+    /// The bytes that stand under another key, in this version if it is known. Expects nothing.
+    Copy {
+        key: String,
+        version: Option<String>,
+    },
 }
 
 /// What came of a write.
@@ -280,7 +285,17 @@ impl Bucket {
                     (Sha256::digest(&bytes), ByteStream::from(bytes))
                 }
             }
-            Body::Standing(from) => return self.copy(&key, &from, headers, expect).await,
+            Body::Standing => {
+                // Onto itself, which is how headers are replaced; what is expected is what is copied.
+                let version = match expect {
+                    Expect::Version(version) => Some(version),
+                    Expect::Anything | Expect::Nothing => None,
+                };
+                return self.copy(&key, headers, &key, version, Expect::Anything).await;
+            }
+            Body::Copy { key: from, version } => {
+                return self.copy(&key, headers, &from, version, expect).await;
+            }
         };
         let request = Request::new("s3:PutObject", self.about(&key));
         let put = self.client.put_object().bucket(&self.name).key(&key);
@@ -309,16 +324,23 @@ impl Bucket {
         }
     }
 
-    /// An object is copied with other headers; onto itself, which is how they are replaced.
-    ///
-    /// What is expected is of the object that is copied.
-    async fn copy(&self, key: &str, from: &str, headers: Headers, expect: Expect) -> Result<Put> {
+    /// An object is copied, with other headers, if it is still this version of it.
+    async fn copy(
+        &self,
+        key: &str,
+        headers: Headers,
+        from: &str,
+        version: Option<String>,
+        expect: Expect,
+    ) -> Result<Put> {
         let request = Request::new("s3:PutObject", self.about(key));
         let source = format!("{}/{}", self.name, percent::path(from));
         let copy = self.client.copy_object().bucket(&self.name).key(key).copy_source(source);
+        let copy = copy.set_copy_source_if_match(version);
         let copy = match expect {
-            Expect::Version(version) => copy.copy_source_if_match(version),
-            Expect::Anything | Expect::Nothing => copy,
+            Expect::Anything => copy,
+            Expect::Nothing => copy.if_none_match("*"),
+            Expect::Version(version) => copy.if_match(version),
         };
         let copied = copy
             .metadata_directive(MetadataDirective::Replace)
@@ -343,24 +365,23 @@ impl Bucket {
         }
     }
 
-    /// Everything whose key begins so, in order: a request for each thousand.
-    pub fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+    /// Everything whose key begins so, in order: a request for each thousand, and `tick` after it.
+    pub fn list(&self, prefix: &str, tick: &mut dyn FnMut() -> Result<()>) -> Result<Vec<Listed>> {
         let request = Request::new("s3:ListBucket", self.about(prefix));
         let list = self.client.list_objects_v2().bucket(&self.name).prefix(prefix);
-        self.aws.wait(async {
-            let mut pages = list.into_paginator().send();
-            let mut all = Vec::new();
-            while let Some(page) = pages.next().await {
-                let page = page.map_err(|error| request.failed(&error))?;
-                all.extend(page.contents().iter().map(|object| Listed {
-                    key: object.key().unwrap_or_default().to_owned(),
-                    version: object.e_tag().unwrap_or_default().to_owned(),
-                    size: u64::try_from(object.size().unwrap_or_default()).unwrap_or_default(),
-                    modified: object.last_modified().map_or(i64::MAX, |time| time.secs()),
-                }));
-            }
-            Ok(all)
-        })?
+        let mut pages = list.into_paginator().send();
+        let mut all = Vec::new();
+        while let Some(page) = self.aws.wait(pages.next())? {
+            let page = page.map_err(|error| request.failed(&error))?;
+            all.extend(page.contents().iter().map(|object| Listed {
+                key: object.key().unwrap_or_default().to_owned(),
+                version: object.e_tag().unwrap_or_default().to_owned(),
+                size: u64::try_from(object.size().unwrap_or_default()).unwrap_or_default(),
+                modified: object.last_modified().map_or(i64::MAX, |time| time.secs()),
+            }));
+            tick()?;
+        }
+        Ok(all)
     }
 
     /// Removes an object; one that is not there is no error.

@@ -67,15 +67,10 @@ fn run(
         project::lock(&project.places, patience, &mut |line| report.say(&line)).map_err(one)?;
     let world = World::that_pulls();
     let stop = stop_on_signals(&world).map_err(one)?;
-    if reach == Reach::All {
-        match writing_as("publishing", &project, &selection, &world) {
-            Err(_) if stop.asked().is_some() => return Ok(STOPPED),
-            said => {
-                if let Some(message) = said.map_err(one)? {
-                    report.event(&Event::Note { message });
-                }
-            }
-        }
+    if reach == Reach::All
+        && !say_who("publishing", (&project, &selection, &world), &stop, report).map_err(one)?
+    {
+        return Ok(STOPPED);
     }
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;
@@ -487,8 +482,26 @@ pub(super) fn remotes(publish: &Publish) -> impl Iterator<Item = &str> {
         .filter(|url| publish::parse_destination(url).is_ok_and(|at| !at.is_local()))
 }
 
+/// Says who writes where; whether to go on, which is not so once somebody asked to stop.
+pub(super) fn say_who(
+    doing: &str,
+    (project, selection, world): (&Project, &Selection, &World),
+    stop: &Stop,
+    report: &mut Report,
+) -> Result<bool> {
+    match writing_as(doing, project, selection, world) {
+        Err(_) if stop.asked().is_some() => return Ok(false),
+        said => {
+            if let Some(message) = said? {
+                report.event(&Event::Note { message });
+            }
+        }
+    }
+    Ok(true)
+}
+
 /// Who writes to which remote destinations, asked before anything runs; none if all are on this machine.
-pub(super) fn writing_as(
+fn writing_as(
     doing: &str,
     project: &Project,
     selection: &Selection,

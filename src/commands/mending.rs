@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::asking::publish_source;
-use super::building::writing_as;
+use super::building::say_who;
 use super::stopping::{STOPPED, stop_on_signals, stoppable};
 use super::{FAILED, Outcomes, Reading, WELL, one, open};
 use crate::cli::{AtMost, Global, Select};
@@ -31,13 +31,8 @@ fn holding(global: &Global, select: &Select, report: &mut Report, act: &mut Act<
         .map_err(one)?;
     let world = World::new();
     let stop = stop_on_signals(&world).map_err(one)?;
-    match writing_as("writing", &project, &selection, &world) {
-        Err(_) if stop.asked().is_some() => return Ok(STOPPED),
-        said => {
-            if let Some(message) = said.map_err(one)? {
-                report.event(&Event::Note { message });
-            }
-        }
+    if !say_who("writing", (&project, &selection, &world), &stop, report).map_err(one)? {
+        return Ok(STOPPED);
     }
     let objects = Objects::open(&project.places.cache).map_err(one)?;
     let (mut records, told) = Records::open(&project.places.cache).map_err(one)?;

@@ -17,7 +17,7 @@ use crate::publish::manifest::ObjectEntry;
 use crate::publish::place::{
     Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectsThere, Removal, Stamp,
 };
-use crate::publish::{Depth, DriftKind, Place};
+use crate::publish::{Depth, DriftKind, Extent, Place};
 use crate::session::World;
 
 /// The exit code of a command that was stopped.
@@ -27,7 +27,7 @@ pub const STOPPED: u8 = 130;
 pub fn stop_on_signals(world: &World) -> Result<Arc<Stop>> {
     let stop = Arc::new(Stop::default());
     let asked = Arc::clone(&stop);
-    world.aws.heed(move || asked.asked().is_some());
+    world.aws.heed(move || asked.asked());
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|e| Error::environment("cannot listen for signals").because(e))?;
     let heard = Arc::clone(&stop);
@@ -68,8 +68,13 @@ struct StoppablePlace {
 }
 
 impl ObjectPlace for StoppablePlace {
-    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
-        self.inner.read(owner, wanted)
+    fn read(
+        &self,
+        owner: &str,
+        wanted: &BTreeMap<String, ObjectEntry>,
+        extent: Extent<'_>,
+    ) -> Result<ObjectsThere> {
+        self.inner.read(owner, wanted, extent)
     }
 
     fn wait(&self, say: &mut dyn FnMut(String)) -> Result<()> {
@@ -94,12 +99,16 @@ impl ObjectPlace for StoppablePlace {
         self.inner.history()
     }
 
-    fn past(&self, id: &str) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
-        self.inner.past(id)
+    fn past(&self, id: &str, extent: Extent<'_>) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
+        self.inner.past(id, extent)
     }
 
-    fn text(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        self.inner.text(key)
+    fn standing(&self, prefix: &str) -> Result<Vec<String>> {
+        self.inner.standing(prefix)
+    }
+
+    fn as_written(&self, under: &str, objects: &[(&str, &ObjectEntry)]) -> Result<Vec<bool>> {
+        self.inner.as_written(under, objects)
     }
 
     fn replaced(

@@ -84,16 +84,21 @@ impl Expansion<'_> {
         let mut objects = written.objects.values();
         let first = objects.next();
         for to in objects.map(|object| &object.to) {
-            if first.is_some_and(|first| first.to.value != to.value) {
+            let same = |first: &manifest::PublishObject| {
+                let read =
+                    |to: &str| parse_destination(to).map_or(to.to_owned(), |d| d.to_string());
+                read(&first.to.value) == read(&to.value)
+            };
+            if !first.is_some_and(same) {
                 let message = "an edition is published to one destination".to_owned();
                 wrong(&to.span, message, "give all objects of this publish the same `to`");
             }
         }
         if let Some(first) = first {
             let to = parse_destination(&first.to.value);
-            let fault = match edition::parts(&index.value) {
-                Some(_) => Some("it is a key in an edition".to_owned()),
-                None => to.ok().and_then(|to| to.check_key(&index.value).err()),
+            let fault = match index.value.contains('/') {
+                true => Some("it stands beside the editions, in no folder".to_owned()),
+                false => to.ok().and_then(|to| to.check_key(&index.value).err()),
             };
             if let Some(fault) = fault {
                 let message = format!("`{}` cannot be the key of an index: {fault}", index.value);

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::graph::Graph;
-use crate::lockfile::{Lockfile, image_key};
+use crate::lockfile::Lockfile;
 use crate::registry::ecr;
 use crate::registry::reference::Reference;
 
@@ -97,22 +97,31 @@ pub fn pinned(graph: &Graph, lock: &Lockfile) -> (BTreeSet<Pinned>, BTreeSet<Str
     for runner in &graph.runners {
         let names = runner.image_names();
         let Some(first) = names.first() else { continue };
-        let pin = lock.images.get(&image_key(first, runner.platform.as_deref()));
+        // Whatever the platform: each of them is pulled somewhere.
+        let pins = lock.images.iter().filter(|(key, _)| is_of(key, first));
+        let manifests: BTreeSet<Digest> = pins.map(|(_, pin)| pin.manifest).collect();
         for name in &names {
             let Ok(Reference { registry, repository, .. }) = Reference::parse(name) else {
                 continue;
             };
             let Some(ecr::Place { account, region }) = ecr::place(&registry) else { continue };
-            match pin {
-                Some(pin) => {
-                    let manifest = pin.manifest;
-                    pinned.insert(Pinned { account, region, repository, manifest });
-                }
-                None => drop(unknown.insert((*first).to_owned())),
+            if manifests.is_empty() {
+                unknown.insert((*first).to_owned());
             }
+            pinned.extend(manifests.iter().map(|manifest| Pinned {
+                account: account.clone(),
+                region: region.clone(),
+                repository: repository.clone(),
+                manifest: *manifest,
+            }));
         }
     }
     (pinned, unknown)
+}
+
+/// Whether a line of the lock is of this image, on any platform.
+fn is_of(key: &str, image: &str) -> bool {
+    key.strip_prefix(image).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
 }
 
 impl Pinned {

@@ -17,12 +17,13 @@ use crate::error::Result;
 use crate::moments::{self, Moment};
 
 use super::destination::Destination;
+use super::edition;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::{
-    ObjectPlace, ObjectPut, ObjectWrite, ObjectsThere, Place, RowPut, RowWrite, RowsThere,
+    Extent, ObjectPlace, ObjectPut, ObjectWrite, ObjectsThere, Place, RowPut, RowWrite, RowsThere,
 };
 use super::plan::{self, Action, Planned, PublishPlan, There, Why};
-use super::wanted::{Wanted, WantedObject, WantedRow};
+use super::wanted::{Role, Wanted, WantedEdition, WantedObject, WantedRow};
 
 /// What happened, in the order in which it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ pub fn look(wanted: &Wanted, places: &[Place]) -> Result<Vec<There>> {
         let sound = mine.filter(|(object, _)| destination.check_key(&object.key).is_ok());
         let mine = sound.filter(|(object, _)| !exact.contains(object.key.as_str()));
         let mine = mine.map(|(object, entry)| (object.key.clone(), entry.clone()));
-        place.read(&wanted.owner, &mine.collect()).map(There::Objects)
+        place.read(&wanted.owner, &mine.collect(), Extent::Whole).map(There::Objects)
     };
     let none = BTreeSet::new();
     let mut there = Vec::with_capacity(places.len());
@@ -161,7 +162,7 @@ pub fn apply(
     }
     let uploads = plan.objects.iter().filter(|planned| writes(planned)).count();
     let rows = plan.rows.iter().filter(|planned| writes(planned)).count();
-    on_event(Event::Started { objects: uploads, rows, bytes: plan.counts().bytes });
+    on_event(Event::Started { objects: uploads, rows, bytes: plan.counts(wanted).bytes });
 
     // Contents are read again before anything is begun, so that nothing waits for it with a lease held.
     let sources: Vec<Option<PathBuf>> = wanted
@@ -193,32 +194,31 @@ pub fn apply(
         let mut publish = place.begin(there, &intent)?;
         if let Some(to) = &wanted.invalidation {
             let written = mine.iter().filter(|(_, planned, _)| writes(planned));
-            // Nobody has seen an edition before its index names it.
-            let written = written.filter(|(object, ..)| wanted.edition.is_none() || object.last);
+            let written = written.filter(|(object, ..)| wanted.is_told(object));
             let keys: Vec<&str> = written.map(|(object, ..)| object.key.as_str()).collect();
             publish.owe(to, &keys)?;
         }
         moments::pass(Moment::Intended);
         on_event(Event::Intended { destination });
-        begun.push((destination, publish, mine, changed));
+        begun.push((index, publish, mine, changed));
     }
     for last in [false, true] {
-        for (_, publish, mine, _) in &mut begun {
-            let mine = mine.iter().filter(|(o, planned, _)| o.last == last && writes(*planned));
+        for (index, publish, mine, _) in &mut begun {
+            let mine = mine.iter().filter(|(object, planned, _)| {
+                (object.role == Role::Index) == last && writes(*planned)
+            });
             let mine: Vec<_> = mine.collect();
             if mine.is_empty() {
                 continue;
             }
-            if let Some(edition) = wanted.edition.as_ref().filter(|_| last) {
-                let all = wanted.objects.iter().zip(&plan.objects).filter(|(o, _)| !o.last);
-                let all: Vec<_> = all.map(|(o, p)| (o.key.as_str(), &p.entry)).collect();
-                publish.read_back(&edition.name, &all)?;
+            if let Some(edition) = wanted.edition_at(*index).filter(|_| last) {
+                publish.read_back(&edition.name, &all_of(edition, wanted, plan))?;
                 moments::pass(Moment::ReadBack);
             }
             let puts: Vec<_> = mine.iter().map(|mine| put(mine)).collect();
             let placed = &mut |index: usize| {
                 let (object, planned, _) = mine[index];
-                let bytes = if planned.writes_bytes() { planned.entry.size } else { 0 };
+                let bytes = plan::uploaded(object, planned);
                 match planned.writes_bytes() {
                     true => done.objects += 1,
                     false => done.headers += 1,
@@ -252,9 +252,9 @@ pub fn apply(
         })?;
     }
     moments::pass(Moment::Committed);
-    for (destination, publish, _, changed) in &mut begun {
+    for (index, publish, _, changed) in &mut begun {
         publish.commit(changed, &BTreeSet::new())?;
-        on_event(Event::Committed { destination });
+        on_event(Event::Committed { destination: &wanted.destinations[*index] });
     }
     let mut told = Ok(());
     if let Some(to) = &wanted.invalidation {
@@ -268,11 +268,29 @@ pub fn apply(
         }
     }
     // All is written, so the place is free for others; what is still owed is remembered.
-    for (destination, publish, ..) in begun {
+    for (index, publish, ..) in begun {
         publish.finish()?;
-        on_event(Event::Finished { destination });
+        on_event(Event::Finished { destination: &wanted.destinations[index] });
     }
     told.map(|()| done)
+}
+
+/// All objects of an edition, with their entries as they are planned.
+fn all_of<'a>(
+    edition: &'a WantedEdition,
+    wanted: &'a Wanted,
+    plan: &'a PublishPlan,
+) -> Vec<(&'a str, &'a ObjectEntry)> {
+    let standing = edition.standing.iter().map(|(key, entry)| (key.as_str(), entry));
+    let mut all: BTreeMap<&str, &ObjectEntry> = standing.collect();
+    let planned = wanted.objects.iter().zip(&plan.objects);
+    let inside = planned.filter(|(object, _)| {
+        object.destination == edition.destination && object.role != Role::Index
+    });
+    let inside =
+        inside.filter(|(o, _)| edition::parts(&o.key).is_some_and(|(e, _)| e == edition.name));
+    all.extend(inside.map(|(object, planned)| (object.key.as_str(), &planned.entry)));
+    all.into_iter().collect()
 }
 
 /// How an object is written.

@@ -5,15 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::destination::{Destination, OWN_FOLDER};
 use super::invalidation::{self, Invalidation};
 use super::ledger::{Ledger, Store};
 use super::manifest::{Head, ObjectEntry};
 use super::place::{
-    Claim, Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
-    ObjectsThere, Removal, Stamp, changed, not_as_written,
+    Claim, Depth, DriftKind, Extent, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
+    ObjectsThere, Removal, Stamp, changed, not_as_written, not_to_copy,
 };
 use super::wanted;
 use crate::aws::Connected;
@@ -76,7 +76,7 @@ impl Store for BucketStore {
     }
 
     fn list(&self) -> Result<Vec<(String, i64)>> {
-        let all = self.bucket.list(&self.key(""))?.into_iter();
+        let all = self.bucket.list(&self.key(""), &mut || Ok(()))?.into_iter();
         let named = all.filter_map(|text| Some((self.name(&text.key)?.to_owned(), text.modified)));
         Ok(named.collect())
     }
@@ -90,6 +90,8 @@ pub struct BucketPlace {
     ledger: Arc<Ledger>,
     /// The section of the ledger that is of this bucket and prefix: others may keep theirs in it too.
     section: String,
+    /// What stood under intended keys when they were looked at, since a plan may read more than once.
+    looked: Mutex<BTreeMap<String, Option<Standing>>>,
 }
 
 impl BucketPlace {
@@ -102,7 +104,8 @@ impl BucketPlace {
         let bucket = s3::Bucket::new(Arc::clone(&aws), bucket);
         let place = Digest::of(destination.to_string().as_bytes()).hex();
         let section = format!("objects-{}", &place[..8]);
-        BucketPlace { destination, aws, bucket, ledger, section }
+        let looked = Mutex::default();
+        BucketPlace { destination, aws, bucket, ledger, section, looked }
     }
 
     /// What a publish that did not end has put: where an object carries the digest of an intended one.
@@ -118,8 +121,12 @@ impl BucketPlace {
         for (key, entry) in intended {
             meant.entry(key).or_default().push(entry);
         }
-        let keys: Vec<String> = meant.keys().map(|key| self.destination.full_key(key)).collect();
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<&String> = meant.keys().filter(|key| !looked.contains_key(*key)).collect();
+        let keys: Vec<String> = new.iter().map(|key| self.destination.full_key(key)).collect();
         let found = self.bucket.look(&keys)?;
+        looked.extend(new.into_iter().cloned().zip(found));
+        let found: Vec<Option<Standing>> = meant.keys().map(|key| looked[key].clone()).collect();
         let (mut recovered, mut missing) = (BTreeMap::new(), BTreeSet::new());
         let mut claims = BTreeMap::new();
         for ((key, meant), found) in meant.into_iter().zip(found) {
@@ -168,8 +175,13 @@ fn headers(entry: &ObjectEntry) -> s3::Headers {
 }
 
 impl ObjectPlace for BucketPlace {
-    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
-        let section = self.ledger.section(&self.section, wanted)?;
+    fn read(
+        &self,
+        owner: &str,
+        wanted: &BTreeMap<String, ObjectEntry>,
+        extent: Extent<'_>,
+    ) -> Result<ObjectsThere> {
+        let section = self.ledger.section(&self.section, wanted, extent)?;
         let Recovered { recovered, missing, claims } =
             self.recover(&section.entries, section.intended)?;
         Ok(ObjectsThere {
@@ -207,12 +219,30 @@ impl ObjectPlace for BucketPlace {
         self.ledger.history()
     }
 
-    fn past(&self, id: &str) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
-        self.ledger.past(&self.section, id)
+    fn past(&self, id: &str, extent: Extent<'_>) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
+        self.ledger.past(&self.section, id, extent)
     }
 
-    fn text(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.bucket.get(&self.destination.full_key(key))?.map(|got| got.bytes))
+    fn standing(&self, prefix: &str) -> Result<Vec<String>> {
+        let own = self.destination.full_key("");
+        let listed = self.bucket.list(&self.destination.full_key(prefix), &mut || Ok(()))?;
+        let key = |found: Listed| found.key.strip_prefix(&own).map(str::to_owned);
+        Ok(listed.into_iter().filter_map(key).collect())
+    }
+
+    fn as_written(&self, under: &str, objects: &[(&str, &ObjectEntry)]) -> Result<Vec<bool>> {
+        let prefix = self.destination.full_key(&format!("{under}/"));
+        let listed = self.bucket.list(&prefix, &mut || self.ledger.renew())?;
+        let stands: BTreeMap<&str, &Listed> =
+            listed.iter().map(|found| (found.key.as_str(), found)).collect();
+        let as_written = objects.iter().map(|(key, entry)| {
+            let found = stands.get(self.destination.full_key(key).as_str());
+            found.is_some_and(|found| {
+                let version = entry.version.as_ref();
+                found.size == entry.size && version.is_none_or(|v| *v == found.version)
+            })
+        });
+        Ok(as_written.collect())
     }
 
     fn replaced(
@@ -240,7 +270,11 @@ impl ObjectPlace for BucketPlace {
         see: &mut dyn FnMut(&str, Found) -> Result<()>,
     ) -> Result<()> {
         let prefix = self.destination.full_key("");
-        let stands = self.bucket.list(&prefix)?.into_iter().map(|found| found.key);
+        let stands = self
+            .bucket
+            .list(&prefix, &mut || self.ledger.renew())?
+            .into_iter()
+            .map(|found| found.key);
         let asked = |key: &String| key.strip_prefix(&prefix).is_some_and(|key| keys.contains(key));
         let stands: Vec<String> = stands.filter(asked).collect();
         let mut read = |index: usize, whole: Option<Whole>| {
@@ -266,9 +300,10 @@ impl ObjectPlace for BucketPlace {
         let mut drift = Vec::new();
         let mut standing = BTreeSet::new();
         let mut alike = Vec::new();
-        for found in self.bucket.list(&prefix)? {
+        for found in self.bucket.list(&prefix, &mut || self.ledger.renew())? {
             let Some(key) = found.key.strip_prefix(&prefix) else { continue };
-            if key.split('/').next() == Some(OWN_FOLDER) {
+            // Also what another publish keeps further below.
+            if key.split('/').any(|part| part == OWN_FOLDER) {
                 continue;
             }
             standing.insert(key.to_owned());
@@ -396,13 +431,11 @@ impl BucketPublish<'_> {
         let (body, expect) = match put.write {
             ObjectWrite::Create(path) => (Body::File(path.to_owned()), Expect::Nothing),
             ObjectWrite::Replace(path) => (Body::File(path.to_owned()), replaced),
-            ObjectWrite::Copy(from, version) => {
-                let version = version.map_or(Expect::Anything, |v| Expect::Version(v.to_owned()));
-                (Body::Standing(self.place.destination.full_key(from)), version)
+            ObjectWrite::Copy(key, version) => {
+                let (key, version) = (self.place.destination.full_key(key), version);
+                (Body::Copy { key, version: version.map(str::to_owned) }, Expect::Nothing)
             }
-            ObjectWrite::Headers => {
-                (Body::Standing(self.place.destination.full_key(put.key)), replaced)
-            }
+            ObjectWrite::Headers => (Body::Standing, replaced),
         };
         let key = self.place.destination.full_key(put.key);
         Upload { key, body, headers: headers(put.entry), expect }
@@ -426,17 +459,13 @@ impl BucketPublish<'_> {
                     .hint("run it again")),
                 }
             }
-            (_, ObjectWrite::Copy(from, _)) => Err(Error::environment(format!(
-                "`{}` cannot be copied in `{destination}`: `{from}` is missing or was written over",
-                put.key
-            ))
-            .hint("put it back: `jheem verify --repair`")),
+            (None, ObjectWrite::Copy(from, _)) => Err(not_to_copy(destination, put.key, from)),
             (None, _) => Err(Error::environment(format!(
                 "`{}` is missing in `{destination}`, so its headers cannot be replaced",
                 put.key
             ))
             .hint("`jheem verify` shows what else is; put it back from an earlier version of the bucket")),
-            (Some(_), ObjectWrite::Create(_)) => Err(Error::user(format!(
+            (Some(_), ObjectWrite::Create(_) | ObjectWrite::Copy(..)) => Err(Error::user(format!(
                 "`{}` cannot be put into `{destination}`: something that jheem did not publish stands there",
                 put.key
             ))
@@ -480,6 +509,8 @@ impl ObjectPublish for BucketPublish<'_> {
         let keys: Vec<String> =
             unexpected.iter().map(|index| place.destination.full_key(puts[*index].key)).collect();
         for (index, found) in unexpected.into_iter().zip(place.bucket.look(&keys)?) {
+            go_on()?;
+            place.ledger.renew()?;
             let version = self.settle(&puts[index], found)?;
             self.versions.insert(puts[index].key.to_owned(), version);
             placed(index);
@@ -528,21 +559,17 @@ impl ObjectPublish for BucketPublish<'_> {
     }
 
     fn read_back(&mut self, under: &str, objects: &[(&str, &ObjectEntry)]) -> Result<()> {
-        let place = self.place;
-        let listed = place.bucket.list(&place.destination.full_key(&format!("{under}/")))?;
-        let stands: BTreeMap<&str, &Listed> =
-            listed.iter().map(|found| (found.key.as_str(), found)).collect();
-        for (key, entry) in objects {
-            let version = self.versions.get(*key).or(entry.version.as_ref());
-            let is = |found: &Listed| {
-                found.size == entry.size && version.is_none_or(|v| *v == found.version)
-            };
-            let full = place.destination.full_key(key);
-            if !stands.get(full.as_str()).is_some_and(|found| is(found)) {
-                return Err(not_as_written(&place.destination, key));
-            }
+        let now = objects.iter().map(|(key, entry)| {
+            let version = self.versions.get(*key).or(entry.version.as_ref()).cloned();
+            (*key, ObjectEntry { version, ..(*entry).clone() })
+        });
+        let now: Vec<(&str, ObjectEntry)> = now.collect();
+        let now: Vec<(&str, &ObjectEntry)> = now.iter().map(|(key, entry)| (*key, entry)).collect();
+        let as_written = self.place.as_written(under, &now)?;
+        match now.iter().zip(as_written).find(|(_, as_written)| !as_written) {
+            Some(((key, _), _)) => Err(not_as_written(&self.place.destination, key)),
+            None => Ok(()),
         }
-        place.ledger.renew()
     }
 
     fn sweep(&mut self) -> Result<usize> {

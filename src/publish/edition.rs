@@ -16,8 +16,9 @@ use super::wanted::Headers;
 pub const MANIFEST: &str = "manifest.json";
 /// What readers and caches are told of objects in editions, unless the Jheemfile says otherwise.
 pub const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
-/// The metadata in which an index tells the edition that it names.
+/// The metadata in which an index tells the edition that it names, and the digest of its list.
 pub const NAMED: &str = "edition";
+pub const LIST: &str = "edition-manifest";
 
 const FORMAT: u32 = 1;
 /// How many hexadecimal digits of its manifest's digest name an edition.
@@ -102,14 +103,35 @@ pub fn below(edition: &str, key: &str) -> String {
 
 /// The edition that a key is in, and the key there; none if it is in none.
 pub fn parts(key: &str) -> Option<(&str, &str)> {
-    let (edition, rest) = key.split_once('/')?;
-    let digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
-    (edition.len() == DIGITS && edition.chars().all(digit)).then_some((edition, rest))
+    key.split_once('/').filter(|(edition, _)| is_name(edition))
 }
 
-/// The edition that the entry of an index names.
+/// The edition that a folder is of or in.
+pub fn of_folder(folder: &str) -> Option<&str> {
+    folder.split('/').next().filter(|first| is_name(first))
+}
+
+fn is_name(text: &str) -> bool {
+    let digit = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
+    text.len() == DIGITS && text.chars().all(digit)
+}
+
+/// The key in its edition, or as it is.
+pub fn inside(key: &str) -> &str {
+    parts(key).map_or(key, |(_, inside)| inside)
+}
+
+/// The edition that an entry names, if it is an index.
 pub fn named(entry: &ObjectEntry) -> Option<&str> {
-    entry.headers.metadata.get(NAMED).map(String::as_str)
+    let name = entry.headers.metadata.get(NAMED)?;
+    let list = list_of(entry)?.hex();
+    // Somebody's own metadata may be called so, too.
+    (list.get(..DIGITS) == Some(name.as_str())).then_some(name.as_str())
+}
+
+/// The digest of the list of the edition that the entry of an index names.
+pub fn list_of(entry: &ObjectEntry) -> Option<Digest> {
+    entry.headers.metadata.get(LIST)?.parse().ok()
 }
 
 fn text(value: &impl Serialize) -> Vec<u8> {

@@ -19,8 +19,8 @@ use crate::moments::{self, Moment};
 use super::destination::{Destination, OWN_FOLDER};
 use super::manifest::{self, Head, Lines, ObjectEntry};
 use super::place::{
-    Claim, Depth, DriftKind, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
-    ObjectsThere, Removal, changed, meanwhile, not_as_written,
+    Claim, Depth, DriftKind, Extent, Found, ObjectPlace, ObjectPublish, ObjectPut, ObjectWrite,
+    ObjectsThere, Removal, changed, meanwhile, not_as_written, not_to_copy,
 };
 
 /// How many objects are copied before they are put in place together.
@@ -241,7 +241,12 @@ impl Folder {
 }
 
 impl ObjectPlace for Folder {
-    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere> {
+    fn read(
+        &self,
+        owner: &str,
+        wanted: &BTreeMap<String, ObjectEntry>,
+        _: Extent<'_>,
+    ) -> Result<ObjectsThere> {
         let keys: Vec<&str> = wanted.keys().map(String::as_str).collect();
         let (head, entries) = self.read_manifest(owner)?;
         let (intent, recovered) = match self.read_intent(owner)? {
@@ -339,8 +344,13 @@ impl ObjectPlace for Folder {
         Ok(Box::new(publish))
     }
 
-    fn text(&self, key: &str) -> Result<Option<Vec<u8>>> {
-        read(&self.folder.join(key))
+    fn as_written(&self, _: &str, objects: &[(&str, &ObjectEntry)]) -> Result<Vec<bool>> {
+        let as_written = objects.par_iter().map(|(key, entry)| {
+            let path = self.folder.join(key);
+            // A pipe would be waited for.
+            Ok(stands_at(&path)? == Stands::File && digest_of(&path)? == Some(entry.bytes))
+        });
+        as_written.collect()
     }
 
     fn found(
@@ -437,6 +447,9 @@ impl FolderPublish<'_> {
                 }
                 ObjectWrite::Copy(from, _) => {
                     let source = self.folder.folder.join(from);
+                    if stands_at(&source)? != Stands::File {
+                        return Err(not_to_copy(&self.folder.destination, put.key, from));
+                    }
                     stage(&source, &self.temp.join(index.to_string()), put.key, put.entry)
                 }
                 ObjectWrite::Headers => Ok(()),
@@ -489,11 +502,11 @@ impl ObjectPublish for FolderPublish<'_> {
     }
 
     fn read_back(&mut self, _: &str, objects: &[(&str, &ObjectEntry)]) -> Result<()> {
-        let folder = self.folder;
-        objects.par_iter().try_for_each(|(key, entry)| match digest_of(&folder.folder.join(key))? {
-            Some(found) if found == entry.bytes => Ok(()),
-            _ => Err(not_as_written(&folder.destination, key)),
-        })
+        let as_written = self.folder.as_written("", objects)?;
+        match objects.iter().zip(as_written).find(|(_, as_written)| !as_written) {
+            Some(((key, _), _)) => Err(not_as_written(&self.folder.destination, key)),
+            None => Ok(()),
+        }
     }
 
     fn remove(

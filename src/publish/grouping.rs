@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::digest::Digest;
 
+use super::edition;
+
 /// A group has no more entries than this if more parts tell them apart.
 pub const MOST: usize = 4096;
 /// How many parts count where nothing was said: all. So it was before they were counted.
@@ -34,9 +36,18 @@ pub fn of_row(key: &str, depth: usize) -> String {
     }
 }
 
-/// The name of the chunk of a group.
+/// The name of the chunk of a group. Each edition has chunks of its own, so that it can be read without the others.
 pub fn chunk(group: &str) -> String {
-    Digest::of(group.as_bytes()).hex()[..2].to_owned()
+    let number = Digest::of(group.as_bytes()).hex()[..2].to_owned();
+    match edition::of_folder(group) {
+        Some(edition) => format!("{edition}-{number}"),
+        None => number,
+    }
+}
+
+/// The edition that a chunk with this name is of, if it is of one.
+pub fn edition_of(chunk: &str) -> Option<&str> {
+    chunk.split_once('-').map(|(edition, _)| edition)
 }
 
 /// How many parts must count so that no group of these keys is too large, from so many on.
@@ -114,5 +125,16 @@ mod tests {
         assert_eq!(of_row(row, ALL), r#"["city_scenario",{"S":"C.1#base"}]"#);
         assert_eq!(of_row(row, 2), of_row(row, ALL));
         assert_eq!(of_row("no row", 1), "no row");
+    }
+
+    #[test]
+    fn an_edition_has_chunks_of_its_own() {
+        let edition = "0123456789abcdef";
+        for group in [edition.to_owned(), format!("{edition}/C.1"), format!("{edition}/C.1/base")] {
+            assert_eq!(edition_of(&chunk(&group)), Some(edition), "{group}");
+        }
+        for group in ["C.1", "index.json", "portal/0123456789abcdef"] {
+            assert_eq!(edition_of(&chunk(group)), None, "{group}");
+        }
     }
 }

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grouping;
 use super::manifest::{self, FORMAT, ObjectEntry, RowEntry};
-use super::place::{Stamp, Step, meanwhile};
+use super::place::{Extent, Stamp, Step, meanwhile};
 use crate::aws::s3::{Expect, Got, Put};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
@@ -320,9 +320,10 @@ impl Ledger {
         &self,
         name: &str,
         wanted: &BTreeMap<String, E>,
+        extent: Extent<'_>,
     ) -> Result<Section<E>> {
         loop {
-            if let Some(section) = self.section_now(name, wanted)? {
+            if let Some(section) = self.section_now(name, wanted, extent)? {
                 return Ok(section);
             }
             // A prune removed a chunk of the head that was read: there is a later one.
@@ -335,6 +336,7 @@ impl Ledger {
         &self,
         name: &str,
         wanted: &BTreeMap<String, E>,
+        extent: Extent<'_>,
     ) -> Result<Option<Section<E>>> {
         let read = self.read()?;
         let mut mine: BTreeMap<String, BTreeMap<&str, &E>> = BTreeMap::new();
@@ -347,7 +349,7 @@ impl Ledger {
         let mut entries = BTreeMap::new();
         let mut assumed = BTreeSet::new();
         let mut others = Vec::new();
-        for (chunk, there) in chunks {
+        for (chunk, there) in chunks.iter().filter(|(name, _)| is_read(name, extent)) {
             match mine.get(chunk).filter(|mine| compared(mine) == there.compared) {
                 Some(mine) => {
                     assumed.extend(mine.keys().map(|key| (*key).to_owned()));
@@ -677,6 +679,11 @@ impl Chunk {
     fn file(&self, section: &str, name: &str) -> String {
         format!("chunks/{section}-{name}-{}.jsonl", &self.digest.hex()[..16])
     }
+}
+
+/// Whether a chunk is among what is read.
+fn is_read(chunk: &str, extent: Extent<'_>) -> bool {
+    extent.holds(grouping::edition_of(chunk))
 }
 
 /// The chunk that a key belongs to.

@@ -35,12 +35,12 @@ pub use attribute::{Attribute, Item};
 pub use destination::{Destination, Keeping, parse_destination, parse_place};
 pub use invalidation::Invalidation;
 pub use outlook::{Outlook, outlook};
-pub use place::{Depth, DriftKind, Place, Step, World, open, wait};
+pub use place::{Depth, DriftKind, Extent, Place, Step, World, open, wait};
 pub use plan::{Action, PublishPlan, There, Why, plan, to_pack};
 pub use prune::{Doomed, Pruned, doomed, names, prune};
 pub use repair::{Repair, repair};
 pub use verify::{Drift, Examined, examine, there};
-pub use wanted::{Declared, Headers, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
+pub use wanted::{Declared, Headers, Piece, Role, RowKey, Text, Wanted, WantedObject, WantedRow};
 
 #[cfg(test)]
 mod tests;

@@ -9,11 +9,14 @@ use super::destination::{Destination, Keeping};
 use super::invalidation;
 use super::ledger::{self, Entry};
 use super::manifest::{ObjectEntry, RowEntry};
-use super::plan::{Action, Planned, PublishPlan, There};
+use super::plan::{self, Action, Planned, PublishPlan, There};
 use super::size;
-use super::wanted::Wanted;
+use super::wanted::{Role, Wanted};
 use crate::aws::s3;
 use crate::costs::{self, Requests};
+
+/// How many keys one request lists.
+const LISTED: usize = 1000;
 
 /// What would be done at one destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,12 +64,16 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
             }
         }
         let mut requests = Requests::default();
-        for (_, planned) in &objects {
-            if planned.writes_bytes() {
-                outlook.bytes += planned.entry.size;
+        for (object, planned) in &objects {
+            outlook.bytes += plan::uploaded(object, planned);
+            if planned.writes_bytes() && object.copied.is_none() {
                 requests += s3::requests_to_put(planned.entry.size);
             } else if writes(planned) {
                 requests.puts += 1;
+            }
+            // An edition is listed before its index is written.
+            if object.role == Role::Index && writes(planned) {
+                requests.lists += objects.len().saturating_sub(1).div_ceil(LISTED) as u64;
             }
         }
         for (row, planned) in &rows {
@@ -101,7 +108,7 @@ pub fn outlook(wanted: &Wanted, there: &[There], plan: &PublishPlan) -> Vec<Outl
             let known = others.any(|(at, there)| kept_at(at) == Some(keeping) && !there.is_empty());
             requests.puts += u64::from(first && known);
             if let Some(to) = &wanted.invalidation {
-                let written = objects.iter().filter(|(_, planned)| writes(planned));
+                let written = objects.iter().filter(|(o, p)| writes(p) && wanted.is_told(o));
                 let paths = written.filter_map(|(o, _)| to.path(&destination.full_key(&o.key)));
                 requests += of_invalidation(&paths.collect());
             }

@@ -194,12 +194,35 @@ pub enum Depth {
     Read,
 }
 
+/// How much of a manifest is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent<'a> {
+    Whole,
+    /// What is in no edition, and these editions; a place may read more.
+    Editions(&'a [&'a str]),
+}
+
+impl Extent<'_> {
+    /// Whether an edition is read; none is what is in no edition.
+    pub fn holds(&self, edition: Option<&str>) -> bool {
+        match (self, edition) {
+            (Extent::Whole, _) | (_, None) => true,
+            (Extent::Editions(editions), Some(edition)) => editions.contains(&edition),
+        }
+    }
+}
+
 /// A place of objects.
 pub trait ObjectPlace {
     /// Reads what is published under this owner, and what is known of the keys that are wanted. Writes nothing.
     ///
     /// What is there just as it is wanted need not be read, only known to be so.
-    fn read(&self, owner: &str, wanted: &BTreeMap<String, ObjectEntry>) -> Result<ObjectsThere>;
+    fn read(
+        &self,
+        owner: &str,
+        wanted: &BTreeMap<String, ObjectEntry>,
+        extent: Extent<'_>,
+    ) -> Result<ObjectsThere>;
 
     /// Waits until nobody else publishes here, where somebody could for long; says so.
     fn wait(&self, _say: &mut dyn FnMut(String)) -> Result<()> {
@@ -226,12 +249,21 @@ pub trait ObjectPlace {
     }
 
     /// What the manifest held after a publish; none if that is not known here.
-    fn past(&self, _id: &str) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
+    fn past(
+        &self,
+        _id: &str,
+        _extent: Extent<'_>,
+    ) -> Result<Option<BTreeMap<String, ObjectEntry>>> {
         Ok(None)
     }
 
-    /// The bytes of a small object as a reader gets them; none if it is not there.
-    fn text(&self, key: &str) -> Result<Option<Vec<u8>>>;
+    /// What stands under keys that begin so; nothing where `read` tells whose it is.
+    fn standing(&self, _prefix: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// Which of these objects stand as their entries say, by the index; their keys begin with `under`.
+    fn as_written(&self, under: &str, objects: &[(&str, &ObjectEntry)]) -> Result<Vec<bool>>;
 
     /// Hands over the bytes of objects that stand here no more, by their index, as far as the place keeps old versions.
     fn replaced(
@@ -484,6 +516,14 @@ pub(super) fn not_as_written(destination: &Destination, key: &str) -> Error {
         "`{key}` does not stand in `{destination}` as it was written, so the index is left as it was"
     ))
     .hint("`jheem verify` shows what else differs; run it again once that is mended")
+}
+
+/// The refusal to copy what is not there as it was.
+pub(super) fn not_to_copy(destination: &Destination, key: &str, from: &str) -> Error {
+    Error::environment(format!(
+        "`{key}` cannot be copied in `{destination}`: `{from}` is missing or was written over meanwhile"
+    ))
+    .hint("run it again: what is not there is taken from what was built")
 }
 
 /// What two digests look like beside each other in a message.

@@ -10,11 +10,12 @@ use crate::error::Error;
 
 use super::attribute::{Attribute, Item, render_item};
 use super::destination::Destination;
+use super::edition;
 use super::invalidation::Invalidation;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::{Claim, ObjectsThere, RowsThere, key_part};
 use super::size;
-use super::wanted::{Declared, Piece, RowKey, Text, Wanted, WantedObject, WantedRow};
+use super::wanted::{Declared, Piece, Role, RowKey, Text, Wanted, WantedObject, WantedRow};
 
 /// What is published at one destination now.
 #[derive(Clone, Debug)]
@@ -141,7 +142,8 @@ impl PublishPlan {
         idle && !self.unfinished
     }
 
-    pub fn counts(&self) -> Counts {
+    /// The counts of this plan of what is wanted; what is copied there is not uploaded.
+    pub fn counts(&self, wanted: &Wanted) -> Counts {
         let mut counts = Counts { orphaned: self.orphans.len(), ..Counts::default() };
         let objects = self.objects.iter().map(|planned| &planned.action);
         for action in objects.chain(self.rows.iter().map(|planned| &planned.action)) {
@@ -153,9 +155,17 @@ impl PublishPlan {
                 Action::Refused => counts.refused += 1,
             }
         }
-        let uploads = self.objects.iter().filter(|planned| planned.writes_bytes());
-        counts.bytes = uploads.map(|planned| planned.entry.size).sum();
+        let all = wanted.objects.iter().zip(&self.objects);
+        counts.bytes = all.map(|(object, planned)| uploaded(object, planned)).sum();
         counts
+    }
+}
+
+/// How many bytes of an object are sent.
+pub fn uploaded(object: &WantedObject, planned: &Planned<ObjectEntry>) -> u64 {
+    match planned.writes_bytes() && object.copied.is_none() {
+        true => planned.entry.size,
+        false => 0,
     }
 }
 
@@ -184,7 +194,8 @@ impl PublishPlan {
             packed: entry.packed.map(|_| (entry.bytes, entry.size)),
             once: false,
             copied: None,
-            last: false,
+            // What names an edition goes after what it names.
+            role: if edition::named(&entry).is_some() { Role::Index } else { Role::Output },
         });
         self.objects.push(Planned { action, entry });
     }
@@ -376,6 +387,13 @@ fn plan_object(
     let recovered = there.recovered.get(&object.key);
     let Some(old) = recovered.or_else(|| there.entries.get(&object.key)) else {
         return match there.claims.get(&object.key) {
+            Some(Claim::Foreign) if wanted.edition_at(object.destination).is_some() => {
+                let key = &object.key;
+                Err(Error::user(format!(
+                    "`{key}` cannot be written to `{destination}`: something that jheem did not publish stands there"
+                ))
+                .hint("remove it, or publish the editions below another prefix"))
+            }
             Some(claim) => Err(claimed(destination, &object.key, &object.target, claim)),
             None => Ok(Planned { action: Action::Create, entry: fresh(wanted, object) }),
         };

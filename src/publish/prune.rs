@@ -2,7 +2,7 @@
 //!
 //! 1. The intent is written: what is about to be removed. A publish that finds it looks whether that still stands.
 //! 2. Rows, and then their lines of the manifest.
-//! 3. Objects, and then their lines of the manifest.
+//! 3. Objects, an index before the edition that it names, and then their lines of the manifest.
 //! 4. The distribution before a bucket is told what went; last goes what the manifest itself has left over.
 //!
 //! Only what stands as it was published is removed. A line goes after the thing that it speaks of, so that a kill
@@ -15,6 +15,7 @@ use crate::error::Result;
 
 use super::attribute::Attribute;
 use super::destination::Destination;
+use super::edition;
 use super::invalidation::Invalidation;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::{Place, Removal};
@@ -197,14 +198,18 @@ pub fn prune(
         let kept = held.into_iter().map(|(key, _)| ((*destination).clone(), key, ROW_KEPT));
         pruned.kept.extend(kept);
         let mut gone = BTreeSet::new();
-        let mut told = |index: usize, removal| {
-            let key = going[index].0.clone();
-            match removal {
-                Removal::Gone => drop(gone.insert(key)),
-                Removal::Kept => pruned.kept.push(((*destination).clone(), key, WRITTEN_OVER)),
-            }
-        };
-        publish.remove(&going, &mut told)?;
+        let (indexes, others): (Vec<_>, Vec<_>) =
+            going.into_iter().partition(|(_, entry)| edition::named(entry).is_some());
+        for going in [indexes, others] {
+            let mut told = |index: usize, removal| {
+                let key: String = going[index].0.clone();
+                match removal {
+                    Removal::Gone => drop(gone.insert(key)),
+                    Removal::Kept => pruned.kept.push(((*destination).clone(), key, WRITTEN_OVER)),
+                }
+            };
+            publish.remove(&going, &mut told)?;
+        }
         pruned.objects += gone.len();
         publish.commit(&there.recovered, &gone)?;
     }

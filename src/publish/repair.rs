@@ -8,11 +8,12 @@ use std::collections::{BTreeSet, HashSet};
 use crate::digest::Digest;
 
 use super::destination::Destination;
+use super::edition;
 use super::manifest::{ObjectEntry, RowEntry};
 use super::place::DriftKind;
 use super::plan::{Action, PublishPlan, There};
 use super::verify::Examined;
-use super::wanted::{Declared, RowKey, Wanted};
+use super::wanted::{Declared, RowKey, Wanted, WantedEdition};
 
 /// What can be put back, and what cannot.
 pub struct Repair {
@@ -43,9 +44,12 @@ pub fn repair(
         repair.plan.unfinished |= there.intent.is_some();
         let missing: HashSet<&str> =
             gone(&examined.objects).map(|key: &String| key.as_str()).collect();
+        let mut indexes = Vec::new();
         for (key, entry) in there.published() {
             if !missing.contains(key.as_str()) {
                 stands.insert(entry.bytes);
+            } else if edition::named(&entry).is_some() {
+                indexes.push((key, entry));
             } else if !(declared.object)(destination, &key) {
                 continue;
             } else if has(&entry) {
@@ -54,6 +58,11 @@ pub fn repair(
             } else {
                 repair.lost.insert((index, key));
             }
+        }
+        for (key, entry) in
+            indexes.into_iter().filter(|(key, _)| (declared.object)(destination, key))
+        {
+            repair.index(index, key, entry, examined, has);
         }
     }
     for (index, (destination, examined)) in destinations.iter().zip(examined).enumerate() {
@@ -81,6 +90,31 @@ impl Repair {
     fn object(&mut self, destination: usize, key: String, entry: ObjectEntry) {
         let (plan, wanted) = (&mut self.plan, &mut self.wanted);
         plan.add_object(wanted, key.clone(), (destination, key), Action::Create, entry);
+    }
+
+    /// An index is put back if all of the edition that it names stands, or is put back before it.
+    fn index(
+        &mut self,
+        destination: usize,
+        key: String,
+        entry: ObjectEntry,
+        examined: &Examined,
+        has: &dyn Fn(&ObjectEntry) -> bool,
+    ) {
+        let There::Objects(there) = &examined.there else { return };
+        let Some(name) = edition::named(&entry).map(str::to_owned) else { return };
+        let inside = |key: &str| edition::parts(key).is_some_and(|(edition, _)| edition == name);
+        let broken = examined.objects.iter().filter(|(key, _)| inside(key)).any(|(key, kind)| {
+            *kind != DriftKind::Missing || self.lost.contains(&(destination, key.clone()))
+        });
+        if broken || !has(&entry) {
+            self.lost.insert((destination, key));
+            return;
+        }
+        let standing = there.published().into_iter().filter(|(key, _)| inside(key)).collect();
+        let edition = WantedEdition::after(Some(name));
+        self.wanted.editions.push(WantedEdition { destination, standing, ..edition });
+        self.object(destination, key, entry);
     }
 
     fn row(&mut self, destination: usize, key: RowKey, entry: RowEntry) {

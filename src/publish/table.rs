@@ -11,7 +11,9 @@ use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
 use super::ledger::Ledger;
 use super::manifest::RowEntry;
-use super::place::{Claim, DriftKind, Removal, RowPlace, RowPut, RowWrite, RowsThere, Stamp};
+use super::place::{
+    Claim, DriftKind, Extent, Removal, RowPlace, RowPut, RowWrite, RowsThere, Stamp,
+};
 use super::wanted::RowKey;
 use crate::aws::dynamodb::mending::{Removed, RowRemoval};
 use crate::aws::dynamodb::{self, AttributeValue, Row};
@@ -96,7 +98,7 @@ impl RowPlace for TablePlace {
     fn read(&self, _: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere> {
         let texts = wanted.iter().filter_map(|(key, entry)| Some((text(key), entry.clone()?)));
         let texts = texts.collect();
-        let section = self.ledger.section::<RowEntry>(&self.section, &texts)?;
+        let section = self.ledger.section::<RowEntry>(&self.section, &texts, Extent::Whole)?;
         let read = |(key, entry): (String, RowEntry)| Ok((self.row_key(&key)?, entry));
         let entries: BTreeMap<RowKey, RowEntry> =
             section.entries.into_iter().map(read).collect::<Result<_>>()?;
@@ -231,7 +233,8 @@ impl RowPlace for TablePlace {
     }
 
     fn past(&self, id: &str) -> Result<Option<BTreeMap<RowKey, RowEntry>>> {
-        let Some(past) = self.ledger.past::<RowEntry>(&self.section, id)? else { return Ok(None) };
+        let past = self.ledger.past::<RowEntry>(&self.section, id, Extent::Whole)?;
+        let Some(past) = past else { return Ok(None) };
         let keyed = past.into_iter().map(|(key, entry)| Ok((self.row_key(&key)?, entry)));
         keyed.collect::<Result<_>>().map(Some)
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::error::Result;
 
 use super::destination::Destination;
-use super::place::{Depth, DriftKind, Place};
+use super::place::{Depth, DriftKind, Extent, Place};
 use super::plan::{There, orphans};
 use super::wanted::{Declared, RowKey};
 
@@ -31,7 +31,9 @@ pub struct Examined {
 /// What the owner published at this place.
 pub fn there(owner: &str, place: &Place) -> Result<There> {
     Ok(match place {
-        Place::Objects(place) => There::Objects(place.read(owner, &BTreeMap::new())?),
+        Place::Objects(place) => {
+            There::Objects(place.read(owner, &BTreeMap::new(), Extent::Whole)?)
+        }
         Place::Rows(place) => There::Rows(place.read(owner, &BTreeMap::new())?),
     })
 }
@@ -41,7 +43,7 @@ pub fn examine(owner: &str, place: &Place, depth: Depth) -> Result<Examined> {
     let (mut objects, mut rows) = (Vec::new(), Vec::new());
     let there = match place {
         Place::Objects(place) => {
-            let there = place.read(owner, &BTreeMap::new())?;
+            let there = place.read(owner, &BTreeMap::new(), Extent::Whole)?;
             objects = place.drift(&there, depth)?;
             There::Objects(there)
         }

@@ -13,6 +13,7 @@ use crate::error::Error;
 use super::attribute::{Attribute, Item};
 use super::destination::Destination;
 use super::invalidation::Invalidation;
+use super::manifest::ObjectEntry;
 
 /// Everything that one publish wants to be there, for the selected targets.
 #[derive(Clone, Debug)]
@@ -29,23 +30,46 @@ pub struct Wanted {
     pub invalidation: Option<Invalidation>,
     pub objects: Vec<WantedObject>,
     pub rows: Vec<WantedRow>,
-    /// The edition that the objects are, if they are one.
-    pub edition: Option<WantedEdition>,
+    /// The editions that the objects are, where they are such.
+    pub editions: Vec<WantedEdition>,
     /// What could not be filled in: its target is not published, so nothing is.
     pub refused: Vec<Error>,
 }
 
-/// An edition that should be there.
-#[derive(Clone, Debug, Default)]
+/// An edition that should be there, and that an index there is to name.
+#[derive(Clone, Debug)]
 pub struct WantedEdition {
+    /// The index of its destination in `Wanted::destinations`.
+    pub destination: usize,
     pub name: String,
     /// The one that the index names so far, if any.
     pub before: Option<String>,
+    /// What is known to stand of it, beside the objects that are wanted.
+    pub standing: BTreeMap<String, ObjectEntry>,
     /// The texts of objects that no target makes, by their digests.
     pub texts: BTreeMap<Digest, Vec<u8>>,
 }
 
+impl WantedEdition {
+    /// One that is not known yet, after this one; its objects go to the first destination.
+    pub fn after(before: Option<String>) -> WantedEdition {
+        let (standing, texts) = (BTreeMap::new(), BTreeMap::new());
+        let name = before.clone().unwrap_or_default();
+        WantedEdition { destination: 0, name, before, standing, texts }
+    }
+}
+
 impl Wanted {
+    /// The edition that the objects at a destination are.
+    pub fn edition_at(&self, destination: usize) -> Option<&WantedEdition> {
+        self.editions.iter().find(|edition| edition.destination == destination)
+    }
+
+    /// Whether a distribution is told of an object: nobody has seen an edition before its index names it.
+    pub fn is_told(&self, object: &WantedObject) -> bool {
+        object.role == Role::Index || self.edition_at(object.destination).is_none()
+    }
+
     /// A publish of nothing yet.
     pub fn nothing(owner: &str, publish: &str, now: &str) -> Wanted {
         Wanted {
@@ -56,7 +80,7 @@ impl Wanted {
             invalidation: None,
             objects: Vec::new(),
             rows: Vec::new(),
-            edition: None,
+            editions: Vec::new(),
             refused: Vec::new(),
         }
     }
@@ -121,8 +145,18 @@ pub struct WantedObject {
     pub once: bool,
     /// If its bytes stand there already under another key, which and in which version: they are copied there.
     pub copied: Option<(String, Option<String>)>,
-    /// Whether it is written when all others were read back.
-    pub last: bool,
+    pub role: Role,
+}
+
+/// What an object is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The output of a target.
+    Output,
+    /// The list of an edition.
+    List,
+    /// It names an edition, and is written when all others were read back.
+    Index,
 }
 
 /// One row that should be at a destination.

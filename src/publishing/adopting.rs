@@ -18,7 +18,7 @@ use crate::plan::{self, Verdict};
 use crate::publish::manifest::{ObjectEntry, RowEntry};
 use crate::publish::place::{Claim, Found};
 use crate::publish::{
-    self, Action, Destination, Headers, Item, Place, PublishPlan, RowKey, There, Wanted,
+    self, Action, Destination, Extent, Headers, Item, Place, PublishPlan, RowKey, There, Wanted,
 };
 use crate::records::{Made, MadeOutput};
 
@@ -125,7 +125,8 @@ impl Source<'_> {
         for (at, place) in places.iter().enumerate() {
             let Place::Objects(place) = place else { continue };
             let unknown = |key: &String| (key.clone(), unknown_object(publish));
-            let known = place.read(&wanted.owner, &objects[at].keys().map(unknown).collect())?;
+            let asked = objects[at].keys().map(unknown).collect();
+            let known = place.read(&wanted.owner, &asked, Extent::Whole)?;
             let destination = wanted.destinations[at].clone();
             let published = known.published();
             let bytes = published.iter().map(|(key, entry)| ((at, key.clone()), entry.bytes));

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Publish, Target};
 use crate::plan::{self, Verdict};
 use crate::publish::edition;
-use crate::publish::{self, Declared, Destination, Place, RowKey};
+use crate::publish::{self, Declared, Destination, Extent, Place, RowKey};
 use crate::records::Outcome;
 
 /// The keys of one destination.
@@ -165,7 +165,8 @@ impl Source<'_> {
         for place in publish::open(&self.world(), std::slice::from_ref(destination))? {
             match place {
                 Place::Objects(place) => {
-                    let known = place.read(&self.graph.project, &BTreeMap::new())?.entries;
+                    let known = place.read(&self.graph.project, &BTreeMap::new(), Extent::Whole)?;
+                    let known = known.entries;
                     // In an edition a target has the key that it would have without.
                     let inside = known.keys().filter_map(|key| edition::parts(key));
                     keys.objects.extend(inside.map(|(_, key)| key.to_owned()));

@@ -8,7 +8,7 @@ use super::values::Values;
 use super::{Prepared, Source};
 use crate::error::Error;
 use crate::graph::{Publish, Target};
-use crate::publish::{There, edition};
+use crate::publish::{Role, There, edition};
 
 /// The share of what is published that a publish must confirm where the Jheemfile says nothing, in percent.
 pub const AT_LEAST: u8 = 90;
@@ -50,16 +50,20 @@ pub(super) enum LackingWhat {
 
 impl Prepared {
     /// The key that an object has so far: in the edition before, if editions are published.
-    fn key_before<'k>(&self, key: &'k str) -> Cow<'k, str> {
-        let before = self.wanted.edition.as_ref().and_then(|edition| edition.before.as_deref());
-        let inside = edition::parts(key).map_or(key, |(_, inside)| inside);
-        before.map_or(Cow::Borrowed(key), |before| edition::below(before, inside).into())
+    fn key_before<'k>(&self, destination: usize, key: &'k str) -> Cow<'k, str> {
+        let before = self.wanted.edition_at(destination).and_then(|e| e.before.as_deref());
+        let below = |before| edition::below(before, edition::inside(key)).into();
+        before.map_or(Cow::Borrowed(key), below)
     }
 
     /// How many of the wanted keys are in the manifests already.
     fn confirmed(&self) -> usize {
-        let objects = self.wanted.objects.iter().filter(|o| match &self.there[o.destination] {
-            There::Objects(there) => there.entries.contains_key(&*self.key_before(&o.key)),
+        let objects = self.wanted.objects.iter().filter(|o| o.role == Role::Output);
+        let objects = objects.filter(|o| match &self.there[o.destination] {
+            There::Objects(there) => {
+                let key = self.key_before(o.destination, &o.key);
+                there.entries.contains_key(&*key) || there.recovered.contains_key(&*key)
+            }
             There::Rows(_) => false,
         });
         let rows = self.wanted.rows.iter().filter(|r| match &self.there[r.destination] {
@@ -78,7 +82,10 @@ impl Prepared {
                 (There::Objects(there), LackingWhat::Object(index)) => {
                     let object = &publish.objects[index];
                     let key = values.plain(&object.key, object.output);
-                    key.is_ok_and(|key| there.entries.contains_key(&*self.key_before(&key)))
+                    key.is_ok_and(|key| {
+                        let key = self.key_before(lacking.destination, &key);
+                        there.entries.contains_key(&*key) || there.recovered.contains_key(&*key)
+                    })
                 }
                 (There::Rows(there), LackingWhat::Row(index)) => {
                     let key = values.row_key(&publish.rows[index]);

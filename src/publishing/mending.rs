@@ -8,10 +8,11 @@ use super::values::Values;
 use super::{Filled, Prepared, Reach, Source, destination, keeping, kept};
 use crate::error::Result;
 use crate::graph::{Publish, Target};
+use crate::publish::edition;
 use crate::publish::manifest::ObjectEntry;
 use crate::publish::{
-    self, Depth, Destination, Doomed, Drift, Examined, Invalidation, Place, Pruned, Repair, RowKey,
-    There, Wanted,
+    self, Depth, Destination, Doomed, Drift, Examined, Extent, Invalidation, Place, Pruned, Repair,
+    RowKey, There, Wanted,
 };
 
 /// The destinations of publishes as they are found, each once.
@@ -92,13 +93,24 @@ impl Source<'_> {
     pub fn drift(&self, inspection: &Inspection) -> Vec<Drift> {
         self.declared().asked(|declared| {
             let all = inspection.destinations.iter().zip(&inspection.examined);
-            all.flat_map(|(destination, examined)| examined.drift(destination, declared)).collect()
+            let drift = all.flat_map(|(destination, examined)| {
+                let broken = self.broken_editions(destination, &examined.there);
+                examined.drift(destination, declared).into_iter().chain(broken)
+            });
+            drift.collect()
         })
     }
 
     /// Puts back what is missing: from the cache as it was published, or as it was made again with the same content.
     pub fn repair(&self, inspection: Inspection, guard: &Guard<'_>) -> Result<Repaired> {
         let Inspection { destinations, places, examined } = inspection;
+        for examined in &examined {
+            let There::Objects(there) = &examined.there else { continue };
+            let published = there.published();
+            for entry in published.values() {
+                self.remake_texts(entry, &published)?;
+            }
+        }
         let has = |entry: &ObjectEntry| self.has(entry);
         let owner = &self.graph.project;
         let repair = self
@@ -138,7 +150,32 @@ impl Source<'_> {
                 }
             }
         }
+        self.forget_lost(&lost, guard)?;
         Ok(Repaired { keys, done, lost: self.told_lost(&lost, &held) })
+    }
+
+    /// Takes the lines of what is lost of editions out of the manifest, so that the next publish makes another edition.
+    fn forget_lost(&self, lost: &Keys<String>, guard: &Guard<'_>) -> Result<()> {
+        let inside = lost
+            .iter()
+            .filter(|(at, key)| self.index_at(at).is_some() && edition::parts(key).is_some());
+        let mut gone: BTreeMap<&Destination, BTreeSet<String>> = BTreeMap::new();
+        for (at, key) in inside {
+            gone.entry(at).or_default().insert(key.clone());
+        }
+        for (at, gone) in gone {
+            for place in guard(publish::open(&self.world(), std::slice::from_ref(at))?) {
+                let Place::Objects(place) = place else { continue };
+                let there = place.read(&self.graph.project, &BTreeMap::new(), Extent::Whole)?;
+                let known = gone.iter().filter_map(|key| there.entries.get_key_value(key));
+                let known: Vec<_> =
+                    known.map(|(key, entry)| (key.clone(), entry.clone())).collect();
+                let mut publish = place.begin(&there, &known)?;
+                publish.commit(&there.recovered, &gone)?;
+                publish.finish()?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the bytes that an entry describes can be put again, from the cache and packed as they were.
@@ -251,6 +288,12 @@ impl Source<'_> {
         let mut told = Vec::new();
         for (destination, key) in lost {
             let message = match paths.get(&(destination.clone(), key.clone())) {
+                _ if edition::parts(key).is_some() && self.index_at(destination).is_some() => {
+                    "its bytes are no longer in the cache: `jheem publish` puts what is built into another edition".to_owned()
+                }
+                _ if self.index_at(destination) == Some(key) => {
+                    "the edition that it names is not whole: `jheem publish` makes another".to_owned()
+                }
                 Some((path, true)) => format!(
                     "its bytes are no longer in the cache, and what is made now has another content: `jheem publish {path}` puts that"
                 ),

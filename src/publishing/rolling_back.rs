@@ -5,16 +5,20 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::declared::Keys;
+use super::editions::is_in;
 use super::mending::Guard;
 use super::{Prepared, Source};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::figures::numbered;
 use crate::graph::Target;
+use crate::publish::edition;
 use crate::publish::manifest::{ObjectEntry, RowEntry};
-use crate::publish::place::Stamp;
+use crate::publish::place::{ObjectPlace, Stamp};
+use crate::publish::wanted::WantedEdition;
 use crate::publish::{
-    self, Action, Destination, Done, Place, PublishPlan, RowKey, There, Wanted, Why,
+    self, Action, Destination, Done, Extent, Place, PublishPlan, Role, RowKey, There, Wanted,
+    WantedObject, Why,
 };
 
 /// What was written, and under which keys.
@@ -24,6 +28,9 @@ pub struct RolledBack {
     /// How many keys came since, which stay as they are.
     pub newer: usize,
 }
+
+/// What an earlier manifest had of objects; of editions, the one that its index named, and which that is.
+type Past = (BTreeMap<String, ObjectEntry>, Option<String>);
 
 /// The destinations of the publishes that were asked for, and a plan for them in the making.
 struct Draft {
@@ -69,7 +76,7 @@ impl Source<'_> {
                 "`publish.{}` publishes whole editions, and only a whole one is put back",
                 publish.name
             ))
-            .hint("leave out `--where`"));
+            .hint("leave out `--where`, or name others with `--of`"));
         }
         let mut draft = self.draft(narrowed, say)?;
         let mut known = false;
@@ -77,10 +84,28 @@ impl Source<'_> {
         for at in 0..draft.places.len() {
             match (&draft.places[at], &draft.there[at]) {
                 (Place::Objects(place), There::Objects(there)) => {
-                    let Some(past) = place.past(id)? else { continue };
+                    let destination = &draft.wanted.destinations[at];
+                    let Some((past, named)) = self.past(destination, &**place, id)? else {
+                        continue;
+                    };
                     known = true;
                     let now = there.published();
-                    newer += now.keys().filter(|key| !past.contains_key(*key)).count();
+                    // Other editions are neither older nor newer.
+                    let other = |key: &&String| {
+                        !past.contains_key(*key)
+                            && (named.is_none() || edition::parts(key).is_none())
+                    };
+                    newer += now.keys().filter(other).count();
+                    if let Some(name) = named {
+                        let inside = past.iter().filter(|(key, _)| is_in(key, &name));
+                        let standing = inside.map(|(k, e)| (k.clone(), e.clone())).collect();
+                        let edition = WantedEdition::after(Some(name));
+                        draft.wanted.editions.push(WantedEdition {
+                            destination: at,
+                            standing,
+                            ..edition
+                        });
+                    }
                     for (key, old) in past {
                         draft.object(at, key.clone(), now.get(&key), old);
                     }
@@ -107,21 +132,38 @@ impl Source<'_> {
         self.carry_out(draft, newer, guard)
     }
 
+    fn past(
+        &self,
+        destination: &Destination,
+        place: &dyn ObjectPlace,
+        id: &str,
+    ) -> Result<Option<Past>> {
+        let Some(index) = self.index_at(destination) else {
+            return Ok(place.past(id, Extent::Whole)?.map(|past| (past, None)));
+        };
+        let Some(outline) = place.past(id, Extent::Editions(&[]))? else { return Ok(None) };
+        let Some(name) = outline.get(index).and_then(edition::named).map(str::to_owned) else {
+            return Ok(Some((outline, None)));
+        };
+        let past = place.past(id, Extent::Editions(&[&name]))?;
+        Ok(past.map(|past| (past, Some(name))))
+    }
+
     /// Sees to it that the cache has all bytes that are to be put: those that it lacks are read from versions that a
     /// destination keeps of its objects.
     fn read_replaced(&self, draft: &Draft, say: &mut dyn FnMut(String)) -> Result<()> {
         let writes = draft.wanted.objects.iter().zip(&draft.plan.objects);
         let writes = writes.filter(|(_, planned)| planned.writes_bytes());
-        for (object, planned) in writes.clone().filter(|(_, planned)| !self.has(&planned.entry)) {
-            let There::Objects(there) = &draft.there[object.destination] else { continue };
-            if self.index_at(&draft.wanted.destinations[object.destination]) == Some(&object.key) {
-                let mut all = there.published();
-                let back = draft.wanted.objects.iter().zip(&draft.plan.objects);
-                all.extend(back.map(|(object, p)| (object.key.clone(), p.entry.clone())));
-                self.index_again(&planned.entry, &all)?;
-            }
+        let mut lacks: Vec<_> = writes.filter(|(_, planned)| !self.has(&planned.entry)).collect();
+        let indexes = draft.wanted.objects.iter().zip(&draft.plan.objects);
+        for (object, planned) in indexes.filter(|(object, _)| object.role == Role::Index) {
+            let Some(edition) = draft.wanted.edition_at(object.destination) else { continue };
+            self.remake_texts(&planned.entry, &edition.standing)?;
         }
-        let lacks: Vec<_> = writes.filter(|(_, planned)| !self.has(&planned.entry)).collect();
+        let is_text = |object: &WantedObject| {
+            object.role == Role::Index || edition::inside(&object.key) == edition::MANIFEST
+        };
+        lacks.retain(|(object, planned)| !is_text(object) || !self.has(&planned.entry));
         let mut lost = lacks.len();
         let mut first = None;
         for (at, place) in draft.places.iter().enumerate() {

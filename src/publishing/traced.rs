@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::graph::Target;
 use crate::publish::edition;
-use crate::publish::{self, Attribute, Destination, Place, RowKey};
+use crate::publish::{self, Attribute, Destination, Extent, Place, RowKey};
 
 /// A key of a destination, with the target that publishes it.
 #[derive(Clone, Debug)]
@@ -47,6 +47,7 @@ impl Source<'_> {
     /// The declared targets that publish what a user calls so: a URL, a path, a key, or the key of a row.
     pub fn trace(&self, called: &Called) -> Result<Vec<Traced>> {
         let mut found = Vec::new();
+        let editions = called.editions();
         for publish in &self.graph.publishes {
             let rule = self.graph.rule(publish.of);
             let keeping = keeping(publish)?;
@@ -71,11 +72,13 @@ impl Source<'_> {
                 };
                 for (object, to) in publish.objects.iter().zip(&objects) {
                     let Ok(key) = values.plain(&object.key, object.output) else { continue };
-                    let key = match (&publish.editions, called.edition()) {
-                        (Some(_), Some(edition)) => edition::below(edition, &key),
-                        _ => key,
+                    // In an edition a target has the key that it would have without.
+                    let in_edition = editions.iter().map(|edition| edition::below(edition, &key));
+                    let keys: Vec<String> = match publish.editions {
+                        Some(_) => in_edition.collect(),
+                        None => vec![key],
                     };
-                    if called.is_object(to, &key) {
+                    for key in keys.into_iter().filter(|key| called.is_object(to, key)) {
                         let key = TracedKey::Object(key);
                         found.push(traced(object.output, object.gzip, to, key));
                     }
@@ -98,7 +101,7 @@ impl Source<'_> {
         let owner = &self.graph.project;
         Ok(match (opened.first(), &traced.key) {
             (Some(Place::Objects(place)), TracedKey::Object(key)) => {
-                let there = place.read(owner, &BTreeMap::new())?;
+                let there = place.read(owner, &BTreeMap::new(), Extent::Whole)?;
                 let entry = there.recovered.get(key).or_else(|| there.entries.get(key));
                 entry.map(|entry| InManifest {
                     bytes: Some(entry.bytes),
@@ -137,14 +140,9 @@ impl Called {
         Called { text: text.to_owned(), web: web(text), root }
     }
 
-    /// The edition that is in the name, if one is.
-    fn edition(&self) -> Option<&str> {
-        let (mut rest, mut found) = (self.text.as_str(), None);
-        while found.is_none() && !rest.is_empty() {
-            found = edition::parts(rest).map(|(edition, _)| edition);
-            rest = rest.split_once('/').map_or("", |(_, rest)| rest);
-        }
-        found
+    /// All parts of the name that may be editions.
+    fn editions(&self) -> Vec<&str> {
+        self.text.split('/').filter_map(edition::of_folder).collect()
     }
 
     fn is_object(&self, to: &Destination, key: &str) -> bool {

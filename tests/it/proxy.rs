@@ -13,6 +13,8 @@ pub enum Fault {
     Cut,
     /// The request is passed on, and the answer cut off after so many bytes.
     CutAnswer(usize),
+    /// The request is neither passed on nor answered, for as long as whoever asked waits.
+    Silence,
 }
 
 /// A fault for the next so many requests whose first line or headers hold a text.
@@ -57,6 +59,13 @@ impl Proxy {
     /// The next requests that hold this text are answered so.
     pub fn fail(&self, holds: &'static str, times: usize, fault: Fault) {
         self.state.lock().unwrap().planned.push(Planned { holds, times, fault });
+    }
+
+    /// Waits until something was asked that holds this text.
+    pub fn wait_for(&self, holds: &str) {
+        while !self.state.lock().unwrap().asked.iter().any(|asked| asked.contains(holds)) {
+            std::thread::yield_now();
+        }
     }
 
     /// Nothing is answered amiss any more.
@@ -125,6 +134,11 @@ fn serve(mut client: TcpStream, upstream: &str, state: &Mutex<State>) -> std::io
             return client.write_all(
                 format!("HTTP/1.1 {status} Amiss\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len()).as_bytes(),
             );
+        }
+        Some(Fault::Silence) => {
+            // It ends when the other side does.
+            client.read_to_end(&mut Vec::new())?;
+            return Ok(());
         }
         Some(Fault::CutAnswer(_)) | None => {}
     }

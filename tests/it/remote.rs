@@ -398,6 +398,31 @@ fn a_service_that_never_answers_is_given_up_when_somebody_stops() {
     }
 }
 
+#[test]
+fn a_bucket_that_falls_silent_in_the_middle_is_given_up_and_the_next_publish_goes_on() {
+    let Some(cloud) = cloud() else { return };
+    // The first object, the lease that frees the place, and the head of the manifest.
+    for silent in ["x.json?", "lease.json", "head.json"] {
+        let (project, proxy) = behind_proxy(&cloud);
+        project.change("github_actions_integration", &format!("silent-{}", &silent[..1]));
+        project.change(
+            "range = { outcome_stat_facet = \"",
+            &format!("range = {{ outcome_stat_facet = \"{}#", &silent[..1]),
+        );
+        proxy.fail(silent, 100, Fault::Silence);
+        let mut going = project.command("publish");
+        let going = going.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        proxy.wait_for(silent);
+        let asked = Command::new("kill").args(["-INT", &going.id().to_string()]).status().unwrap();
+        assert!(asked.success());
+        let ran = Ran::new("publish", going.wait_with_output().unwrap());
+        drop(ran.code(130));
+        proxy.mend();
+        publish(&project, "").success();
+        assert_eq!(written(publish(&project, "")), (0, 0), "{silent}");
+    }
+}
+
 const SLOW_DOWN: &str =
     "<Error><Code>SlowDown</Code><Message>Reduce your request rate.</Message></Error>";
 const DENIED: &str = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";

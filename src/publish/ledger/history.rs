@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Entry, HEAD, Head, LEASE, Ledger, Read};
+use super::{Entry, HEAD, Head, LEASE, Ledger, Read, is_read};
 use crate::aws::s3::Expect;
 use crate::error::{Error, Result};
 use crate::publish::manifest;
-use crate::publish::place::{Stamp, meanwhile};
+use crate::publish::place::{Extent, Stamp, meanwhile};
 
 /// So many heads that were replaced are kept, with the chunks that they name.
 const KEPT: usize = 10;
@@ -40,7 +40,12 @@ impl Ledger {
     }
 
     /// What a section held after this publish; none if its head is not known.
-    pub fn past<E: Entry>(&self, section: &str, id: &str) -> Result<Option<BTreeMap<String, E>>> {
+    pub fn past<E: Entry>(
+        &self,
+        section: &str,
+        id: &str,
+        extent: Extent<'_>,
+    ) -> Result<Option<BTreeMap<String, E>>> {
         let read = self.read()?;
         let head = if read.head.stamp.as_ref().is_some_and(|stamp| stamp.id == id) {
             read.head.clone()
@@ -51,7 +56,8 @@ impl Ledger {
         };
         let none = BTreeMap::new();
         let chunks = head.sections.get(section).unwrap_or(&none);
-        let lines = self.chunks(&read, section, &chunks.iter().collect::<Vec<_>>())?;
+        let chunks = chunks.iter().filter(|(name, _)| is_read(name, extent));
+        let lines = self.chunks(&read, section, &chunks.collect::<Vec<_>>())?;
         let lines = lines.ok_or_else(|| meanwhile(&self.place))?;
         Ok(Some(lines.into_iter().flatten().collect()))
     }

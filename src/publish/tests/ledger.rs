@@ -1,5 +1,6 @@
 //! The ledger of a remote place, over a store in memory that can be cut off after any request.
 
+use crate::publish::Extent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -145,7 +146,7 @@ fn publish(
 ) -> Result<usize> {
     let ledger = ledger(store, holder);
     ledger.wait(&mut |_| {})?;
-    let section = ledger.section("objects", wanted)?;
+    let section = ledger.section("objects", wanted, Extent::Whole)?;
     let meant = section
         .intended
         .iter()
@@ -176,8 +177,9 @@ fn publish(
 }
 
 fn published(store: &Memory) -> BTreeMap<String, Digest> {
-    let section =
-        ledger(store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    let section = ledger(store, "reader")
+        .section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole)
+        .unwrap();
     section.entries.into_iter().map(|(key, entry)| (key, entry.bytes)).collect()
 }
 
@@ -275,7 +277,7 @@ fn what_is_owed_stays_until_it_is_paid_whoever_publishes() {
     let none: [(&str, &ObjectEntry); 0] = [];
     {
         let one = ledger(&store, "one");
-        one.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+        one.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
         one.begin("objects", none).unwrap();
         one.owe("E1", lines(&["/a", "/b"])).unwrap();
         one.owe("E1", lines(&["/b"])).unwrap();
@@ -285,7 +287,7 @@ fn what_is_owed_stays_until_it_is_paid_whoever_publishes() {
     assert_eq!(owing("two"), lines(&["E1", "E2"]));
     publish(&store, "two", &plots("2"), &mut standing).unwrap();
     let two = ledger(&store, "two");
-    two.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    two.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
     two.begin("objects", none).unwrap();
     two.owe("E1", lines(&["/c"])).unwrap();
     let owed = two.owed("E1").unwrap().unwrap();
@@ -323,7 +325,8 @@ fn what_no_head_names_is_swept_and_whoever_reads_an_older_head_reads_again() {
     sweeper.begin::<ObjectEntry>("objects", []).unwrap();
     assert_eq!(sweeper.sweep().unwrap(), 1, "the intent; earlier chunks are of the history");
     sweeper.end("objects").unwrap();
-    let section = reader.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    let section =
+        reader.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
     assert_eq!(section.entries, plots("2"));
 }
 
@@ -344,11 +347,11 @@ fn ten_earlier_manifests_are_kept_with_the_chunks_that_they_name() {
     let kept = store.names().into_iter().filter(|name| name.starts_with("history/"));
     assert_eq!(kept.count(), 10);
     for (stamp, publish_number) in history.iter().zip(2..) {
-        let past = now.past::<ObjectEntry>("objects", &stamp.id).unwrap().unwrap();
+        let past = now.past::<ObjectEntry>("objects", &stamp.id, Extent::Whole).unwrap().unwrap();
         assert_eq!(past, plots(&publish_number.to_string()));
         assert_eq!(stamp.changed, 6);
     }
-    assert!(now.past::<ObjectEntry>("objects", "nobody's").unwrap().is_none());
+    assert!(now.past::<ObjectEntry>("objects", "nobody's", Extent::Whole).unwrap().is_none());
 }
 
 #[test]
@@ -385,8 +388,9 @@ fn what_is_never_compared_stays_as_it_was_published() {
     assert_eq!(publish(&store, "one", &wanted, &mut standing).unwrap(), 0);
     wanted.insert("B/x".into(), entry("B/x 2"));
     publish(&store, "one", &wanted, &mut standing).unwrap();
-    let section =
-        ledger(&store, "reader").section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    let section = ledger(&store, "reader")
+        .section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole)
+        .unwrap();
     assert_eq!(section.entries["B/y"].uncompared["timestamp"], "B/y 1");
 }
 
@@ -429,8 +433,8 @@ fn of_two_who_publish_at_once_one_goes_first() {
         wanted.clone().into_iter().collect()
     };
     let (one, two) = (lines(&one), lines(&two));
-    first.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
-    second.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    first.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
+    second.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
     first.begin("objects", one.iter().map(|(k, e)| (k.as_str(), e))).unwrap();
     let error = second.begin("objects", two.iter().map(|(k, e)| (k.as_str(), e))).unwrap_err();
     assert_eq!(error.kind, Kind::Locked, "{error}");
@@ -447,7 +451,7 @@ fn whoever_was_thought_dead_writes_no_manifest() {
     let store = Memory::default();
     let slow = ledger(&store, "slow");
     let wanted: Vec<_> = plots("1").into_iter().collect();
-    slow.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    slow.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
     slow.begin("objects", wanted.iter().map(|(k, e)| (k.as_str(), e))).unwrap();
     let mut told = Vec::new();
     let other = ledger(&store, "other");
@@ -456,7 +460,7 @@ fn whoever_was_thought_dead_writes_no_manifest() {
         told[0].contains("published to by slow") && told[1].contains("slow is gone"),
         "{told:?}"
     );
-    let section = other.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    let section = other.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
     assert_eq!(section.intended.len(), 6, "what the dead was about to put is known");
     let mut standing = Standing::default();
     publish(&store, "other", &plots("2"), &mut standing).unwrap();
@@ -491,16 +495,18 @@ fn a_publish_that_fails_leaves_a_free_lease_and_its_intent() {
     let store = Memory::default();
     let wanted: Vec<_> = plots("1").into_iter().collect();
     let failing = ledger(&store, "one");
-    failing.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    failing.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
     failing.begin("objects", wanted.iter().map(|(k, e)| (k.as_str(), e))).unwrap();
     assert_eq!(store.holder(), "one");
     drop(failing);
     assert_eq!(store.holder(), "", "another machine need not wait");
     let other = ledger(&store, "other");
     other.wait(&mut |message| panic!("{message}")).unwrap();
-    let section = other.section::<ObjectEntry>("objects", &BTreeMap::new()).unwrap();
+    let section = other.section::<ObjectEntry>("objects", &BTreeMap::new(), Extent::Whole).unwrap();
     assert_eq!(section.intended.len(), 6);
     // A section of another destination has nothing to do with it.
-    let section = other.section::<ObjectEntry>("objects-of-another", &BTreeMap::new()).unwrap();
+    let section = other
+        .section::<ObjectEntry>("objects-of-another", &BTreeMap::new(), Extent::Whole)
+        .unwrap();
     assert!(!section.unfinished && section.intended.is_empty());
 }

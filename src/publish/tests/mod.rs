@@ -162,7 +162,7 @@ impl Project {
                 packed: None,
                 once: false,
                 copied: None,
-                last: false,
+                role: Role::Output,
             }
         });
         let rows = plots.iter().enumerate().map(|(index, plot)| WantedRow {
@@ -187,7 +187,7 @@ impl Project {
             invalidation: None,
             objects: objects.collect(),
             rows: rows.collect(),
-            edition: None,
+            editions: Vec::new(),
             refused: Vec::new(),
         }
     }

@@ -60,10 +60,35 @@ fn a_build_publishes_a_whole_edition_beside_those_before() {
 }
 
 #[test]
+fn what_is_no_file_where_the_index_is_to_be_is_said_and_not_waited_for() {
+    let project = cities();
+    let text = project.read("Jheemfile.toml");
+    project.write("Jheemfile.toml", format!("{text}{EDITIONS}"));
+    std::fs::create_dir(project.path("data-set")).unwrap();
+    let pipe = project.path("data-set/index.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    project.build("").code(1).says("something that jheem did not publish stands there");
+    std::fs::remove_file(&pipe).unwrap();
+    project.build("").success();
+    latest(&project);
+}
+
+#[test]
+fn an_output_that_was_not_asked_for_holds_an_edition_back() {
+    let project = cities();
+    let text = project.read("Jheemfile.toml");
+    let page = "\n[plot.p.output.page]\npath = \"plots/{city}/{outcome}.html\"\nas = \"html\"\nwhen = { option = \"page\", arguments = [\"--page\"] }\n[publish.data.object.page]\nto = \"file:data-set\"\nkey = \"{city}/{file}\"\n";
+    project.write("Jheemfile.toml", format!("{text}{EDITIONS}{page}"));
+    project.build("").success().says("add `--with page`");
+    assert!(!project.exists("data-set/index.json"));
+}
+
+#[test]
 fn what_an_edition_cannot_be_is_said_at_its_line() {
     for (from, to, said) in [
         ("\"index.json\"", "\"{city}.json\"", "its key has no holes"),
         ("\"index.json\"", "\"/index.json\"", "cannot be the key of an index"),
+        ("\"index.json\"", "\"latest/index.json\"", "it stands beside the editions"),
         ("\"index.json\"", "\"index.json\"\nhold = [\"city\"]", "whole or not at all"),
         (
             "[publish.data]",

@@ -105,7 +105,7 @@ fn what_the_lock_pins_in_ecr_is_kept_by_a_lifecycle_policy_and_a_tag() {
     project.jheem("policy --lifecycle").success().says("no image of this project is in ECR");
     let ecr = "849611540600.dkr.ecr.us-east-1.amazonaws.com/jheem/model:latest";
     let mirror = "849611540600.dkr.ecr.eu-west-1.amazonaws.com/mirror/model:latest";
-    project.change("program = \"./model.sh\"\npass_env = [\"PATH\", \"COUNTER\"]", &format!("image = \"{ecr}\"\nplatform = \"linux/amd64\"\nmirrors = [\"ghcr.io/me/model:1\", \"{mirror}\"]\ndirs = {{ \"/out\" = \"plots\", \"/data\" = \"data\" }}"));
+    project.change("program = \"./model.sh\"\npass_env = [\"PATH\", \"COUNTER\"]", &format!("image = \"{ecr}\"\nmirrors = [\"ghcr.io/me/model:1\", \"{mirror}\"]\ndirs = {{ \"/out\" = \"plots\", \"/data\" = \"data\" }}"));
     project.jheem("policy --lifecycle").success().says("is not in the lock yet: `jheem update`");
     let (manifest, config) = ("4".repeat(64), "5".repeat(64));
     let line = format!(

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::rolling_back::history;
 use super::{Cloud, another_second, behind_proxy, cloud, publish, written};
-use crate::project::Project;
+use crate::project::{Project, Ran};
 
 /// The editions of a bucket as readers find them.
 struct Editions {
@@ -119,16 +119,55 @@ fn an_edition_is_whole_and_stays_as_it_is_and_the_index_names_the_latest() {
         assert_eq!(same, key.starts_with('B'), "{key}");
     }
     project.jheem("verify --deep").success();
-    // What it was once, it is again: nothing but the index is written.
-    project.write("data/A.txt", "1\n");
-    assert_eq!(written(publish(&project, "")), (1, 0));
-    assert_eq!((cloud.editions().latest(), cloud.editions().count()), (edition, 2));
     // A plot that is gone makes another edition.
     project.change(r#"values = ["x", "y", "z"]"#, r#"values = ["x", "y"]"#);
     assert_eq!(written(publish(&project, "--fewer")), (6, 0));
     let third = cloud.editions();
     assert_eq!(third.whole(&third.latest()).len(), 4);
     assert_eq!(written(publish(&project, "")), (0, 0));
+}
+
+#[test]
+fn what_is_as_it_was_once_is_the_edition_that_it_was() {
+    let Some(cloud) = cloud() else { return };
+    let project = of_editions(&cloud, cloud.project());
+    publish(&project, "").success();
+    let first = cloud.editions().latest();
+    project.write("data/A.txt", "1001");
+    publish(&project, "").success();
+    project.write("data/A.txt", "1\n");
+    assert_eq!(written(publish(&project, "")), (1, 0), "nothing but the index");
+    assert_eq!((cloud.editions().latest(), cloud.editions().count()), (first, 2));
+}
+
+#[test]
+fn nothing_changed_takes_five_requests_at_most_however_many_editions_there_are() {
+    let Some(cloud) = cloud() else { return };
+    let (project, proxy) = behind_proxy(&cloud);
+    let project = of_editions(&cloud, project);
+    for round in 0..5 {
+        project.write("data/A.txt", (100 + round).to_string());
+        let dry = publish(&project, "--dry-run").success();
+        let ran = publish(&project, "").success();
+        let of = |ran: &Ran, event: &str| {
+            let found = ran.events().into_iter().find(|found| found["event"] == event);
+            found.map(|found| found["requests"].clone())
+        };
+        // What is not built yet is not foretold.
+        if round == 0 {
+            drop((dry, ran));
+            continue;
+        }
+        project.write("data/B.txt", (100 + round).to_string());
+        project.build("").success();
+        let dry = publish(&project, "--dry-run").success();
+        let ran = publish(&project, "").success();
+        assert_eq!(of(&ran, "requests"), of(&dry, "expected"), "{dry}{ran}");
+    }
+    proxy.asked();
+    assert_eq!(written(publish(&project, "")), (0, 0));
+    let asked = proxy.asked();
+    assert!(asked.len() <= 5, "{asked:?}");
 }
 
 #[test]
@@ -199,34 +238,175 @@ fn an_edition_is_published_whole_or_not_at_all() {
 }
 
 #[test]
-fn what_is_missing_in_the_edition_before_is_said_and_the_index_stays() {
+fn what_is_not_as_it_was_in_the_edition_before_is_taken_from_what_was_built() {
     let Some(cloud) = cloud() else { return };
     let project = of_editions(&cloud, cloud.project());
     publish(&project, "").success();
     let before = cloud.editions().latest();
-    let key = format!("rw/{before}/B/x.json");
-    cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key }));
+    let key = |plot: &str| format!("rw/{before}/B/{plot}.json");
+    cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key("x") }));
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": key("y"), "body": "theirs" }));
     project.write("data/A.txt", "1001");
-    let ran = publish(&project, "").code(1).says("cannot be copied").says("verify --repair");
-    assert_eq!(cloud.editions().latest(), before, "{ran}");
-    project.jheem("verify --repair").success();
     publish(&project, "").success();
     let found = cloud.editions();
     assert_ne!(found.latest(), before);
     assert_eq!(found.whole(&found.latest()).len(), 6);
-    // The index is named only once all was read back.
-    project.write("data/A.txt", "1002");
+    assert_eq!(found.value(&found.latest(), "B/y.json"), "2");
+}
+
+#[test]
+fn what_somebody_else_put_into_an_edition_is_not_written_over_and_the_index_stays() {
+    let Some(cloud) = cloud() else { return };
+    let project = of_editions(&cloud, cloud.project());
+    publish(&project, "").success();
+    let first = cloud.editions().latest();
+    project.write("data/A.txt", "1001");
     let killed = project.command("publish").env("JHEEM_KILL_AT", "read-back:1").output().unwrap();
     assert!(killed.status.code().is_none(), "{killed:?}");
     let keys = cloud.ask("keys", json!({ "bucket": cloud.bucket }));
-    let (latest, before) = (found.latest(), before.as_str());
-    let new = keys.as_array().unwrap().iter().filter_map(Value::as_str).find(|key| {
-        let known = key.contains(&latest) || key.contains(before) || key.contains(".jheem");
-        key.ends_with("/B/y.json") && !known
-    });
-    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": new.unwrap(), "body": "theirs" }));
-    publish(&project, "").code(1);
-    assert_eq!(cloud.editions().latest(), latest);
+    let keys = keys.as_array().unwrap().iter().filter_map(Value::as_str);
+    let new = |key: &&str| key.ends_with("/B/y.json") && !key.contains(&first);
+    let theirs = keys.clone().find(new).unwrap();
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": theirs, "body": "theirs" }));
+    publish(&project, "").code(1).says("something that jheem did not publish stands there");
+    assert_eq!(cloud.editions().objects[theirs]["body"], "theirs");
+    assert_eq!(cloud.editions().latest(), first);
+    // An index of somebody else is found before anything is uploaded.
+    let other = of_editions(&cloud, cloud.project());
+    other.change("/rw\"", "/other\"");
+    let index = json!({ "bucket": cloud.bucket, "key": "other/index.json", "body": "theirs" });
+    cloud.ask("put", index);
+    publish(&other, "").code(1).says("`index.json` cannot be written");
+    let keys = cloud.ask("keys", json!({ "bucket": cloud.bucket }));
+    let below = keys.as_array().unwrap().iter().filter_map(Value::as_str);
+    assert_eq!(below.filter(|key| key.starts_with("other/")).count(), 1);
+}
+
+#[test]
+fn a_copy_writes_over_nothing_that_somebody_else_put_there() {
+    let Some(cloud) = cloud() else { return };
+    let project = of_editions(&cloud, cloud.project());
+    publish(&project, "").success();
+    project.change("/rw\"", "/other\"");
+    publish(&project, "").success();
+    // The same edition at another place tells how the next one will be called.
+    project.write("data/A.txt", "1001");
+    publish(&project, "").success();
+    let keys = cloud.ask("keys", json!({ "bucket": cloud.bucket }));
+    let keys: Vec<&str> = keys.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let first = cloud.editions().latest();
+    let next = |key: &&&str| key.starts_with("other/") && key.ends_with("/B/x.json");
+    let next = keys.iter().filter(next).find(|key| !key.contains(&first)).unwrap();
+    let theirs = next.replace("other/", "rw/");
+    cloud.ask("put", json!({ "bucket": cloud.bucket, "key": theirs, "body": "theirs" }));
+    project.change("/other\"", "/rw\"");
+    publish(&project, "").code(1).says("something that jheem did not publish stands there");
+    assert_eq!(cloud.editions().objects[&theirs]["body"], "theirs");
+    assert_eq!(cloud.editions().latest(), first);
+}
+
+#[test]
+fn an_edition_that_nobody_can_make_whole_again_is_replaced_by_another() {
+    let Some(cloud) = cloud() else { return };
+    let project = of_editions(&cloud, cloud.project());
+    publish(&project, "").success();
+    let first = cloud.editions().latest();
+    // The texts of an edition follow from it, wherever its bytes are.
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    for key in ["manifest.json", "../index.json"] {
+        let key = format!("rw/{first}/{key}").replace(&format!("{first}/../"), "");
+        cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key }));
+    }
+    another_second();
+    project.jheem("verify --repair").success();
+    assert_eq!(cloud.editions().whole(&first).len(), 6);
+    // A plot is lost, with the bytes that it had; and so is the index.
+    for key in [format!("rw/{first}/A/x.json"), "rw/index.json".to_owned()] {
+        cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": key }));
+    }
+    std::fs::remove_dir_all(project.path("plots")).unwrap();
+    let ran = project.jheem("verify --repair").code(1).says("`jheem publish`");
+    assert!(cloud.editions().objects.get("rw/index.json").is_none(), "{ran}");
+    project.jheem("verify").code(1);
+    publish(&project, "").success();
+    let found = cloud.editions();
+    assert_ne!(found.latest(), first);
+    assert_eq!(found.whole(&found.latest()).len(), 6);
+    project.jheem("verify --deep").success();
+}
+
+#[test]
+fn a_rollback_names_no_edition_that_is_not_whole() {
+    let Some(cloud) = cloud() else { return };
+    let project = of_editions(&cloud, cloud.project());
+    publish(&project, "").success();
+    let first = cloud.editions().latest();
+    project.write("data/A.txt", "1001");
+    publish(&project, "").success();
+    let second = cloud.editions().latest();
+    let id = history(&project).remove(1);
+    cloud.ask("remove", json!({ "bucket": cloud.bucket, "key": format!("rw/{first}/B/x.json") }));
+    project.jheem(&format!("rollback {id}")).code(3).says("index is left as it was");
+    assert_eq!(cloud.editions().latest(), second);
+    project.jheem("verify --repair").success();
+    // All of an edition that was removed is put back before the index names it, whenever that is cut off.
+    project.change("editions = \"index.json\"\n", "");
+    publish(&project, "").success();
+    project.jheem("prune --at-most 100%").success();
+    assert!(cloud.editions().objects.get("rw/index.json").is_none());
+    project.change(
+        "of = \"plot.p\"\n[publish.data.o",
+        "of = \"plot.p\"\neditions = \"index.json\"\n[publish.data.o",
+    );
+    for moment in ["published:3", "read-back:1"] {
+        let mut back = project.command(&format!("rollback {id}"));
+        let killed = back.env("JHEEM_KILL_AT", moment).output().unwrap();
+        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        assert!(cloud.editions().objects.get("rw/index.json").is_none(), "{moment}");
+    }
+    project.jheem(&format!("rollback {id}")).success();
+    assert_eq!(cloud.editions().latest(), first);
+    assert_eq!(cloud.editions().whole(&first).len(), 6);
+}
+
+#[test]
+fn a_prune_takes_an_index_away_before_its_edition() {
+    let Some(cloud) = cloud() else { return };
+    let project = of_editions(&cloud, cloud.project());
+    publish(&project, "").success();
+    project.change("\"index.json\"", "\"latest.json\"");
+    // Until there is another index, readers have this one.
+    project.jheem("prune --at-most 100%").success();
+    assert_eq!(cloud.editions().whole(&cloud.editions().latest()).len(), 6);
+    publish(&project, "").success();
+    project.change("editions = \"latest.json\"\n", "");
+    publish(&project, "").success();
+    let mut prune = project.command("prune --at-most 100%");
+    let killed = prune.env("JHEEM_KILL_AT", "pruned:3").output().unwrap();
+    assert!(killed.status.code().is_none(), "{killed:?}");
+    let found = cloud.editions().objects;
+    assert!(found.get("rw/index.json").or(found.get("rw/latest.json")).is_none(), "{found}");
+}
+
+#[test]
+fn an_edition_of_much_less_than_the_one_before_is_refused() {
+    let Some(cloud) = cloud() else { return };
+    let project = of_editions(&cloud, cloud.project());
+    project.change("success = \"SUCCESS: \"", "success = \"SUCCESS: \"\nabsent = [\"no such\"]");
+    publish(&project, "").success();
+    let before = cloud.editions().latest();
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    let model = project.read("model.sh");
+    let absent = |outcome: &str| {
+        let line =
+            format!("if [ \"$outcome\" = {outcome} ]; then echo \"no such outcome\"; continue; fi");
+        model.replacen("    printf ", &format!("    {line}\n    printf "), 1)
+    };
+    project.write("model.sh", absent("z"));
+    let ran = publish(&project, "").code(1).says("4 of the 6 keys");
+    assert_eq!(cloud.editions().latest(), before, "{ran}");
+    publish(&project, "--fewer").success();
+    assert_eq!(cloud.editions().whole(&cloud.editions().latest()).len(), 4);
 }
 
 #[test]
@@ -264,6 +444,14 @@ fn a_rollback_names_an_earlier_edition_again_and_prune_keeps_those_that_it_could
     let found = cloud.editions();
     // The latest, and those of the ten publishes before.
     assert_eq!((found.latest(), found.count()), (latest.clone(), 11));
+    // The oldest of them is named again, and nothing else is put back with it.
+    let oldest = history(&project).pop().unwrap();
+    std::fs::remove_dir_all(project.path("cache")).unwrap();
+    project.jheem(&format!("rollback {oldest}")).success().says("1 key put back and held");
+    assert_ne!(cloud.editions().latest(), latest);
+    assert_eq!(cloud.editions().whole(&cloud.editions().latest()).len(), 6);
+    project.jheem("rollback --release").success();
+    publish(&project, "").success();
     assert_eq!(found.whole(&latest).len(), 6);
     project.jheem("verify --deep").success();
 }
