@@ -250,6 +250,7 @@ impl ObjectPlace for BucketPlace {
         objects: &[(&str, &ObjectEntry)],
         see: &mut dyn FnMut(usize, Vec<u8>) -> Result<()>,
     ) -> Result<()> {
+        let largest = objects.iter().map(|(_, entry)| entry.size).max().unwrap_or_default();
         let replaced = objects.iter().map(|(key, entry)| Replaced {
             key: self.destination.full_key(key),
             version: entry.version.clone(),
@@ -261,7 +262,7 @@ impl ObjectPlace for BucketPlace {
             None => Ok(()),
         };
         let tick = &mut || self.ledger.renew();
-        self.bucket.read_replaced(&replaced.collect::<Vec<_>>(), &is, &mut done, tick)
+        self.bucket.read_replaced(&replaced.collect::<Vec<_>>(), largest, &is, &mut done, tick)
     }
 
     fn found(

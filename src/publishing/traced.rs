@@ -59,6 +59,11 @@ impl Source<'_> {
                 publish.objects.iter().map(|o| at(&o.to, o.output)).collect::<Result<_>>()?;
             let rows: Vec<Destination> =
                 publish.rows.iter().map(|r| at(&r.to, r.output)).collect::<Result<_>>()?;
+            // A key alone is one of the latest edition.
+            let latest = match (&publish.editions, objects.first()) {
+                (Some(index), Some(to)) if editions.is_empty() => self.latest(to, index)?,
+                _ => None,
+            };
             for cell in 0..rule.space.cells() {
                 let target = Target { rule: publish.of, cell };
                 let mut values = Values::new(self, target);
@@ -73,12 +78,16 @@ impl Source<'_> {
                 for (object, to) in publish.objects.iter().zip(&objects) {
                     let Ok(key) = values.plain(&object.key, object.output) else { continue };
                     // In an edition a target has the key that it would have without.
-                    let in_edition = editions.iter().map(|edition| edition::below(edition, &key));
+                    let in_edition = |edition: &String| edition::below(edition, &key);
                     let keys: Vec<String> = match publish.editions {
-                        Some(_) => in_edition.collect(),
+                        Some(_) => editions.iter().chain(&latest).map(in_edition).collect(),
                         None => vec![key],
                     };
-                    for key in keys.into_iter().filter(|key| called.is_object(to, key)) {
+                    let is_called = |found: &&String| {
+                        called.is_object(to, found)
+                            || (latest.is_some() && called.is_object(to, edition::inside(found)))
+                    };
+                    for key in keys.iter().filter(is_called).cloned() {
                         let key = TracedKey::Object(key);
                         found.push(traced(object.output, object.gzip, to, key));
                     }
@@ -93,6 +102,15 @@ impl Source<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// The edition that an index names there.
+    fn latest(&self, to: &Destination, index: &str) -> Result<Option<String>> {
+        let opened = publish::open(&self.world(), std::slice::from_ref(to))?;
+        let Some(Place::Objects(place)) = opened.first() else { return Ok(None) };
+        let outline = place.read(&self.graph.project, &BTreeMap::new(), Extent::Editions(&[]))?;
+        let entry = outline.published().remove(index);
+        Ok(entry.as_ref().and_then(edition::named).map(str::to_owned))
     }
 
     /// What the manifest at the destination says of a key; none if it is not in it.
@@ -141,8 +159,8 @@ impl Called {
     }
 
     /// All parts of the name that may be editions.
-    fn editions(&self) -> Vec<&str> {
-        self.text.split('/').filter_map(edition::of_folder).collect()
+    fn editions(&self) -> Vec<String> {
+        self.text.split('/').filter_map(edition::of_folder).map(str::to_owned).collect()
     }
 
     fn is_object(&self, to: &Destination, key: &str) -> bool {

@@ -25,7 +25,7 @@ pub struct Replaced {
 
 /// How many versions of a key are looked through, the latest first.
 const VERSIONS: i32 = 1000;
-/// How many old versions are in memory at once.
+/// How many old versions are in memory at once, if none of them is large.
 const OLD_IN_FLIGHT: usize = 8;
 
 /// What came of the removal of an object.
@@ -58,9 +58,11 @@ impl Bucket {
     /// Reads versions that were replaced or removed, as far as the bucket keeps them, and tells of each one by its index.
     ///
     /// `is` tells whether bytes are those of the object at this index; none where no version has them.
+    /// All are of so many bytes at most: that decides how many are in memory at once.
     pub fn read_replaced(
         &self,
         objects: &[Replaced],
+        largest: u64,
         is: &dyn Fn(usize, &[u8]) -> bool,
         done: &mut dyn FnMut(usize, Option<Vec<u8>>) -> Result<()>,
         tick: &mut dyn FnMut() -> Result<()>,
@@ -75,7 +77,8 @@ impl Bucket {
             Ok((index, None))
         };
         let done = &mut |(index, bytes)| done(index, bytes);
-        self.aws.each_answer(OLD_IN_FLIGHT, 0..objects.len(), read, done, tick)
+        let in_flight = if largest > super::multipart::ABOVE { 1 } else { OLD_IN_FLIGHT };
+        self.aws.each_answer(in_flight, 0..objects.len(), read, done, tick)
     }
 
     /// The names of the versions that may be this one: of its size, those with its ETag first.

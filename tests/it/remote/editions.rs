@@ -463,5 +463,7 @@ fn an_object_of_an_edition_is_traced_to_its_plot() {
     publish(&project, "").success();
     let edition = cloud.editions().latest();
     let url = format!("s3://{}/rw/{edition}/A/x.json", cloud.bucket);
-    project.jheem(&format!("trace {url}")).success().says("plot.p[city=A, outcome=x]");
+    for called in [&url, "A/x.json"] {
+        project.jheem(&format!("trace {called}")).success().says("plot.p[city=A, outcome=x]");
+    }
 }
