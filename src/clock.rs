@@ -27,11 +27,23 @@ pub fn rfc3339(seconds: u64) -> String {
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()
 }
 
+/// The time that a name begins with, as `stamp` writes it.
+pub fn of_stamp(name: &str) -> Option<u64> {
+    let part = |from: usize, to: usize| name.get(from..to);
+    let (date, time) =
+        ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(9, 11)?, part(11, 13)?, part(13, 15)?));
+    let text = format!("{}-{}-{}T{}:{}:{}Z", date.0, date.1, date.2, time.0, time.1, time.2);
+    let time = humantime::parse_rfc3339(&text).ok()?;
+    Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn a_time_is_written_for_names_and_for_people() {
         assert_eq!(super::rfc3339(1_764_000_000), "2025-11-24T16:00:00Z");
+        assert_eq!(super::of_stamp("20251124-160000.2-1"), Some(1_764_000_000));
+        assert_eq!(super::of_stamp("adopted"), None);
         assert_eq!(super::stamp(1_764_000_000), "20251124-160000");
     }
 }

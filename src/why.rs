@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 
+use crate::clock;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fingerprint::{self, Change};
@@ -353,7 +354,11 @@ pub fn explain(
         waits_for: waits_for(judge, board, records, verdict)?,
         notes,
         fingerprint: judgement.fingerprint,
-        last: record.map(|record| (record.run.clone(), record.at)),
+        last: record.map(|record| {
+            // A record is written again when outputs are put back; the run was before.
+            let at = clock::of_stamp(&record.run).unwrap_or(record.at);
+            (record.run.clone(), at)
+        }),
         cause,
     }))
 }

@@ -352,7 +352,7 @@ pub(super) fn not_locked(
     let why = format!("{} {are} not what the lock says, and plots are made of {them}", some(&what));
     let leave = if replaced.is_empty() { "" } else { ", or leave `--image` out" };
     let hint = format!(
-        "hint: `jheem update` pins what the source or the tag has; or remove the file, so that it is fetched{leave}"
+        "hint: `jheem update` pins what the source or the tag has: bring the file there first; or remove it, so that it is fetched{leave}"
     );
     Some((why, hint))
 }
@@ -468,6 +468,9 @@ fn publish_one(
             publish.name,
             if paths == 1 { "" } else { "s" }
         )),
+        publish::Event::Named { index, edition } => {
+            say(format!("`publish.{}`: `{index}` names the edition {edition}", publish.name));
+        }
         _ => {}
     })?;
     let (orphaned, undecided) = (prepared.plan.orphans.len(), prepared.undecided());

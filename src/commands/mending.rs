@@ -1,5 +1,6 @@
 //! `verify --repair`, `prune`, `adopt` and `rollback`: what is published is mended, with the project held and the lease taken as by a publish.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::asking::publish_source;
@@ -14,6 +15,7 @@ use crate::figures::numbered;
 use crate::job::Stop;
 use crate::objects::Objects;
 use crate::project::{self, Patience};
+use crate::publish::edition;
 use crate::publish::{Depth, Destination, Doomed, Place};
 use crate::publishing::{Adopting, Pruning, Source};
 use crate::records::Records;
@@ -93,10 +95,11 @@ pub fn prune(
         let say = &mut |message| report.event(&Event::Note { message });
         let pruning = source.doomed(Some(say))?;
         show(&pruning, report);
-        for (destination, doomed) in pruning.destinations.iter().zip(&pruning.doomed) {
-            if !at_most.allows(doomed.len(), doomed.holds) {
-                return Err(too_much(destination, doomed, at_most));
-            }
+        let all = pruning.destinations.iter().zip(&pruning.doomed);
+        let refused = all.filter(|(_, doomed)| !at_most.allows(doomed.len(), doomed.holds));
+        // What is allowed must be enough for all of them.
+        if let Some((destination, doomed)) = refused.max_by_key(|(_, doomed)| share(doomed)) {
+            return Err(too_much(destination, doomed, at_most));
         }
         let guard = |places: Vec<Place>| stoppable(places, stop);
         let to = pruning.invalidation.as_ref().map(|to| to.distribution.clone());
@@ -138,8 +141,17 @@ fn would_prune(global: &Global, select: &Select, at_most: AtMost, report: &mut R
 
 fn show(pruning: &Pruning, report: &mut Report) {
     for (destination, doomed) in pruning.destinations.iter().zip(&pruning.doomed) {
+        // An edition goes whole, and is told as one.
+        let mut editions: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
         for (key, entry) in &doomed.objects {
-            report.orphan(destination, "object", key, &entry.publish);
+            match edition::parts(key) {
+                Some((name, _)) => editions.entry(name).or_insert((0, &entry.publish)).0 += 1,
+                None => report.orphan(destination, "object", key, &entry.publish),
+            }
+        }
+        for (name, (objects, publish)) in editions {
+            let what = format!("{name}/ ({})", numbered(objects, "object"));
+            report.orphan(destination, "edition", &what, publish);
         }
         for (key, entry) in &doomed.rows {
             report.orphan(destination, "row", &key.to_string(), &entry.publish);
@@ -244,6 +256,11 @@ pub fn roll_back(global: &Global, select: &Select, id: &str, report: &mut Report
         if back.keys.is_empty() {
             let message = format!("what `{id}` left stands already; there is nothing to put back");
             report.event(&Event::Note { message });
+        }
+        if !back.keys.is_empty() {
+            let message =
+                "a publish leaves what is held as it is, until `jheem rollback --release`";
+            report.event(&Event::Note { message: message.to_owned() });
         }
         report.rollback_ended(back.keys.len(), "put back and held");
         Ok(WELL)

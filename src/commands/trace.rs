@@ -83,6 +83,12 @@ fn last_record(reading: &Reading, traced: &Traced) -> Result<Option<Record>> {
     }
 }
 
+/// Whether it is of an edition, which nothing is written over in.
+fn in_edition(graph: &Graph, traced: &Traced) -> bool {
+    let publish = graph.publishes.iter().find(|publish| publish.name == traced.publish);
+    publish.is_some_and(|publish| publish.editions.is_some())
+}
+
 /// How what is published stands to what was last built here.
 fn state(
     graph: &Graph,
@@ -104,6 +110,8 @@ fn state(
         _ if same_content => State::SameContent,
         // A row that registers no object, or a packed one, says nothing of built bytes.
         None => State::Unknown,
+        Some(_) if entry.held => State::Held,
+        Some(_) if in_edition(graph, traced) => State::OtherEdition,
         Some(_) => State::Differs,
     }
 }
@@ -185,7 +193,7 @@ fn origin(
     let log = reading.project.places.logs().join(format!("{made}.log"));
     Ok(Origin {
         target: graph.label(target),
-        at: clock::rfc3339(record.at),
+        at: clock::rfc3339(clock::of_stamp(&made).unwrap_or(record.at)),
         command: run.map(|run| run.command.clone()),
         exit: run.map(|run| run.exit.clone()),
         log: log.is_file().then(|| log.display().to_string()),

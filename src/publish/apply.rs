@@ -40,6 +40,8 @@ pub enum Event<'a> {
     Committed { destination: &'a Destination },
     /// A distribution is told to forget so many paths.
     Told { distribution: &'a str, paths: usize },
+    /// An index names this edition now.
+    Named { index: &'a str, edition: &'a str },
     /// This destination is done.
     Finished { destination: &'a Destination },
 }
@@ -227,6 +229,11 @@ pub fn apply(
                 on_event(Event::Object { target: &object.target, key: &object.key, bytes });
             };
             publish.put(&puts, placed, &mut || Ok(()))?;
+            if let Some(edition) = wanted.edition_at(*index).filter(|_| last) {
+                for (object, ..) in mine {
+                    on_event(Event::Named { index: &object.key, edition: &edition.name });
+                }
+            }
         }
     }
     for (index, (place, there)) in places.iter().zip(there).enumerate() {

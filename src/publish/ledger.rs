@@ -12,11 +12,12 @@
 
 mod history;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use rayon::prelude::*;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +51,7 @@ pub trait Store: Send + Sync {
 }
 
 /// What a section of a ledger has one of for each key.
-pub trait Entry: Clone + PartialEq + Serialize + DeserializeOwned {
+pub trait Entry: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync {
     /// The same without what never is a reason to write it again.
     fn compared(&self) -> Self;
     /// What keys have in common that change together, as far as so many of their parts say.
@@ -344,13 +345,16 @@ impl Ledger {
         for (key, entry) in wanted {
             mine.entry(chunk_of::<E>(key, depth)).or_default().insert(key, entry);
         }
+        let digests = mine.par_iter().map(|(chunk, entries)| (chunk.as_str(), compared(entries)));
+        let digests: HashMap<&str, Digest> = digests.collect();
         let none = BTreeMap::new();
         let chunks = read.head.sections.get(name).unwrap_or(&none);
         let mut entries = BTreeMap::new();
         let mut assumed = BTreeSet::new();
         let mut others = Vec::new();
         for (chunk, there) in chunks.iter().filter(|(name, _)| is_read(name, extent)) {
-            match mine.get(chunk).filter(|mine| compared(mine) == there.compared) {
+            let same = digests.get(chunk.as_str()) == Some(&there.compared);
+            match mine.get(chunk).filter(|_| same) {
                 Some(mine) => {
                     assumed.extend(mine.keys().map(|key| (*key).to_owned()));
                     entries.extend(mine.iter().map(|(k, e)| ((*k).to_owned(), (*e).clone())));

@@ -152,6 +152,9 @@ pub enum DriftKind {
     Unpublished,
 }
 
+/// So many manifests that were replaced are kept, beside the one that stands.
+pub const KEPT: usize = 10;
+
 /// Which step left a manifest as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

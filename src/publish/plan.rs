@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
+use rayon::prelude::*;
+
 use crate::error::Error;
 
 use super::attribute::{Attribute, Item, render_item};
@@ -229,13 +231,16 @@ impl PublishPlan {
 pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> PublishPlan {
     let mut plan = PublishPlan { refused: wanted.refused.clone(), ..PublishPlan::default() };
     let mut taken = HashMap::new();
-    for object in &wanted.objects {
+    let objects = wanted.objects.par_iter();
+    let objects = objects.map(|object| plan_object(wanted, object, &there[object.destination]));
+    let objects: Vec<_> = objects.collect();
+    for (object, planned) in wanted.objects.iter().zip(objects) {
         let seen = taken.insert((object.destination, object.key.as_str()), &object.target);
         let planned = match seen {
             Some(first) => {
                 Err(twice(wanted, object.destination, &object.key, first, &object.target))
             }
-            None => plan_object(wanted, object, &there[object.destination]),
+            None => planned,
         };
         plan.objects.push(planned.unwrap_or_else(|error| {
             plan.refused.push(error);
@@ -245,7 +250,12 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
     let mut taken = HashMap::new();
     // The key of each table; the first row tells it where there is no table yet.
     let mut columns: Vec<Option<Columns>> = there.iter().map(columns_of).collect();
-    for row in &wanted.rows {
+    let rows = wanted.rows.par_iter().map(|row| {
+        let object = row.object.map(|at| (&wanted.objects[at], &plan.objects[at].entry));
+        plan_row(wanted, row, object, &there[row.destination])
+    });
+    let rows: Vec<_> = rows.collect();
+    for (row, planned) in wanted.rows.iter().zip(rows) {
         let object = row.object.map(|index| (&wanted.objects[index], &plan.objects[index]));
         let of_refused = object.is_some_and(|(_, planned)| planned.action == Action::Refused);
         let planned = match taken.insert((row.destination, &row.key), &row.target) {
@@ -255,11 +265,8 @@ pub fn plan(wanted: &Wanted, there: &[There], declared: &Declared<'_>) -> Publis
                 Err(Some(twice(wanted, row.destination, &key, first, &row.target)))
             }
             None => {
-                let object = object.map(|(object, planned)| (object, &planned.entry));
                 let columns = &mut columns[row.destination];
-                check_row(wanted, row, columns)
-                    .and_then(|()| plan_row(wanted, row, object, &there[row.destination]))
-                    .map_err(Some)
+                check_row(wanted, row, columns).and(planned).map_err(Some)
             }
         };
         plan.rows.push(planned.unwrap_or_else(|error| {

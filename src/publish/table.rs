@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::attribute::{Attribute, Item, json};
 use super::destination::Destination;
 use super::ledger::Ledger;
@@ -84,25 +86,27 @@ impl TablePlace {
 
     /// A row's key, as the ledger has it.
     fn row_key(&self, text: &str) -> Result<RowKey> {
-        serde_json::from_str(text).map(RowKey).map_err(|error| {
-            Error::environment(format!(
-                "the manifest of `{}` is damaged: the key `{text}`",
-                self.destination
-            ))
-            .because(error)
-        })
+        row_key(&self.destination, text)
     }
 }
 
 impl RowPlace for TablePlace {
     fn read(&self, _: &str, wanted: &BTreeMap<RowKey, Option<RowEntry>>) -> Result<RowsThere> {
-        let texts = wanted.iter().filter_map(|(key, entry)| Some((text(key), entry.clone()?)));
-        let texts = texts.collect();
+        let texts = wanted.par_iter().filter_map(|(key, entry)| Some((text(key), entry.clone()?)));
+        let texts: Vec<(String, RowEntry)> = texts.collect();
+        let texts = texts.into_iter().collect();
         let section = self.ledger.section::<RowEntry>(&self.section, &texts, Extent::Whole)?;
-        let read = |(key, entry): (String, RowEntry)| Ok((self.row_key(&key)?, entry));
-        let entries: BTreeMap<RowKey, RowEntry> =
-            section.entries.into_iter().map(read).collect::<Result<_>>()?;
-        let assumed = section.assumed.iter().map(|key| self.row_key(key)).collect::<Result<_>>()?;
+        let destination = &self.destination;
+        let read = |(key, entry): (String, RowEntry)| Ok((row_key(destination, &key)?, entry));
+        let entries: Vec<(RowKey, RowEntry)> =
+            section.entries.into_par_iter().map(read).collect::<Result<_>>()?;
+        let entries: BTreeMap<RowKey, RowEntry> = entries.into_iter().collect();
+        let assumed: Vec<RowKey> = section
+            .assumed
+            .par_iter()
+            .map(|key| row_key(destination, key))
+            .collect::<Result<_>>()?;
+        let assumed = assumed.into_iter().collect();
         let mut intended: BTreeMap<RowKey, Vec<RowEntry>> = BTreeMap::new();
         for (key, entry) in section.intended {
             intended.entry(self.row_key(&key)?).or_default().push(entry);
@@ -265,6 +269,14 @@ impl RowPlace for TablePlace {
         drift.extend(foreign.map(|key| (key, DriftKind::Foreign)));
         Ok(drift)
     }
+}
+
+/// A row's key, read from what the ledger of its destination has.
+fn row_key(destination: &Destination, text: &str) -> Result<RowKey> {
+    serde_json::from_str(text).map(RowKey).map_err(|error| {
+        Error::environment(format!("the manifest of `{destination}` is damaged: the key `{text}`"))
+            .because(error)
+    })
 }
 
 /// A row's key as the ledger has it: its names and values, the hash first.

@@ -14,7 +14,7 @@ use crate::figures::numbered;
 use crate::graph::Target;
 use crate::publish::edition;
 use crate::publish::manifest::{ObjectEntry, RowEntry};
-use crate::publish::place::{ObjectPlace, Stamp};
+use crate::publish::place::{KEPT, ObjectPlace, Stamp};
 use crate::publish::wanted::WantedEdition;
 use crate::publish::{
     self, Action, Destination, Done, Extent, Place, PublishPlan, Role, RowKey, There, Wanted,
@@ -79,16 +79,16 @@ impl Source<'_> {
             .hint("leave out `--where`, or name others with `--of`"));
         }
         let mut draft = self.draft(narrowed, say)?;
-        let mut known = false;
+        let ids = left_by(id, &draft, say)?;
         let mut newer = 0;
-        for at in 0..draft.places.len() {
+        for (at, id) in ids.iter().enumerate() {
+            let Some(id) = id else { continue };
             match (&draft.places[at], &draft.there[at]) {
                 (Place::Objects(place), There::Objects(there)) => {
                     let destination = &draft.wanted.destinations[at];
                     let Some((past, named)) = self.past(destination, &**place, id)? else {
                         continue;
                     };
-                    known = true;
                     let now = there.published();
                     // Other editions are neither older nor newer.
                     let other = |key: &&String| {
@@ -112,7 +112,6 @@ impl Source<'_> {
                 }
                 (Place::Rows(place), There::Rows(there)) => {
                     let Some(past) = place.past(id)? else { continue };
-                    known = true;
                     let now = there.published();
                     newer += now.keys().filter(|key| !past.contains_key(*key)).count();
                     for (key, old) in past {
@@ -121,10 +120,6 @@ impl Source<'_> {
                 }
                 _ => return Err(Error::bug("a place is read as another kind")),
             }
-        }
-        if !known {
-            return Err(Error::user(format!("no publish is known as `{id}` at these destinations"))
-                .hint("`jheem rollback --list` lists those that can be put back; only remote destinations keep them"));
         }
         draft.hold_together();
         self.read_replaced(&draft, say)?;
@@ -278,6 +273,33 @@ impl Source<'_> {
         let rows = wanted.rows.iter().map(|row| (at(row.destination), row.key.to_string()));
         Ok(RolledBack { keys: objects.chain(rows).collect(), done, newer })
     }
+}
+
+/// For each place, the publish that had left it as it was after this one: itself, or the last one before.
+///
+/// A place that had nothing then has none, and one whose manifests of then are kept no more is told.
+fn left_by(id: &str, draft: &Draft, say: &mut dyn FnMut(String)) -> Result<Vec<Option<String>>> {
+    let stamps = |place: &Place| match place {
+        Place::Objects(place) => place.history(),
+        Place::Rows(place) => place.history(),
+    };
+    let all: Vec<Vec<Stamp>> = draft.places.iter().map(stamps).collect::<Result<_>>()?;
+    let Some(target) = all.iter().flatten().find(|stamp| stamp.id == id) else {
+        return Err(Error::user(format!("no publish is known as `{id}` at these destinations"))
+            .hint("`jheem rollback --list` lists those that can be put back; only remote destinations keep them"));
+    };
+    let mut ids = Vec::new();
+    for (destination, stamps) in draft.wanted.destinations.iter().zip(&all) {
+        let itself = stamps.iter().find(|stamp| stamp.id == id);
+        // They stand in the order in which they were made.
+        let before = || stamps.iter().rev().find(|stamp| stamp.at <= target.at);
+        let found = itself.or_else(before);
+        if found.is_none() && stamps.len() > KEPT {
+            say(format!("what `{destination}` was then is kept no more: it stays as it is"));
+        }
+        ids.push(found.map(|stamp| stamp.id.clone()));
+    }
+    Ok(ids)
 }
 
 impl Draft {

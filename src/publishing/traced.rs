@@ -41,6 +41,8 @@ pub struct InManifest {
     /// Of its content, and of how that was judged: contents are comparable only if the latter are equal.
     pub content: Option<(Digest, Digest)>,
     pub size: Option<u64>,
+    /// Whether it was rolled back to, and is left as it is.
+    pub held: bool,
 }
 
 impl Source<'_> {
@@ -126,6 +128,7 @@ impl Source<'_> {
                     built: Some(entry.built()),
                     content: Some((entry.content, entry.judged)),
                     size: Some(entry.size),
+                    held: entry.held,
                 })
             }
             (Some(Place::Rows(place)), TracedKey::Row(key)) => {
@@ -136,6 +139,7 @@ impl Source<'_> {
                     built: entry.object.filter(|_| !traced.packed),
                     content: None,
                     size: None,
+                    held: entry.held,
                 })
             }
             _ => None,

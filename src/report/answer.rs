@@ -170,6 +170,10 @@ pub enum State {
     /// Other bytes of the same content.
     SameContent,
     Differs,
+    /// Other than what was last built, and held as a rollback put it back.
+    Held,
+    /// Other than what was last built, in an edition.
+    OtherEdition,
     /// Nothing was built here, or not with success.
     NotBuilt,
     /// The manifest does not have it.
@@ -183,6 +187,8 @@ impl State {
         match self {
             State::AsBuilt => "what was last built here",
             State::SameContent => "other bytes than were last built here, of the same content",
+            State::Held => "not what was last built here: it is held as it was rolled back to",
+            State::OtherEdition => "not what was last built here: an edition stays as it is",
             State::Differs => "not what was last built here: `jheem publish` would write it over",
             State::NotBuilt => {
                 "not built here: another machine published it, or its record is gone"

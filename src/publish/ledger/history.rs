@@ -6,10 +6,7 @@ use super::{Entry, HEAD, Head, LEASE, Ledger, Read, is_read};
 use crate::aws::s3::Expect;
 use crate::error::{Error, Result};
 use crate::publish::manifest;
-use crate::publish::place::{Extent, Stamp, meanwhile};
-
-/// So many heads that were replaced are kept, with the chunks that they name.
-const KEPT: usize = 10;
+use crate::publish::place::{Extent, KEPT, Stamp, meanwhile};
 
 impl Ledger {
     /// Puts the head that is about to be replaced aside, and names this publish in the next one.

@@ -74,6 +74,32 @@ fn all_that_one_run_publishes_is_one_step_and_is_put_back_together() {
 }
 
 #[test]
+fn what_a_publish_did_not_change_is_put_back_to_what_it_was_then() {
+    let Some(cloud) = cloud() else { return };
+    let project = cloud.project();
+    let text = project.read("Jheemfile.toml");
+    let apart = format!(
+        "\n[publish.apart]\nof = \"plot.p\"\n[publish.apart.object.plot]\nto = \"s3://{}/apart\"\nkey = \"{{city}}/{{file}}\"\n",
+        cloud.bucket
+    );
+    project.write("Jheemfile.toml", format!("{text}{apart}"));
+    publish(&project, "").success();
+    // The second publishes one of them alone; the third, both, and badly.
+    another_second();
+    project.write("data/A.txt", "1001");
+    publish(&project, "publish.site").success();
+    let before = (cloud.readable(), cloud.rows());
+    let ids = history(&project);
+    another_second();
+    project.write("data/A.txt", "6666");
+    project.write("data/B.txt", "6667");
+    publish(&project, "").success();
+    let ran = project.jheem(&format!("rollback {}", ids[0])).success();
+    let ran = ran.says("`jheem rollback --release`");
+    assert_eq!((cloud.readable(), cloud.rows()), before, "{ran}");
+}
+
+#[test]
 fn one_city_alone_can_be_rolled_back() {
     let Some(cloud) = cloud() else { return };
     let (project, objects, _) = twice(&cloud);
