@@ -536,9 +536,11 @@ impl Report {
             self.object(&Answer::Past { id, at, by, changed: *changed, current });
             return;
         }
-        let now = if current { ", which stands now" } else { "" };
+        let now = if current { ", and stands now" } else { "" };
         let changed = numbered(*changed, "key");
-        self.out.line(&format!("{id}  {at}  changed {changed}{now}, by {by}"));
+        // The rest tells projects of one machine apart, which nobody reads.
+        let by = by.split_once(" (").map_or(by.as_str(), |(machine, _)| machine);
+        self.out.line(&format!("{id}  {at}  by {by}: changed {changed}{now}"));
     }
 
     /// An object or row that is held as it was, or is held no longer.

@@ -420,7 +420,7 @@ fn answers() -> Vec<String> {
                 "The last line of `verify`; of the differences, so many were put back."
             }
             Answer::Orphan { .. } => {
-                "`prune`: an `object` or `row` that no target publishes any more, and the publish that it is of."
+                "`prune`: an `object`, a `row` or an `edition` that no target publishes any more, and the publish that it is of."
             }
             Answer::Kept { .. } => "`prune`: one that was not removed, and why.",
             Answer::WouldPrune { .. } => "The last line of `prune --dry-run`.",
@@ -451,7 +451,7 @@ fn answers() -> Vec<String> {
                 "`policy --check`: what is needed and not plainly allowed: `missing`, `denied`, or allowed on a condition (`conditional`)."
             }
             Answer::Trace(_) => {
-                "`trace`: what is published, and the target that publishes it; `state` says how it stands to what was last built here: `as-built`, `same-content`, `differs`, `not-built`, `unpublished` or `unknown`."
+                "`trace`: what is published, and the target that publishes it; `state` says how it stands to what was last built here: `as-built`, `same-content`, `differs`, `held`, `other-edition`, `not-built`, `unpublished` or `unknown`."
             }
             Answer::Origin(_) => {
                 "`trace`: where a target comes from, by the last record of it here: first the published one, then what it reads, back to the data."
