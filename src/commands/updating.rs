@@ -35,7 +35,7 @@ pub fn update(global: &Global, args: &UpdateArgs, report: &mut Report) -> Outcom
     told.iter().for_each(|told| report.say(told));
     if wanted.sources.is_empty() && wanted.runners.is_empty() {
         report.say(
-            "nothing that was asked for has a source or is an image, so there is nothing to look up",
+            "nothing that was asked for has a source, and no runner names an image, so there is nothing to look up",
         );
         return Ok(WELL);
     }

@@ -351,7 +351,10 @@ fn kill_often(ordeal: &mut Ordeal, moments: &[&'static str], kills: usize) {
 
 /// Whether a build of what is on this machine comes to it; `remote` kills at the others.
 fn is_here(moment: Moment) -> bool {
-    !matches!(moment, Moment::Part | Moment::Pruned | Moment::Telling | Moment::Told)
+    !matches!(
+        moment,
+        Moment::Part | Moment::Pruned | Moment::ReadBack | Moment::Telling | Moment::Told
+    )
 }
 
 #[test]
