@@ -29,10 +29,9 @@ pub fn rfc3339(seconds: u64) -> String {
 
 /// The time that a name begins with, as `stamp` writes it.
 pub fn of_stamp(name: &str) -> Option<u64> {
-    let part = |from: usize, to: usize| name.get(from..to);
-    let (date, time) =
-        ((part(0, 4)?, part(4, 6)?, part(6, 8)?), (part(9, 11)?, part(11, 13)?, part(13, 15)?));
-    let text = format!("{}-{}-{}T{}:{}:{}Z", date.0, date.1, date.2, time.0, time.1, time.2);
+    let [year, month, day] = [name.get(0..4)?, name.get(4..6)?, name.get(6..8)?];
+    let [hour, minute, second] = [name.get(9..11)?, name.get(11..13)?, name.get(13..15)?];
+    let text = format!("{year}-{month}-{day}T{hour}:{minute}:{second}Z");
     let time = humantime::parse_rfc3339(&text).ok()?;
     Some(time.duration_since(UNIX_EPOCH).ok()?.as_secs())
 }

@@ -229,10 +229,7 @@ fn editions(graph: &Graph) -> Vec<Error> {
         let to = place(&first.to, None);
         let others = graph.publishes.iter().filter(|other| other.name != publish.name);
         // A destination above or below could have the same keys.
-        let meets = |other: &String| {
-            let (a, b) = (format!("{to}/"), format!("{other}/"));
-            a.starts_with(&b) || b.starts_with(&a)
-        };
+        let meets = |other: &str| holds(other, &to) || holds(&to, other);
         let other = others.flat_map(|o| &o.objects).find(|o| meets(&place(&o.to, None)));
         if let Some(other) = other {
             let message = format!("the editions of `publish.{}` need `{to}` alone", publish.name);

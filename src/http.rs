@@ -293,6 +293,13 @@ fn cut_off(about: &str, failed: &dyn std::fmt::Display) -> Error {
         .hint("run it again: it goes on where it stopped")
 }
 
+/// Whether a host is this machine, which may be asked without protection.
+pub fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host == "[::1]"
+        || host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +17,7 @@ use crate::aws::Aws;
 use crate::aws::s3::Bucket;
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, Result};
-use crate::http::{Ask, Http};
+use crate::http::{Ask, Http, is_loopback};
 
 mod github;
 
@@ -102,12 +101,9 @@ impl Location {
         if let Some(rest) = url.strip_prefix("http://") {
             let host = rest.split(['/', '?']).next().unwrap_or_default();
             let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-            return match host {
-                "localhost" | "[::1]" => Ok(Location::Web(url.to_owned())),
-                host if host.parse().is_ok_and(|ip: Ipv4Addr| ip.is_loopback()) => {
-                    Ok(Location::Web(url.to_owned()))
-                }
-                _ => Err("goes over the network unprotected: write `https://`".into()),
+            return match is_loopback(host) {
+                true => Ok(Location::Web(url.to_owned())),
+                false => Err("goes over the network unprotected: write `https://`".into()),
             };
         }
         if url.starts_with("https://") {

@@ -294,8 +294,7 @@ fn all_of<'a>(
     let inside = planned.filter(|(object, _)| {
         object.destination == edition.destination && object.role != Role::Index
     });
-    let inside =
-        inside.filter(|(o, _)| edition::parts(&o.key).is_some_and(|(e, _)| e == edition.name));
+    let inside = inside.filter(|(object, _)| edition::holds(&edition.name, &object.key));
     all.extend(inside.map(|(object, planned)| (object.key.as_str(), &planned.entry)));
     all.into_iter().collect()
 }

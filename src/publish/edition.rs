@@ -106,6 +106,11 @@ pub fn parts(key: &str) -> Option<(&str, &str)> {
     key.split_once('/').filter(|(edition, _)| is_name(edition))
 }
 
+/// Whether a key is in this edition.
+pub fn holds(edition: &str, key: &str) -> bool {
+    parts(key).is_some_and(|(found, _)| found == edition)
+}
+
 /// The edition that a folder is of or in.
 pub fn of_folder(folder: &str) -> Option<&str> {
     folder.split('/').next().filter(|first| is_name(first))

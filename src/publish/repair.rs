@@ -103,17 +103,16 @@ impl Repair {
     ) {
         let There::Objects(there) = &examined.there else { return };
         let Some(name) = edition::named(&entry).map(str::to_owned) else { return };
-        let inside = |key: &str| edition::parts(key).is_some_and(|(edition, _)| edition == name);
-        let broken = examined.objects.iter().filter(|(key, _)| inside(key)).any(|(key, kind)| {
+        let mut inside = examined.objects.iter().filter(|(key, _)| edition::holds(&name, key));
+        let broken = inside.any(|(key, kind)| {
             *kind != DriftKind::Missing || self.lost.contains(&(destination, key.clone()))
         });
         if broken || !has(&entry) {
             self.lost.insert((destination, key));
             return;
         }
-        let standing = there.published().into_iter().filter(|(key, _)| inside(key)).collect();
-        let edition = WantedEdition::after(Some(name));
-        self.wanted.editions.push(WantedEdition { destination, standing, ..edition });
+        let edition = WantedEdition::published(destination, name, &there.published());
+        self.wanted.editions.push(edition);
         self.object(destination, key, entry);
     }
 

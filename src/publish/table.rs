@@ -83,11 +83,6 @@ impl TablePlace {
             .hint("delete that row and run it again")),
         }
     }
-
-    /// A row's key, as the ledger has it.
-    fn row_key(&self, text: &str) -> Result<RowKey> {
-        row_key(&self.destination, text)
-    }
 }
 
 impl RowPlace for TablePlace {
@@ -109,7 +104,7 @@ impl RowPlace for TablePlace {
         let assumed = assumed.into_iter().collect();
         let mut intended: BTreeMap<RowKey, Vec<RowEntry>> = BTreeMap::new();
         for (key, entry) in section.intended {
-            intended.entry(self.row_key(&key)?).or_default().push(entry);
+            intended.entry(row_key(&self.destination, &key)?).or_default().push(entry);
         }
         let new: Vec<&RowKey> = wanted.keys().filter(|key| !entries.contains_key(*key)).collect();
         let standing = self.standing(new.iter().copied().chain(intended.keys()))?;
@@ -239,7 +234,8 @@ impl RowPlace for TablePlace {
     fn past(&self, id: &str) -> Result<Option<BTreeMap<RowKey, RowEntry>>> {
         let past = self.ledger.past::<RowEntry>(&self.section, id, Extent::Whole)?;
         let Some(past) = past else { return Ok(None) };
-        let keyed = past.into_iter().map(|(key, entry)| Ok((self.row_key(&key)?, entry)));
+        let keyed =
+            past.into_iter().map(|(key, entry)| Ok((row_key(&self.destination, &key)?, entry)));
         keyed.collect::<Result<_>>().map(Some)
     }
 

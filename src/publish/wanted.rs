@@ -12,6 +12,7 @@ use crate::error::Error;
 
 use super::attribute::{Attribute, Item};
 use super::destination::Destination;
+use super::edition;
 use super::invalidation::Invalidation;
 use super::manifest::ObjectEntry;
 
@@ -56,6 +57,17 @@ impl WantedEdition {
         let (standing, texts) = (BTreeMap::new(), BTreeMap::new());
         let name = before.clone().unwrap_or_default();
         WantedEdition { destination: 0, name, before, standing, texts }
+    }
+
+    /// One that is published already, as far as these entries have it.
+    pub fn published(
+        destination: usize,
+        name: String,
+        entries: &BTreeMap<String, ObjectEntry>,
+    ) -> WantedEdition {
+        let inside = entries.iter().filter(|(key, _)| edition::holds(&name, key));
+        let standing = inside.map(|(key, entry)| (key.clone(), entry.clone())).collect();
+        WantedEdition { destination, standing, ..WantedEdition::after(Some(name)) }
     }
 }
 

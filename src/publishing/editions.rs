@@ -139,7 +139,7 @@ impl Source<'_> {
         if named.is_none() {
             stands.extend(place.standing(index)?);
         }
-        if !known.keys().any(|key| is_in(key, &name)) {
+        if !known.keys().any(|key| edition::holds(&name, key)) {
             stands.extend(place.standing(&edition::below(&name, ""))?);
         }
         let foreign = stands.into_iter().filter(|key| !known.contains_key(key));
@@ -162,7 +162,7 @@ impl Source<'_> {
         let there = std::slice::from_ref(there);
         let plan = self.declared().asked(|declared| publish::plan(wanted, there, declared));
         let [There::Objects(there)] = there else { return false };
-        let stand = there.entries.keys().filter(|key| is_in(key, name)).count();
+        let stand = there.entries.keys().filter(|key| edition::holds(name, key)).count();
         let still = |action: &Action| *action == Action::Unchanged;
         plan.objects.iter().all(|planned| still(&planned.action))
             && plan.refused.is_empty()
@@ -224,10 +224,7 @@ impl Source<'_> {
     /// Puts the texts of an edition that the cache lacks into it: they follow from its entries.
     pub(super) fn remake_texts(&self, entry: &ObjectEntry, published: &Entries) -> Result<()> {
         let Some(name) = edition::named(entry) else { return Ok(()) };
-        let list = edition::below(name, edition::MANIFEST);
-        let inside = published.iter().filter(|(key, _)| **key != list && is_in(key, name));
-        let inside = inside.map(|(key, entry)| (edition::inside(key).to_owned(), entry.clone()));
-        let made = edition_of(&self.graph.project, &inside.collect());
+        let made = edition_in(&self.graph.project, published, name);
         if edition::list_of(entry) == Some(Digest::of(&made.list)) {
             self.objects.put_bytes(&made.list)?;
             self.objects.put_bytes(&made.index)?;
@@ -243,10 +240,8 @@ impl Source<'_> {
             Some((key, edition::named(entry)?, edition::list_of(entry)?))
         });
         let broken = indexes.filter(|(_, name, list)| {
-            let own = edition::below(name, edition::MANIFEST);
-            let inside = published.iter().filter(|(key, _)| **key != own && is_in(key, name));
-            let inside = inside.map(|(k, entry)| (edition::inside(k).to_owned(), entry.clone()));
-            Digest::of(&edition_of(&self.graph.project, &inside.collect()).list) != *list
+            let made = edition_in(&self.graph.project, &published, name);
+            Digest::of(&made.list) != *list
         });
         let drift = broken.map(|(key, name, _)| Drift {
             destination: destination.clone(),
@@ -265,11 +260,6 @@ fn named_in(entries: &Entries) -> BTreeSet<String> {
     entries.values().filter_map(edition::named).map(str::to_owned).collect()
 }
 
-/// Whether a key is in this edition.
-pub(super) fn is_in(key: &str, name: &str) -> bool {
-    edition::parts(key).is_some_and(|(edition, _)| edition == name)
-}
-
 /// The edition of these entries, by their keys in it.
 fn edition_of(project: &str, entries: &Entries) -> Edition {
     let listed = entries.iter().map(|(key, entry)| {
@@ -277,6 +267,14 @@ fn edition_of(project: &str, entries: &Entries) -> Edition {
         (key.as_str(), Listed { digest, size, headers })
     });
     Edition::of(project, listed.collect())
+}
+
+/// The edition of this name as the entries of a manifest make it; its own list is not in it.
+fn edition_in(project: &str, published: &Entries, name: &str) -> Edition {
+    let list = edition::below(name, edition::MANIFEST);
+    let inside = published.iter().filter(|(key, _)| **key != list && edition::holds(name, key));
+    let inside = inside.map(|(key, entry)| (edition::inside(key).to_owned(), entry.clone()));
+    edition_of(project, &inside.collect())
 }
 
 /// The entries of all that is wanted, as if it were all new; a key that cannot stand there is refused by the plan.

@@ -5,7 +5,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::declared::Keys;
-use super::editions::is_in;
 use super::mending::Guard;
 use super::{Prepared, Source};
 use crate::digest::Digest;
@@ -48,11 +47,7 @@ impl Source<'_> {
         let destinations = self.destinations()?;
         let mut all: Vec<Stamp> = Vec::new();
         for place in publish::open(&self.world(), &destinations)? {
-            let stamps = match &place {
-                Place::Objects(place) => place.history()?,
-                Place::Rows(place) => place.history()?,
-            };
-            for stamp in stamps.into_iter().rev() {
+            for stamp in stamps(&place)?.into_iter().rev() {
                 if !all.iter().any(|known| known.id == stamp.id) {
                     all.push(stamp);
                 }
@@ -97,14 +92,8 @@ impl Source<'_> {
                     };
                     newer += now.keys().filter(other).count();
                     if let Some(name) = named {
-                        let inside = past.iter().filter(|(key, _)| is_in(key, &name));
-                        let standing = inside.map(|(k, e)| (k.clone(), e.clone())).collect();
-                        let edition = WantedEdition::after(Some(name));
-                        draft.wanted.editions.push(WantedEdition {
-                            destination: at,
-                            standing,
-                            ..edition
-                        });
+                        let edition = WantedEdition::published(at, name, &past);
+                        draft.wanted.editions.push(edition);
                     }
                     for (key, old) in past {
                         draft.object(at, key.clone(), now.get(&key), old);
@@ -275,14 +264,18 @@ impl Source<'_> {
     }
 }
 
+/// The publishes whose manifests a place still knows, in the order in which they were made.
+fn stamps(place: &Place) -> Result<Vec<Stamp>> {
+    match place {
+        Place::Objects(place) => place.history(),
+        Place::Rows(place) => place.history(),
+    }
+}
+
 /// For each place, the publish that had left it as it was after this one: itself, or the last one before.
 ///
 /// A place that had nothing then has none, and one whose manifests of then are kept no more is told.
 fn left_by(id: &str, draft: &Draft, say: &mut dyn FnMut(String)) -> Result<Vec<Option<String>>> {
-    let stamps = |place: &Place| match place {
-        Place::Objects(place) => place.history(),
-        Place::Rows(place) => place.history(),
-    };
     let all: Vec<Vec<Stamp>> = draft.places.iter().map(stamps).collect::<Result<_>>()?;
     let Some(target) = all.iter().flatten().find(|stamp| stamp.id == id) else {
         return Err(Error::user(format!("no publish is known as `{id}` at these destinations"))
@@ -291,7 +284,6 @@ fn left_by(id: &str, draft: &Draft, say: &mut dyn FnMut(String)) -> Result<Vec<O
     let mut ids = Vec::new();
     for (destination, stamps) in draft.wanted.destinations.iter().zip(&all) {
         let itself = stamps.iter().find(|stamp| stamp.id == id);
-        // They stand in the order in which they were made.
         let before = || stamps.iter().rev().find(|stamp| stamp.at <= target.at);
         let found = itself.or_else(before);
         if found.is_none() && stamps.len() > KEPT {

@@ -6,6 +6,7 @@ use std::fmt;
 
 use crate::digest::{Algorithm, Digest};
 use crate::error::{Error, Result};
+use crate::http::is_loopback;
 
 /// The registry of names that name none.
 pub const DOCKER_HUB: &str = "docker.io";
@@ -146,12 +147,6 @@ fn split_port(host: &str) -> (&str, &str) {
         Some(at) if host[at + 1..].bytes().all(|byte| byte.is_ascii_digit()) => host.split_at(at),
         _ => (host, ""),
     }
-}
-
-fn is_loopback(name: &str) -> bool {
-    name == "localhost"
-        || name == "[::1]"
-        || name.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Whether a part of a repository's path is small letters and digits with single separators within.

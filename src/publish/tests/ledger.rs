@@ -1,6 +1,5 @@
 //! The ledger of a remote place, over a store in memory that can be cut off after any request.
 
-use crate::publish::Extent;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,9 +7,9 @@ use std::time::Duration;
 use crate::aws::s3::{Expect, Got, Put};
 use crate::digest::Digest;
 use crate::error::{Error, Kind, Result};
-use crate::publish::Step;
 use crate::publish::ledger::{Ledger, Store};
 use crate::publish::manifest::ObjectEntry;
+use crate::publish::{Extent, Step};
 
 /// Bytes and versions by name.
 type Texts = BTreeMap<String, (Vec<u8>, u64)>;
