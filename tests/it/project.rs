@@ -105,6 +105,13 @@ impl Project {
         Ran::new(arguments, output)
     }
 
+    /// Runs jheem, which kills itself when it comes to a moment such as `published:3`.
+    #[track_caller]
+    pub fn killed(&self, arguments: &str, moment: &str) {
+        let killed = self.command(arguments).env("JHEEM_KILL_AT", moment).output().unwrap();
+        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+    }
+
     /// Runs `jheem build --format json ARGUMENTS`.
     pub fn build(&self, arguments: &str) -> Ran {
         self.jheem(&format!("build --format json {arguments}"))

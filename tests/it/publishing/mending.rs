@@ -79,9 +79,7 @@ fn a_prune_of_what_is_here_that_is_killed_is_brought_to_its_end_by_the_next() {
         let project = published();
         project.build("").success();
         project.change(r#"values = ["A", "B"]"#, r#"values = ["A"]"#);
-        let mut prune = project.command("prune --at-most 50%");
-        let killed = prune.env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("prune --at-most 50%", moment);
         let ran = project.jheem("verify");
         assert!(!format!("{ran}").contains("foreign"), "after {moment}: {ran}");
         project.jheem("prune --at-most 50%").success();

@@ -92,8 +92,7 @@ fn an_index_never_names_what_is_not_there() {
             std::fs::remove_dir_all(project.path(left)).ok();
         }
         let when = format!("published:{count}");
-        let killed = project.command("build").env("JHEEM_KILL_AT", &when).output().unwrap();
-        assert!(killed.status.code().is_none(), "{when} was not come to: {killed:?}");
+        project.killed("build", &when);
         assert_eq!(index_is_true(&project, &when), count == 7, "{when}");
     }
     project.build("").success();

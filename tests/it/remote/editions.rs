@@ -205,8 +205,7 @@ fn a_killed_publish_leaves_the_index_naming_a_whole_edition() {
         let value = 100 + round as u64;
         project.write("data/A.txt", value.to_string());
         let before = cloud.editions().latest();
-        let killed = project.command("publish").env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("publish", moment);
         let found = cloud.editions();
         assert_eq!(found.whole(&found.latest()).len(), 6, "{moment}");
         let named = ["intended:1", "published:3", "read-back:1"].contains(moment);
@@ -261,8 +260,7 @@ fn what_somebody_else_put_into_an_edition_is_not_written_over_and_the_index_stay
     publish(&project, "").success();
     let first = cloud.editions().latest();
     project.write("data/A.txt", "1001");
-    let killed = project.command("publish").env("JHEEM_KILL_AT", "read-back:1").output().unwrap();
-    assert!(killed.status.code().is_none(), "{killed:?}");
+    project.killed("publish", "read-back:1");
     let keys = cloud.ask("keys", json!({ "bucket": cloud.bucket }));
     let keys = keys.as_array().unwrap().iter().filter_map(Value::as_str);
     let new = |key: &&str| key.ends_with("/B/y.json") && !key.contains(&first);
@@ -359,9 +357,7 @@ fn a_rollback_names_no_edition_that_is_not_whole() {
         "of = \"plot.p\"\neditions = \"index.json\"\n[publish.data.o",
     );
     for moment in ["published:3", "read-back:1"] {
-        let mut back = project.command(&format!("rollback {id}"));
-        let killed = back.env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed(&format!("rollback {id}"), moment);
         assert!(cloud.editions().objects.get("rw/index.json").is_none(), "{moment}");
     }
     project.jheem(&format!("rollback {id}")).success();
@@ -381,9 +377,7 @@ fn a_prune_takes_an_index_away_before_its_edition() {
     publish(&project, "").success();
     project.change("editions = \"latest.json\"\n", "");
     publish(&project, "").success();
-    let mut prune = project.command("prune --at-most 100%");
-    let killed = prune.env("JHEEM_KILL_AT", "pruned:3").output().unwrap();
-    assert!(killed.status.code().is_none(), "{killed:?}");
+    project.killed("prune --at-most 100%", "pruned:3");
     let found = cloud.editions().objects;
     assert!(found.get("rw/index.json").or(found.get("rw/latest.json")).is_none(), "{found}");
 }

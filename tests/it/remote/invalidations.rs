@@ -89,8 +89,7 @@ fn what_a_killed_publish_owed_is_told_by_the_next() {
         ["intended:1", "published:2", "committed:1", "telling:1", "told:1"].iter().enumerate()
     {
         project.write("data/A.txt", (100 + round).to_string());
-        let killed = project.command("publish").env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("publish", moment);
         assert_eq!(told(&cloud, &id).len(), seen + usize::from(*moment == "told:1"), "{moment}");
         // The next has nothing to write, or less: it tells of all of it, and tells it once.
         publish(&project, "").success();
@@ -161,9 +160,7 @@ fn a_distribution_forgets_what_was_pruned() {
     written(publish(&project, ""));
     project.change(r#"values = ["A", "B"]"#, r#"values = ["A"]"#);
     // Killed when all is removed: what is owed is told by the next.
-    let mut prune = project.command("prune --at-most 50%");
-    let killed = prune.env("JHEEM_KILL_AT", "pruned:6").output().unwrap();
-    assert!(killed.status.code().is_none(), "{killed:?}");
+    project.killed("prune --at-most 50%", "pruned:6");
     assert_eq!(told(&cloud, &id).len(), 1);
     project.jheem("prune --at-most 100%").success().says("forgets 3 paths");
     assert_eq!(told(&cloud, &id), [paths(&["A", "B"], &ALL), paths(&["B"], &ALL)]);

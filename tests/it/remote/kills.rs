@@ -68,9 +68,7 @@ fn a_publish_that_is_killed_is_brought_to_its_end_by_the_next() {
             project.write(&format!("data/{city}.txt"), (1000 + round).to_string());
         }
         project.build("").success();
-        let killed =
-            project.command("publish --format json").env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("publish --format json", moment);
         cloud.no_row_without_its_object(moment);
         let stood = landed(&project, &cloud.objects());
         proxy.asked();

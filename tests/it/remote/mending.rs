@@ -140,9 +140,7 @@ fn a_repair_that_is_killed_is_brought_to_its_end_by_the_next() {
             cloud.remove_object("A", outcome);
             cloud.remove_row("A", outcome);
         }
-        let killed =
-            project.command("verify --repair").env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("verify --repair", moment);
         cloud.no_row_without_its_object(moment);
         project.jheem("verify --repair").success();
         assert_eq!((cloud.readable(), cloud.rows()), (objects.clone(), rows.clone()), "{moment}");

@@ -92,9 +92,7 @@ fn a_prune_that_is_killed_is_brought_to_its_end_by_the_next() {
         "head:2",
     ] {
         project.change(r#"values = ["A", "B"]"#, r#"values = ["A"]"#);
-        let mut prune = project.command("prune --at-most 50%");
-        let killed = prune.env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("prune --at-most 50%", moment);
         cloud.no_row_without_its_object(moment);
         known(&cloud, &project, moment);
         project.jheem("prune --at-most 100%").success();
@@ -119,9 +117,7 @@ fn known(cloud: &Cloud, project: &Project, when: &str) {
 fn what_a_killed_prune_removed_is_put_there_again_if_it_is_wanted_again() {
     let Some(cloud) = cloud() else { return };
     let project = smaller(&cloud);
-    let mut prune = project.command("prune --at-most 50%");
-    let killed = prune.env("JHEEM_KILL_AT", "pruned:5").output().unwrap();
-    assert!(killed.status.code().is_none(), "{killed:?}");
+    project.killed("prune --at-most 50%", "pruned:5");
     project.change(r#"values = ["A"]"#, r#"values = ["A", "B"]"#);
     publish(&project, "").success();
     cloud.no_row_without_its_object("published again");

@@ -144,9 +144,7 @@ fn a_rollback_that_is_killed_is_brought_to_its_end_when_it_is_asked_for_again() 
         "chunk:2",
         "head:2",
     ] {
-        let mut back = project.command(&format!("rollback {id}"));
-        let killed = back.env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed(&format!("rollback {id}"), moment);
         cloud.no_row_without_its_object(moment);
         project.jheem(&format!("rollback {id}")).success();
         assert_eq!((cloud.readable(), cloud.rows()), (objects.clone(), rows.clone()), "{moment}");
@@ -163,9 +161,7 @@ fn a_publish_after_a_killed_rollback_leaves_no_row_without_its_object() {
     let (project, objects, rows) = twice(&cloud);
     let id = history(&project).remove(1);
     for moment in ["published:2", "rows:1"] {
-        let mut back = project.command(&format!("rollback {id}"));
-        let killed = back.env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed(&format!("rollback {id}"), moment);
         publish(&project, "").success();
         cloud.no_row_without_its_object(moment);
         project.jheem("verify --deep").success();

@@ -74,8 +74,7 @@ fn a_packed_publish_that_is_killed_is_brought_to_its_end_by_the_next() {
     project.change("cache_control =", "gzip = true\ncache_control =");
     for (round, moment) in ["published:2", "rows:1", "head:1", "head:2"].iter().enumerate() {
         project.write("data/A.txt", (100 + round).to_string());
-        let killed = project.command("publish").env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("publish", moment);
         publish(&project, "").success();
         assert_eq!(written(publish(&project, "")), (0, 0), "after {moment}");
         all_packed(&cloud, &project);
@@ -199,8 +198,7 @@ fn large_objects_are_sent_in_parts_and_leave_no_parts_behind() {
     project.write("data/A.txt", "2\n");
     // Killed in the middle of its parts, and in another life in the end of it.
     for moment in ["part:2", "published:1"] {
-        let killed = project.command("publish").env("JHEEM_KILL_AT", moment).output().unwrap();
-        assert!(killed.status.code().is_none(), "{moment} was not come to: {killed:?}");
+        project.killed("publish", moment);
     }
     publish(&project, "").success();
     assert_ne!(standing_large(&cloud, &project), first);
